@@ -1,0 +1,230 @@
+/**
+ * Every refusal this product can give, once: code, HTTP status, error type, and the sentence a
+ * caller sees. `{name}` in a sentence is filled from the refusal's detail, so whatever is in the
+ * detail is public: never put another tenant's data there. Types and statuses follow the LiteLLM
+ * contract that management clients and OpenAI SDKs rely on. README.md lists the same codes; a test
+ * compares the two.
+ */
+export const refusals = {
+  // Authentication and access
+  no_key: [401, 'auth_error', 'Authentication Error, No api key passed in.'],
+  malformed_key: [
+    401,
+    'auth_error',
+    'Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.',
+  ],
+  not_a_virtual_key: [
+    401,
+    'auth_error',
+    "Authentication Error, LiteLLM Virtual Key expected. Received={masked}, expected to start with 'sk-'.",
+  ],
+  unknown_key: [401, 'token_not_found_in_db', 'Authentication Error, Invalid API key passed in.'],
+  key_blocked: [
+    401,
+    'auth_error',
+    "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.",
+  ],
+  key_expired: [401, 'expired_key', 'Authentication Error - Expired Key. The key expired at {expiredAt}.'],
+  project_blocked: [
+    401,
+    'auth_error',
+    'Team={projectId} is blocked. Update via `/team/unblock` if your admin.',
+  ],
+  tenant_suspended: [
+    403,
+    'permission_error',
+    'The contract behind this key is suspended. Please contact your provider.',
+  ],
+  two_credentials: [
+    400,
+    'bad_request_error',
+    'The request carries more than one credential header ({headers}). Send exactly one.',
+  ],
+  duplicate_header: [400, 'bad_request_error', 'The header {header} was sent more than once.'],
+  admin_only: [
+    401,
+    'auth_error',
+    'Only proxy admin can be used to generate, delete, update info for new keys/users/teams. Route={route}. Your role={role}. Your user_id={userId}.',
+  ],
+  route_not_allowed: [
+    403,
+    'auth_error',
+    'Virtual key is not allowed to call this route. Only allowed to call routes: {allowed}. Tried to call route: {route}',
+  ],
+  model_not_allowed: [
+    403,
+    'key_model_access_denied',
+    "The requested model '{model}' is not available for this API key, or the model name is invalid. Check the models available to you and try again.",
+  ],
+  unknown_model: [
+    400,
+    'bad_request_error',
+    'Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key.',
+  ],
+
+  // Limits
+  budget_exceeded: [
+    422,
+    'budget_exceeded',
+    'Budget has been exceeded! {subject} Current cost: {spent}, Max budget: {limit}. This request needs up to {needed}. Limit resets at: {resetsAt}.',
+  ],
+  rate_limited: [
+    429,
+    'throttling_error',
+    'Rate limit exceeded for {level}: {id}. Limit type: {kind}. Current limit: {limit}, Remaining: {remaining}. Limit resets at: {resetsAt}',
+  ],
+
+  // Input
+  invalid_input: [422, 'validation_error', 'The request is not valid: {problems}'],
+  malformed_json: [400, 'bad_request_error', 'The request body is not valid JSON: {problem}'],
+  bad_request: [400, 'bad_request_error', '{problem}'],
+  body_too_large: [413, 'bad_request_error', 'The request body is larger than the {limitBytes} bytes allowed.'],
+  unsupported_media_type: [415, 'bad_request_error', 'Send the body as application/json.'],
+  forbidden_parameter: [
+    400,
+    'bad_request_error',
+    'The parameter {param} is not accepted from clients: upstream addresses and credentials are set by the administrator.',
+  ],
+  route_not_found: [404, 'not_found_error', 'There is no route {method} {path}.'],
+  method_not_allowed: [405, 'bad_request_error', 'The route {path} does not take {method}. Allowed: {allowed}.'],
+
+  // Things and their states
+  not_found: [404, 'not_found_error', 'No such {what}.'],
+  key_not_found: [404, 'not_found_error', 'Key not found in database'],
+  key_already_exists: [409, 'bad_request_error', 'A key with this secret or id already exists.'],
+  alias_taken: [
+    400,
+    'bad_request_error',
+    "Key with alias '{alias}' already exists. Unique key aliases across all keys are required.",
+  ],
+  secret_prefix: [400, 'bad_request_error', "The key must start with 'sk-'."],
+  weak_secret: [
+    400,
+    'bad_request_error',
+    'A key that you supply needs 16 to 200 characters, letters, digits, `-` and `_` only.',
+  ],
+  key_deleted: [404, 'not_found_error', 'This key was deleted; deletion is final.'],
+  tenant_exists: [409, 'bad_request_error', 'A tenant with this id already exists.'],
+  tenant_not_active: [409, 'bad_request_error', 'The tenant is {status}.'],
+  project_exists: [400, 'bad_request_error', 'A project with the id {projectId} already exists.'],
+  project_not_open: [409, 'bad_request_error', 'The project {projectId} is {status}.'],
+  agency_exists: [409, 'bad_request_error', 'This agency is already registered.'],
+  contract_forbids: [
+    400,
+    'bad_request_error',
+    'The contract of this tenant does not allow it: {term} is {allowed} in {environment}, asked for {asked}.',
+  ],
+  plan_version_immutable: [
+    409,
+    'bad_request_error',
+    'Version {version} of plan {plan} is published and cannot change. Raise the version.',
+  ],
+  plan_version_order: [
+    409,
+    'bad_request_error',
+    'The plan {plan} is at version {published}; version {version} cannot follow it.',
+  ],
+  period_not_started: [400, 'bad_request_error', 'The period {period} has not started yet in {zone}.'],
+  invoice_state: [409, 'bad_request_error', 'The invoice is {status}.'],
+  tax_case_unsupported: [
+    409,
+    'bad_request_error',
+    'The tax treatment of a recipient in {country} is not available; the invoice was not made.',
+  ],
+
+  // Races and repetition
+  stream_changed: [
+    409,
+    'conflict_error',
+    'Someone else changed this at the same time. Read it again and retry.',
+  ],
+  idempotency_key_reused: [
+    422,
+    'conflict_error',
+    'This Idempotency-Key was used for another request. Use a fresh key, or repeat the first request as it was.',
+  ],
+
+  // Availability
+  upstream_unavailable: [502, 'internal_server_error', 'The model endpoint could not be reached.'],
+  upstream_timeout: [504, 'internal_server_error', 'The model endpoint did not answer within {seconds} s.'],
+  upstream_invalid: [502, 'internal_server_error', 'The model endpoint answered with something unreadable.'],
+  log_unavailable: [
+    503,
+    'no_db_connection',
+    'Usage cannot be recorded right now, so nothing is served. Retry in {retryAfterSeconds} s.',
+  ],
+  database_unavailable: [503, 'no_db_connection', 'The database cannot be reached right now. Please retry.'],
+  stale_read: [503, 'no_db_connection', 'The read model did not reach position {position} in time. Please retry.'],
+  key_table_stale: [503, 'no_db_connection', 'Keys cannot be verified right now. Please retry.'],
+  shutting_down: [503, 'no_db_connection', 'The server is shutting down. Please retry.'],
+} as const satisfies Record<string, readonly [status: number, type: string, message: string]>;
+
+export type RefusalCode = keyof typeof refusals;
+export type RefusalDetail = Readonly<Record<string, string | number | null>>;
+
+/** An expected "no". Anything else that is thrown is a defect and becomes a 500. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly code: RefusalCode;
+  readonly status: number;
+  readonly type: string;
+  /** The request field at fault, as LiteLLM names it; null when none is. */
+  readonly param: string | null;
+  /** Public facts: level, limit, value, reset time … whatever the sentence needs and a client may use. */
+  readonly detail: RefusalDetail;
+  /** Whole seconds after which a retry may succeed; null when retrying is pointless. */
+  readonly retryAfterSeconds: number | null;
+
+  constructor(
+    code: RefusalCode,
+    detail: RefusalDetail = {},
+    options: { readonly param?: string; readonly retryAfterSeconds?: number; readonly status?: number } = {},
+  ) {
+    const [status, type, template] = refusals[code];
+    super(template.replaceAll(/\{(\w+)\}/g, (_, name: string) => String(detail[name] ?? '')));
+    this.code = code;
+    this.status = options.status ?? status;
+    this.type = type;
+    this.param = options.param ?? null;
+    this.detail = detail;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? null;
+  }
+}
+
+export function isRefusal(error: unknown, code: RefusalCode): boolean {
+  return error instanceof Refusal && error.code === code;
+}
+
+/** The one body every error has, in the shape LiteLLM and OpenAI clients read. */
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    /** The HTTP status as a string, as LiteLLM sends it. */
+    readonly code: string;
+    /** Our stable name of the refusal. */
+    readonly reason: string;
+    readonly detail?: RefusalDetail;
+    /** Set on unexpected failures: quote it to find the log line. */
+    readonly id?: string;
+  };
+}
+
+export function refusalBody(refusal: Refusal): ErrorBody {
+  return {
+    error: {
+      message: refusal.message,
+      type: refusal.type,
+      param: refusal.param,
+      code: String(refusal.status),
+      reason: refusal.code,
+      ...(Object.keys(refusal.detail).length > 0 ? { detail: refusal.detail } : {}),
+    },
+  };
+}
+
+export function defectBody(id: string): ErrorBody {
+  const message = `Internal server error. Quote the id ${id} when you report it.`;
+  return { error: { message, type: 'internal_server_error', param: null, code: '500', reason: 'defect', id } };
+}

@@ -1,0 +1,90 @@
+import type { EventType, NewEvent, Recorded } from '../events.ts';
+
+/** Where a stream stands: its last revision, and the hash that the next event continues. */
+export interface StreamHead {
+  readonly revision: bigint;
+  readonly hash: string;
+}
+
+export interface Write {
+  readonly stream: string;
+  /** The stream's head as the writer knows it, or 'none' when it must not exist yet. There is no "any". */
+  readonly expected: StreamHead | 'none';
+  readonly events: readonly NewEvent[];
+}
+
+export interface Appended {
+  /** Highest position written: a reader that has reached it has seen everything. */
+  readonly position: bigint;
+  /** The new head of each write's stream, in the order of the writes. */
+  readonly heads: readonly StreamHead[];
+}
+
+export interface Batch {
+  /** In log order; may be empty when only events of other types were passed. */
+  readonly events: readonly Recorded[];
+  /** The log has been read up to here, filtered-out events included. A complete checkpoint. */
+  readonly position: bigint;
+  /** True when nothing newer was committed when the batch was cut. */
+  readonly caughtUp: boolean;
+}
+
+export interface SubscribeOptions {
+  /** Only events whose type starts with one of these, such as `key.`; all events when left out. */
+  readonly prefixes?: readonly string[];
+  /** Most events in one batch. */
+  readonly batchMax?: number;
+}
+
+/**
+ * The log. The implementations stand beside this file; test/store/contract.ts holds all of them to
+ * this text.
+ */
+export interface EventStore {
+  /**
+   * Makes every event durable, then resolves. Each write is atomic; several writes together need
+   * not be. Appending events whose ids are already stored at exactly these revisions is a no-op
+   * that answers as if they had just been written, so an append with an unknown outcome is simply
+   * repeated. An empty list of events is refused with a TypeError.
+   * Throws Refusal('stream_changed') when an expectation does not hold, and whatever the transport
+   * throws when the outcome is unknown.
+   */
+  append(writes: readonly Write[]): Promise<Appended>;
+  /** One stream, oldest first. An unknown stream is an empty one. */
+  readStream(stream: string): AsyncIterable<Recorded>;
+  /**
+   * The whole log after `position` in order, then live until `signal` aborts; then it ends.
+   * Survives lost connections by itself: it resumes where it was. Throws on an event that cannot
+   * be decoded (UndecodableEvent), after having yielded everything before it.
+   */
+  subscribe(position: bigint, signal: AbortSignal, options?: SubscribeOptions): AsyncIterable<Batch>;
+  /** Position of the newest event; 0 when the log is empty. */
+  head(): Promise<bigint>;
+  close(): Promise<void>;
+}
+
+/** Hash that the first event of every stream continues. */
+export const ZERO_HASH = '0'.repeat(64);
+
+/** A stored event that this build cannot read: damaged, or written by a newer build. */
+export class UndecodableEvent extends Error {
+  override readonly name = 'UndecodableEvent';
+  readonly position: bigint;
+  readonly stream: string;
+  readonly revision: bigint;
+  readonly eventId: string;
+  readonly eventType: EventType | string;
+
+  constructor(
+    at: { position: bigint; stream: string; revision: bigint; id: string; type: string },
+    reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`event ${at.id} (${at.type}) at position ${at.position}, ${at.stream}@${at.revision}: ${reason}`, options);
+    this.position = at.position;
+    this.stream = at.stream;
+    this.revision = at.revision;
+    this.eventId = at.id;
+    this.eventType = at.type;
+  }
+}
