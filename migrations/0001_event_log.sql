@@ -1,13 +1,7 @@
--- The log. The lock on the one row of event_log_head makes positions gapless and in commit order:
--- whoever has seen position n has seen everything below it, so one bigint is a complete checkpoint.
--- The price is one append at a time, which is why spend is written in batches
--- (src/gateway/spend-writer.ts): the lock and the group commit are one design.
-create table event_log_head (
-  only_row boolean primary key default true check (only_row),
-  position bigint not null
-);
-insert into event_log_head (position) values (0);
-
+-- The log. Appends take one lock, and positions are drawn behind it, so positions have no gaps and
+-- are in commit order: whoever has seen position n has seen everything below it, and one bigint is
+-- a complete checkpoint. The price is one append at a time, which is why spend is written in
+-- batches (src/gateway/spend-writer.ts): the lock and the group commit are one design.
 create table events (
   position       bigint      primary key,
   stream         text        not null,
@@ -18,18 +12,20 @@ create table events (
   agency_id      text        not null,
   tenant_id      text,
   occurred_at    timestamptz not null,
-  recorded_at    timestamptz not null default clock_timestamp(),
+  recorded_at    timestamptz not null,
+  -- json, not jsonb: the text that was hashed is kept to the byte.
   actor          json        not null,
   correlation_id text        not null,
   causation_id   text        not null,
   command_hash   text,
   hash           text        not null,
   previous_hash  text        not null,
-  -- json, not jsonb: the text that was hashed is kept to the byte.
   data           json        not null,
   unique (stream, revision)
 );
-create index events_tenant on events (tenant_id, position) where tenant_id is not null;
+
+-- Nearly all of the log is spend. Readers of anything else find their events here without passing it.
+create index events_without_spend on events (position) where type not like 'spend.%';
 
 -- Events are facts: nothing changes or removes them.
 create function events_are_final() returns trigger language plpgsql as $$
@@ -39,56 +35,54 @@ end $$;
 create trigger events_are_final before update or delete or truncate on events
   for each statement execute function events_are_final();
 
--- Appends events given as parallel arrays, in order; returns the position of the last one.
--- A stream's first event in the call must follow the stream's head: revision and hash are compared.
--- The same ids at the same revisions again are answered with their positions, as if just written.
+-- Appends to one stream, in the order of the arrays, when `head_revision` (-1: none) and `head_hash`
+-- are the head of the stream. The same events again are answered with their place, not written:
+-- every hash covers the one before it, so the last hash speaks for all of them. `actors` and
+-- `payloads` are JSON texts, one a line: as arrays they would be escaped and unescaped once more.
+--
 -- A function, not one statement with CTEs: a statement sees the snapshot from before it got the
--- lock and would compute revisions two writers agree on.
+-- lock and would compute revisions and positions that two writers agree on. In a function each
+-- statement has a snapshot of its own; under a stricter isolation level the unique keys refuse.
+--
+-- An advisory lock, not a row with a counter: old versions of such a row pile up while any long
+-- transaction runs. It is released after the commit has become visible.
 create function append_events(
-  streams text[], revisions bigint[], ids uuid[], types text[], schemas smallint[], agency_ids text[],
-  tenant_ids text[], occurred_ats timestamptz[], actors json[], correlation_ids text[],
-  causation_ids text[], command_hashes text[], hashes text[], previous_hashes text[], payloads json[]
-) returns bigint language plpgsql as $$
+  stream_name text, head_revision bigint, head_hash text, recorded timestamptz,
+  ids uuid[], types text[], schemas smallint[], agency_ids text[], tenant_ids text[], occurred_ats timestamptz[],
+  actors text, correlation_ids text[], causation_ids text[], command_hashes text[], hashes text[], payloads text,
+  out last_position bigint, out written_at timestamptz, out is_new boolean
+) language plpgsql as $$
 declare
-  appended constant bigint := cardinality(ids);
-  head bigint;
-  first_of record;
-  last record;
-  known bigint;
-  known_at bigint;
+  appended constant int := cardinality(ids);
+  stream_head record;
 begin
-  update event_log_head set position = position + appended returning position into head;
+  perform pg_advisory_xact_lock(7305804402);
 
-  select count(*), max(e.position) into known, known_at
-  from unnest(streams, revisions, ids) as u(stream, revision, id)
-  join events e on e.stream = u.stream and e.revision = u.revision and e.id = u.id;
-  if known = appended then
-    update event_log_head set position = position - appended;
-    return known_at;
+  select e.revision, e.hash into stream_head from events e
+  where e.stream = stream_name order by e.revision desc limit 1;
+  if coalesce(stream_head.revision, -1) <> head_revision
+     or coalesce(stream_head.hash, repeat('0', 64)) <> head_hash then
+    select e.position, e.recorded_at, false into last_position, written_at, is_new from events e
+    where e.stream = stream_name and e.revision = head_revision + appended and e.hash = hashes[appended];
+    if not found then
+      raise exception 'stream_changed' using errcode = 'P0409', detail = stream_name;
+    end if;
+    return;
   end if;
 
-  for first_of in
-    select distinct on (u.stream) u.stream, u.revision, u.previous_hash
-    from unnest(streams, revisions, previous_hashes) as u(stream, revision, previous_hash)
-    order by u.stream, u.revision
-  loop
-    select e.revision, e.hash into last from events e
-    where e.stream = first_of.stream order by e.revision desc limit 1;
-    if coalesce(last.revision, -1) <> first_of.revision - 1
-       or coalesce(last.hash, repeat('0', 64)) <> first_of.previous_hash then
-      raise exception 'stream_changed' using errcode = 'P0409', detail = first_of.stream;
-    end if;
-  end loop;
-
-  insert into events (position, stream, revision, id, type, schema, agency_id, tenant_id, occurred_at,
+  select coalesce(max(e.position), 0) + appended into last_position from events e;
+  written_at := date_trunc('milliseconds', coalesce(recorded, clock_timestamp()));
+  is_new := true;
+  insert into events (position, stream, revision, id, type, schema, agency_id, tenant_id, occurred_at, recorded_at,
                       actor, correlation_id, causation_id, command_hash, hash, previous_hash, data)
-  select head - appended + u.n, u.stream, u.revision, u.id, u.type, u.schema, u.agency_id, u.tenant_id,
-         u.occurred_at, u.actor, u.correlation_id, u.causation_id, u.command_hash, u.hash, u.previous_hash, u.payload
-  from unnest(streams, revisions, ids, types, schemas, agency_ids, tenant_ids, occurred_ats, actors,
-              correlation_ids, causation_ids, command_hashes, hashes, previous_hashes, payloads) with ordinality
-       as u(stream, revision, id, type, schema, agency_id, tenant_id, occurred_at, actor,
-            correlation_id, causation_id, command_hash, hash, previous_hash, payload, n);
+  select last_position - appended + u.n, stream_name, head_revision + u.n, u.id, u.type, u.schema, u.agency_id,
+         u.tenant_id, u.occurred_at, written_at, u.actor::json, u.correlation_id, u.causation_id, u.command_hash,
+         u.hash, u.previous_hash, u.payload::json
+  from unnest(ids, types, schemas, agency_ids, tenant_ids, occurred_ats, string_to_array(actors, E'\n'),
+              correlation_ids, causation_ids, command_hashes, hashes, head_hash || hashes[:appended - 1],
+              string_to_array(payloads, E'\n')) with ordinality
+       as u(id, type, schema, agency_id, tenant_id, occurred_at, actor, correlation_id, causation_id,
+            command_hash, hash, previous_hash, payload, n);
 
-  perform pg_notify('event_log', head::text);
-  return head;
+  perform pg_notify('event_log', last_position::text);
 end $$;

@@ -47,6 +47,7 @@ function withoutBearer(header: string, value: string, customHeader: string | nul
     return secret;
   }
   if (value === '') throw new Refusal('no_key', {}, { param: 'None' });
-  if (header === 'authorization' || header === customHeader) throw new Refusal('malformed_key', {}, { param: 'None' });
+  if (header === 'authorization' || header === customHeader)
+    throw new Refusal('malformed_key', {}, { param: 'None' });
   return value;
 }

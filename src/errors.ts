@@ -56,6 +56,16 @@ export const refusals = {
     'key_model_access_denied',
     "The requested model '{model}' is not available for this API key, or the model name is invalid. Check the models available to you and try again.",
   ],
+  project_model_not_allowed: [
+    403,
+    'team_model_access_denied',
+    "The requested model '{model}' is not available for this project, or the model name is invalid. Check the models available to you and try again.",
+  ],
+  tenant_model_not_allowed: [
+    403,
+    'org_model_access_denied',
+    "The requested model '{model}' is not part of your contract, or the model name is invalid. Check the models available to you and try again.",
+  ],
   unknown_model: [
     400,
     'bad_request_error',
@@ -78,7 +88,11 @@ export const refusals = {
   invalid_input: [422, 'validation_error', 'The request is not valid: {problems}'],
   malformed_json: [400, 'bad_request_error', 'The request body is not valid JSON: {problem}'],
   bad_request: [400, 'bad_request_error', '{problem}'],
-  body_too_large: [413, 'bad_request_error', 'The request body is larger than the {limitBytes} bytes allowed.'],
+  body_too_large: [
+    413,
+    'bad_request_error',
+    'The request body is larger than the {limitBytes} bytes allowed.',
+  ],
   unsupported_media_type: [415, 'bad_request_error', 'Send the body as application/json.'],
   forbidden_parameter: [
     400,
@@ -86,7 +100,11 @@ export const refusals = {
     'The parameter {param} is not accepted from clients: upstream addresses and credentials are set by the administrator.',
   ],
   route_not_found: [404, 'not_found_error', 'There is no route {method} {path}.'],
-  method_not_allowed: [405, 'bad_request_error', 'The route {path} does not take {method}. Allowed: {allowed}.'],
+  method_not_allowed: [
+    405,
+    'bad_request_error',
+    'The route {path} does not take {method}. Allowed: {allowed}.',
+  ],
 
   // Things and their states
   not_found: [404, 'not_found_error', 'No such {what}.'],
@@ -131,6 +149,16 @@ export const refusals = {
     'bad_request_error',
     'The tax treatment of a recipient in {country} is not available; the invoice was not made.',
   ],
+  invoice_incomplete: [
+    409,
+    'bad_request_error',
+    'The invoice was not made, because the law asks for more about its {party}: {missing}.',
+  ],
+  invoice_run_busy: [
+    409,
+    'conflict_error',
+    'An invoice run of agency {agencyId} is at work. Repeat this when it has ended: the result is the same.',
+  ],
 
   // Races and repetition
   stream_changed: [
@@ -154,7 +182,11 @@ export const refusals = {
     'Usage cannot be recorded right now, so nothing is served. Retry in {retryAfterSeconds} s.',
   ],
   database_unavailable: [503, 'no_db_connection', 'The database cannot be reached right now. Please retry.'],
-  stale_read: [503, 'no_db_connection', 'The read model did not reach position {position} in time. Please retry.'],
+  stale_read: [
+    503,
+    'no_db_connection',
+    'The read model did not reach position {position} in time. Please retry.',
+  ],
   key_table_stale: [503, 'no_db_connection', 'Keys cannot be verified right now. Please retry.'],
   shutting_down: [503, 'no_db_connection', 'The server is shutting down. Please retry.'],
 } as const satisfies Record<string, readonly [status: number, type: string, message: string]>;
@@ -226,5 +258,7 @@ export function refusalBody(refusal: Refusal): ErrorBody {
 
 export function defectBody(id: string): ErrorBody {
   const message = `Internal server error. Quote the id ${id} when you report it.`;
-  return { error: { message, type: 'internal_server_error', param: null, code: '500', reason: 'defect', id } };
+  return {
+    error: { message, type: 'internal_server_error', param: null, code: '500', reason: 'defect', id },
+  };
 }

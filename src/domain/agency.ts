@@ -39,7 +39,9 @@ function decide(command: AgencyCommand, state: AgencyState): readonly AgencyEven
   }
   const now = state.settings;
   if (now === null) throw new Refusal('not_found', { what: 'agency' });
-  const same = (Object.keys(settings) as (keyof AgencySettings)[]).every((name) => settings[name] === now[name]);
+  const same = (Object.keys(settings) as (keyof AgencySettings)[]).every(
+    (name) => settings[name] === now[name],
+  );
   return same ? [] : [{ type: 'agency.changed', data: settings }];
 }
 

@@ -6,7 +6,10 @@ import type { Decider } from './decider.ts';
  */
 
 // Events. These names and shapes are stored for ever; see store/codec.ts before changing one.
-export type NumberAssigned = { readonly type: 'number.assigned'; readonly data: { readonly invoiceId: string } };
+export type NumberAssigned = {
+  readonly type: 'number.assigned';
+  readonly data: { readonly invoiceId: string };
+};
 
 export type NumberCommand = { readonly type: 'assign'; readonly invoiceId: string };
 /** The newest assignment, linked to the one before it; null before the first. */
@@ -21,7 +24,11 @@ export const invoiceNumber: Decider<NumberCommand, NumberState, NumberAssigned> 
   initial: null,
   decide: ({ invoiceId }, state) =>
     placeOf(invoiceId, state) === null ? [{ type: 'number.assigned', data: { invoiceId } }] : [],
-  evolve: (previous, { data }) => ({ invoiceId: data.invoiceId, place: (previous?.place ?? 0) + 1, previous }),
+  evolve: (previous, { data }) => ({
+    invoiceId: data.invoiceId,
+    place: (previous?.place ?? 0) + 1,
+    previous,
+  }),
 };
 
 export function placeOf(invoiceId: string, state: NumberState): number | null {

@@ -18,7 +18,7 @@ export interface InvoiceLine {
   readonly priceRate: bigint | null;
   /** Exact net amount; negative for included usage. */
   readonly nanos: bigint;
-  /** `nanos` rounded half up, once. */
+  /** `nanos` rounded half up, once; for included usage see invoice-lines.ts. */
   readonly netCents: bigint;
 }
 
@@ -59,12 +59,21 @@ export type InvoiceEvent = InvoiceDrafted | InvoiceFinalized;
 
 export type InvoiceCommand =
   | { readonly type: 'draft'; readonly draft: InvoiceDraft }
-  | { readonly type: 'finalize'; readonly number: string; readonly issuedOn: string; readonly documentHash: string };
+  | {
+      readonly type: 'finalize';
+      readonly number: string;
+      readonly issuedOn: string;
+      readonly documentHash: string;
+    };
 
 export type InvoiceState =
   | { readonly status: 'absent' }
   | { readonly status: 'draft'; readonly draft: InvoiceDraft }
-  | { readonly status: 'finalized'; readonly draft: InvoiceDraft; readonly finalized: InvoiceFinalized['data'] };
+  | {
+      readonly status: 'finalized';
+      readonly draft: InvoiceDraft;
+      readonly finalized: InvoiceFinalized['data'];
+    };
 
 export const invoice: Decider<InvoiceCommand, InvoiceState, InvoiceEvent> = {
   initial: { status: 'absent' },
@@ -93,7 +102,9 @@ function evolve(state: InvoiceState, event: InvoiceEvent): InvoiceState {
     case 'invoice.drafted':
       return state.status === 'absent' ? { status: 'draft', draft: event.data } : state;
     case 'invoice.finalized':
-      return state.status === 'draft' ? { status: 'finalized', draft: state.draft, finalized: event.data } : state;
+      return state.status === 'draft'
+        ? { status: 'finalized', draft: state.draft, finalized: event.data }
+        : state;
     default:
       return unreachable(event);
   }

@@ -23,26 +23,32 @@ export function divideHalfUp(dividend: bigint, divisor: bigint): bigint {
  * Throws RangeError when it is not a number or has more than nine decimals.
  */
 export function parseNanos(text: string): bigint {
-  const match = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/.exec(text.trim());
+  const { digits, divisor } = parseScaled(text, 9);
+  if (digits % divisor !== 0n) throw new RangeError(`more than nine decimals: ${text}`);
+  return digits / divisor;
+}
+
+/** The value of a decimal times 10^decimals, as a fraction. */
+function parseScaled(text: string, decimals: number): { readonly digits: bigint; readonly divisor: bigint } {
+  const match = /^(-?)(\d{1,30})(?:\.(\d{1,30}))?(?:[eE]([+-]?\d{1,2}))?$/.exec(text.trim());
   if (match === null) throw new RangeError(`not a decimal amount: ${text}`);
   const [, sign, whole = '', fraction = '', exponent = '0'] = match;
-  const shift = 9 + Number(exponent) - fraction.length;
-  const digits = BigInt(whole + fraction);
-  let nanos: bigint;
-  if (shift >= 0) nanos = digits * 10n ** BigInt(shift);
-  else {
-    const divisor = 10n ** BigInt(-shift);
-    if (digits % divisor !== 0n) throw new RangeError(`more than nine decimals: ${text}`);
-    nanos = digits / divisor;
-  }
-  return sign === '-' ? -nanos : nanos;
+  const shift = decimals + Number(exponent) - fraction.length;
+  const digits = BigInt(`${sign}${whole}${fraction}`);
+  return shift >= 0
+    ? { digits: digits * 10n ** BigInt(shift), divisor: 1n }
+    : { digits, divisor: 10n ** BigInt(-shift) };
 }
 
 /** "12.34", "0.000105", "0": the shortest exact decimal, at least `decimals` after the point. */
 export function formatNanos(nanos: bigint, decimals = 0): string {
   const absolute = nanos < 0n ? -nanos : nanos;
   const whole = absolute / NANOS_PER_UNIT;
-  const fraction = (absolute % NANOS_PER_UNIT).toString().padStart(9, '0').replace(/0+$/, '').padEnd(decimals, '0');
+  const fraction = (absolute % NANOS_PER_UNIT)
+    .toString()
+    .padStart(9, '0')
+    .replace(/0+$/, '')
+    .padEnd(decimals, '0');
   return `${nanos < 0n ? '-' : ''}${whole}${fraction === '' ? '' : `.${fraction}`}`;
 }
 
@@ -66,14 +72,14 @@ export function nanosToNumber(nanos: bigint): number {
  * writer typed, so nothing is lost up to nine decimals; what is finer is rounded half up.
  */
 export function nanosFromNumber(value: number | string): bigint {
-  const text = String(value);
-  const match = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/.exec(text.trim());
-  if (match === null) throw new RangeError(`not a decimal amount: ${text}`);
-  const [, sign, whole = '', fraction = '', exponent = '0'] = match;
-  const shift = 9 + Number(exponent) - fraction.length;
-  const digits = BigInt(whole + fraction);
-  const nanos = shift >= 0 ? digits * 10n ** BigInt(shift) : divideHalfUp(digits, 10n ** BigInt(-shift));
-  return sign === '-' ? -nanos : nanos;
+  const { digits, divisor } = parseScaled(String(value), 9);
+  return divideHalfUp(digits, divisor);
+}
+
+/** The rate that a price per single token means, such as 0.00000015 or "1.5e-7". */
+export function rateFromPerToken(value: number | string): bigint {
+  const { digits, divisor } = parseScaled(String(value), 15);
+  return divideHalfUp(digits, divisor);
 }
 
 /** Nanos for so many tokens at a rate per million, rounded half up; exact for price rates. */

@@ -1,7 +1,9 @@
 import type { Decider } from './decider.ts';
-import type { Environment, Limits } from './limits.ts';
-import { Refusal } from '../errors.ts';
+import { windowsTouched } from './duration.ts';
 import { canonicalJson } from './json.ts';
+import { type Budget, type Environment, type Limits, UNLIMITED } from './limits.ts';
+import { formatNanos } from './money.ts';
+import { Refusal } from '../errors.ts';
 
 /**
  * A plan is a tier that an agency sells. A published version never changes: contracts carry their
@@ -70,4 +72,91 @@ function evolve(_state: PlanState, event: PlanEvent): PlanState {
 /** The limits that a contract gives a key of this environment. */
 export function limitsFor(terms: Terms, environment: Environment): Limits {
   return terms.limits[environment];
+}
+
+/**
+ * The limits of a new or changed key: what was asked for where it stays within the contract, and
+ * the plan's own limit where nothing was asked (left out, null, or no models). A key without an
+ * environment gets the limits of `production`. Without a contract what was asked holds as it is.
+ * Throws Refusal(contract_forbids).
+ */
+export function resolveLimits(
+  terms: Terms | null,
+  environment: Environment | null,
+  asked: Partial<Limits>,
+): Limits {
+  const scope = environment ?? 'production';
+  const own = terms === null ? UNLIMITED : limitsFor(terms, scope);
+  const resolved: Limits = {
+    requestsPerMinute: asked.requestsPerMinute ?? own.requestsPerMinute,
+    tokensPerMinute: asked.tokensPerMinute ?? own.tokensPerMinute,
+    parallelRequests: asked.parallelRequests ?? own.parallelRequests,
+    models: asked.models === undefined || asked.models.length === 0 ? own.models : asked.models,
+    budget: asked.budget ?? own.budget,
+  };
+  if (terms !== null) guard(terms, scope, resolved);
+  return resolved;
+}
+
+/**
+ * Refuses limits that allow more than the contract gives a key of this environment. Null asks for
+ * no limit at all.
+ *
+ * A budget is within the contract's when no window of the contract's can hold more than its amount,
+ * however the two calendars meet: 5.00 per `1d` is at most 155.00 per `1mo`. A longer window, or
+ * none, may therefore hold no more than one of the contract's does.
+ * Throws Refusal(contract_forbids), and RangeError when a window is no duration.
+ */
+export function guard(terms: Terms, environment: Environment, asked: Limits): void {
+  const own = limitsFor(terms, environment);
+  const forbid = (term: string, param: string, allowed: string, wanted: string): never => {
+    throw new Refusal('contract_forbids', { term, allowed, asked: wanted, environment }, { param });
+  };
+  for (const [name, term, param] of COUNTS) {
+    const [most, wanted] = [own[name], asked[name]];
+    if (most !== null && (wanted === null || wanted > most))
+      forbid(term, param, String(most), textOf(wanted));
+  }
+  if (own.budget !== null && !isWithin(asked.budget, own.budget)) {
+    const allowed = budgetText(own.budget, terms.currency);
+    forbid('budget', 'max_budget', allowed, budgetText(asked.budget, terms.currency));
+  }
+  const excess = modelsBeyond(own.models, asked.models);
+  if (excess.length > 0) forbid('models', 'models', own.models.join(', '), excess.join(', '));
+}
+
+const COUNTS = [
+  ['requestsPerMinute', 'requests_per_minute', 'rpm_limit'],
+  ['tokensPerMinute', 'tokens_per_minute', 'tpm_limit'],
+  ['parallelRequests', 'parallel_requests', 'max_parallel_requests'],
+] as const;
+
+function isWithin(asked: Budget | null, own: Budget): boolean {
+  if (asked === null) return false;
+  const times = windowsTouched(asked.window, own.window);
+  if (asked.nanos === 0n) return true;
+  return Number.isFinite(times) && asked.nanos * BigInt(times) <= own.nanos;
+}
+
+/** The asked names and patterns that are not wholly inside the allowed ones. */
+function modelsBeyond(allowed: readonly string[], asked: readonly string[]): readonly string[] {
+  if (allowed.length === 0) return [];
+  if (asked.length === 0) return ['every model'];
+  return asked.filter((name) => !allowed.some((pattern) => covers(pattern, name)));
+}
+
+/** `name` may be a pattern itself: `openai/*` covers `openai/gpt-*` and `openai/*`, not `*`. */
+function covers(pattern: string, name: string): boolean {
+  if (!pattern.endsWith('*')) return pattern === name;
+  return name.startsWith(pattern.slice(0, -1));
+}
+
+function budgetText(budget: Budget | null, currency: string): string {
+  if (budget === null) return textOf(null);
+  const span = budget.window === null ? 'in all' : `per ${budget.window}`;
+  return `${formatNanos(budget.nanos, 2)} ${currency} ${span}`;
+}
+
+function textOf(count: number | null): string {
+  return count === null ? 'unlimited' : String(count);
 }

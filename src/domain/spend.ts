@@ -87,7 +87,13 @@ export function rate(usage: Usage, prices: Rates, costs: Rates): readonly SpendL
     const quantity = quantityOf(unit, usage);
     if (quantity === 0) continue;
     const priceNanos = amountAt(prices[unit], quantity);
-    lines.push({ unit, quantity, priceRate: prices[unit], priceNanos, costNanos: amountAt(costs[unit], quantity) });
+    lines.push({
+      unit,
+      quantity,
+      priceRate: prices[unit],
+      priceNanos,
+      costNanos: amountAt(costs[unit], quantity),
+    });
   }
   return lines;
 }

@@ -26,7 +26,10 @@ export type TenantSuspended = {
   readonly type: 'tenant.suspended';
   readonly data: { readonly tenantId: string; readonly reason: string };
 };
-export type TenantReinstated = { readonly type: 'tenant.reinstated'; readonly data: { readonly tenantId: string } };
+export type TenantReinstated = {
+  readonly type: 'tenant.reinstated';
+  readonly data: { readonly tenantId: string };
+};
 export type ContractSigned = {
   readonly type: 'contract.signed';
   readonly data: {
@@ -151,7 +154,9 @@ function onboard(command: Extract<TenantCommand, { type: 'onboard' }>): readonly
     ...(command.contract === null
       ? []
       : [{ type: 'contract.signed', data: { tenantId, ...command.contract } } as const]),
-    ...command.projects.map((project) => ({ type: 'project.opened', data: { tenantId, ...project } }) as const),
+    ...command.projects.map(
+      (project) => ({ type: 'project.opened', data: { tenantId, ...project } }) as const,
+    ),
   ];
 }
 

@@ -7,13 +7,16 @@
  * and 3 once for the primer of the reply. Where the published formula says nothing (tools, images, audio,
  * files), the rules below are chosen to be deterministic and rather too high than too low.
  *
- * Merging a piece of text into tokens costs the square of its length, so no piece longer than
- * `PIECE_UNITS_MAX` is merged at once: longer ones (a megabyte of one letter) are cut and the parts added up.
- * Text whose words, numbers, gaps and runs of punctuation are all shorter, which is nearly all text, is counted
- * exactly. A cut can only split tokens that span it, so the count of a cut text is the true one plus at most a
- * few tokens per cut; as merging is greedy, a cut may also save one token, never more than one per cut.
+ * The counts are those of the encoder in gpt-tokenizer; only the vocabulary and the splitting expression are
+ * taken from there, because its encoder takes seconds for a megabyte that was written to be slow. Merging a piece
+ * of text into tokens costs the square of its length, so two rules bound the work:
+ * - A piece longer than `PIECE_UNITS_MAX` (a megabyte of one letter) is cut and its parts are added up. Text whose
+ *   words, gaps and runs of punctuation are all shorter, which is nearly all text, is counted exactly. Elsewhere a
+ *   cut adds the tokens it divides; merging is greedy, so now and then it saves one instead.
+ * - After `MERGED_BYTES_MAX` of one request, a piece outside the vocabulary counts as its bytes. No token is
+ *   shorter than a byte, so from there on the count is only ever too high.
  */
-import { countTokens, setMergeCacheSize } from 'gpt-tokenizer/encoding/o200k_base';
+import vocabulary from 'gpt-tokenizer/bpeRanks/o200k_base';
 import { O200K_TOKEN_SPLIT_REGEX } from 'gpt-tokenizer/encodingParams/constants';
 
 const TOKENS_PER_MESSAGE = 3;
@@ -30,114 +33,118 @@ const FILE_CHARS_PER_TOKEN = 4;
 const PIECE_UNITS_MAX = 128;
 /** How much text the splitting expression sees at once: it backtracks on a stack, which is not endless. */
 const WINDOW_UNITS_MAX = 16_384;
+/** About a tenth of a second. */
+const MERGED_BYTES_MAX = 262_144;
 
-// `<|endoftext|>` in somebody's prompt is text like any other, not a control token.
-const PLAIN_TEXT = { disallowedSpecial: new Set<string>() };
+/** What one request may still cost; shared by all its texts. */
+interface Work {
+  mergeableBytes: number;
+}
 
-// The library remembers merged words so that they are not merged again; this bounds what it keeps.
-setMergeCacheSize(10_000);
+const NO_RANK = Number.POSITIVE_INFINITY;
+/** Byte string of every token, and its place in the vocabulary: the lower, the earlier it is merged. */
+const ranks = new Map<string, number>();
+for (const [rank, token] of vocabulary.entries()) {
+  ranks.set(typeof token === 'string' ? byteString(token) : String.fromCharCode(...token), rank);
+}
 
 export function countText(text: string): number {
-  if (text.length <= PIECE_UNITS_MAX || !hasLongRun(text)) return countTokens(text, PLAIN_TEXT);
-  let tokens = 0;
-  for (let from = 0; from < text.length; ) {
-    const to = windowEnd(text, from);
-    for (const [piece] of text.slice(from, to).matchAll(O200K_TOKEN_SPLIT_REGEX)) tokens += countPiece(piece);
-    from = to;
-  }
-  return tokens;
+  return tokensIn(text, { mergeableBytes: MERGED_BYTES_MAX });
 }
 
 /** Input tokens of a chat completion. Takes the parsed request as it came, however odd, and never throws. */
 export function countChat(messages: readonly unknown[], tools?: unknown): number {
+  const work: Work = { mergeableBytes: MERGED_BYTES_MAX };
   let tokens = TOKENS_PER_REPLY_PRIMER;
-  for (const message of messages) tokens += TOKENS_PER_MESSAGE + countMessage(message);
-  if (tools !== undefined && tools !== null) tokens += countStructure(tools);
+  for (const message of messages) tokens += TOKENS_PER_MESSAGE + tokensInMessage(message, work);
+  if (tools !== undefined && tools !== null) tokens += tokensInStructure(tools, work);
   return tokens;
 }
 
 /** Input tokens of an embedding: a text, texts, or texts already written as token numbers. */
 export function countEmbeddingInput(input: unknown): number {
-  if (typeof input === 'string') return countText(input);
+  const work: Work = { mergeableBytes: MERGED_BYTES_MAX };
+  if (typeof input === 'string') return tokensIn(input, work);
   if (!Array.isArray(input)) return 0;
   let tokens = 0;
   for (const item of input as readonly unknown[]) {
-    if (typeof item === 'string') tokens += countText(item);
+    if (typeof item === 'string') tokens += tokensIn(item, work);
     else if (Array.isArray(item)) tokens += item.length;
     else tokens += 1;
   }
   return tokens;
 }
 
-function countMessage(message: unknown): number {
-  if (typeof message !== 'object' || message === null) return 0;
+function tokensInMessage(message: unknown, work: Work): number {
+  if (!isRecord(message)) return 0;
   let tokens = 0;
   for (const [field, value] of Object.entries(message)) {
     if (value === null) continue;
-    if (field === 'content') tokens += countContent(value);
-    else if (field === 'role' && typeof value === 'string') tokens += countText(value);
-    else if (field === 'name' && typeof value === 'string') tokens += TOKENS_PER_NAME + countText(value);
-    else tokens += countStructure(value);
+    if (field === 'content') tokens += tokensInContent(value, work);
+    else if (field === 'role' && typeof value === 'string') tokens += tokensIn(value, work);
+    else if (field === 'name' && typeof value === 'string') tokens += TOKENS_PER_NAME + tokensIn(value, work);
+    else tokens += tokensInStructure(value, work);
   }
   return tokens;
 }
 
-function countContent(content: unknown): number {
-  if (typeof content === 'string') return countText(content);
-  if (!Array.isArray(content)) return countStructure(content);
+function tokensInContent(content: unknown, work: Work): number {
+  if (typeof content === 'string') return tokensIn(content, work);
+  if (!Array.isArray(content)) return tokensInStructure(content, work);
   let tokens = 0;
-  for (const part of content as readonly unknown[]) tokens += countPart(part);
+  for (const part of content as readonly unknown[]) tokens += tokensInPart(part, work);
   return tokens;
 }
 
-function countPart(part: unknown): number {
-  if (typeof part !== 'object' || part === null) return countStructure(part);
-  const { type, text, image_url, input_audio, file } = part as Record<string, unknown>;
-  if (type === 'text' && typeof text === 'string') return countText(text);
+function tokensInPart(part: unknown, work: Work): number {
+  if (!isRecord(part)) return tokensInStructure(part, work);
+  const { type, text, image_url, input_audio, file } = part;
+  if (type === 'text' && typeof text === 'string') return tokensIn(text, work);
   if (type === 'image_url') {
     return stringIn(image_url, 'detail') === 'low' ? IMAGE_LOW_TOKENS : IMAGE_HIGH_TOKENS;
   }
   if (type === 'input_audio') return Math.ceil(stringIn(input_audio, 'data').length / AUDIO_CHARS_PER_TOKEN);
   if (type === 'file') return Math.ceil(stringIn(file, 'file_data').length / FILE_CHARS_PER_TOKEN);
-  return countStructure(part);
+  return tokensInStructure(part, work);
 }
 
 function stringIn(value: unknown, field: string): string {
-  if (typeof value !== 'object' || value === null) return '';
-  const found: unknown = (value as Record<string, unknown>)[field];
+  const found = isRecord(value) ? value[field] : undefined;
   return typeof found === 'string' ? found : '';
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 /**
  * JSON inside a request (tool definitions, tool calls, schemas): its keys and values, and two tokens of
  * punctuation around each. A work list instead of `JSON.stringify`, which overflows the stack on deep nesting.
  */
-function countStructure(root: unknown): number {
+function tokensInStructure(root: unknown, work: Work): number {
   let tokens = 0;
   const open: unknown[] = [root];
   while (open.length > 0) {
     const value = open.pop();
     tokens += 2;
-    if (typeof value === 'string') tokens += countText(value);
+    if (typeof value === 'string') tokens += tokensIn(value, work);
     else if (Array.isArray(value)) for (const item of value as readonly unknown[]) open.push(item);
-    else if (typeof value === 'object' && value !== null) {
+    else if (isRecord(value)) {
       for (const [key, item] of Object.entries(value)) open.push(key, item);
-    } else tokens += countText(String(value));
+    } else tokens += tokensIn(String(value), work);
   }
   return tokens;
 }
 
-/** Whether some piece might be longer than allowed; true too often only costs time. */
-function hasLongRun(text: string): boolean {
-  let run = 0;
-  let inGap = false;
-  for (let i = 0; i < text.length; i += 1) {
-    const gap = text.charCodeAt(i) <= 32;
-    run = gap === inGap ? run + 1 : 1;
-    if (run > PIECE_UNITS_MAX) return true;
-    inGap = gap;
+function tokensIn(text: string, work: Work): number {
+  if (text.length <= WINDOW_UNITS_MAX) return tokensInWindow(text, work);
+  let tokens = 0;
+  for (let from = 0; from < text.length; ) {
+    const to = windowEnd(text, from);
+    tokens += tokensInWindow(text.slice(from, to), work);
+    from = to;
   }
-  return false;
+  return tokens;
 }
 
 /** Where to cut: before a space that follows a visible ASCII character, for a piece always begins there. */
@@ -151,13 +158,19 @@ function windowEnd(text: string, from: number): number {
   return wholeCharacter(text, limit);
 }
 
-function countPiece(piece: string): number {
-  if (piece.length <= PIECE_UNITS_MAX) return countTokens(piece, PLAIN_TEXT);
+function tokensInWindow(text: string, work: Work): number {
   let tokens = 0;
-  for (let from = 0; from < piece.length; ) {
-    const to = wholeCharacter(piece, Math.min(from + PIECE_UNITS_MAX, piece.length));
-    tokens += countTokens(piece.slice(from, to), PLAIN_TEXT);
-    from = to;
+  // `match`, not `matchAll`: an array of strings costs half of an iterator of match objects.
+  for (const piece of text.match(O200K_TOKEN_SPLIT_REGEX) ?? []) {
+    if (piece.length <= PIECE_UNITS_MAX) {
+      tokens += tokensInPiece(piece, work);
+      continue;
+    }
+    for (let from = 0; from < piece.length; ) {
+      const to = wholeCharacter(piece, Math.min(from + PIECE_UNITS_MAX, piece.length));
+      tokens += tokensInPiece(piece.slice(from, to), work);
+      from = to;
+    }
   }
   return tokens;
 }
@@ -168,4 +181,50 @@ function wholeCharacter(text: string, at: number): number {
   const after = text.charCodeAt(at);
   const divides = before >= 0xd800 && before < 0xdc00 && after >= 0xdc00 && after < 0xe000;
   return divides ? at - 1 : at;
+}
+
+function tokensInPiece(piece: string, work: Work): number {
+  const bytes = byteString(piece);
+  if (ranks.has(bytes)) return 1;
+  if (work.mergeableBytes < bytes.length) return bytes.length;
+  work.mergeableBytes -= bytes.length;
+  return merge(bytes);
+}
+
+/** Byte pair encoding: joins the neighbours with the lowest rank until no two neighbours are in the vocabulary. */
+function merge(bytes: string): number {
+  // Token i is bytes[starts[i]] up to starts[i + 1]; pairRanks[i] is the rank of tokens i and i + 1 together.
+  const starts: number[] = [];
+  const pairRanks: number[] = [];
+  for (let i = 0; i <= bytes.length; i += 1) {
+    starts.push(i);
+    pairRanks.push(i + 2 <= bytes.length ? rankOf(bytes, i, i + 2) : NO_RANK);
+  }
+  for (;;) {
+    let lowest = NO_RANK;
+    let at = -1;
+    for (let i = 0; i < pairRanks.length; i += 1) {
+      const rank = pairRanks[i] ?? NO_RANK;
+      if (rank >= lowest) continue;
+      lowest = rank;
+      at = i;
+    }
+    if (at === -1) return starts.length - 1;
+    starts.splice(at + 1, 1);
+    pairRanks.splice(at + 1, 1);
+    pairRanks[at] = rankOf(bytes, starts[at], starts[at + 2]);
+    if (at > 0) pairRanks[at - 1] = rankOf(bytes, starts[at - 1], starts[at + 1]);
+  }
+}
+
+function rankOf(bytes: string, from: number | undefined, to: number | undefined): number {
+  return to === undefined ? NO_RANK : (ranks.get(bytes.slice(from, to)) ?? NO_RANK);
+}
+
+/** UTF-8 bytes as a string of one character per byte: a key that a Map finds without hashing arrays. */
+function byteString(text: string): string {
+  for (let i = 0; i < text.length; i += 1) {
+    if (text.charCodeAt(i) > 127) return Buffer.from(text, 'utf8').toString('latin1');
+  }
+  return text;
 }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { EventOf, EventType, NewEvent, Recorded } from '../events.ts';
-import { canonicalJson, type JsonObject } from '../domain/json.ts';
-import { UndecodableEvent, ZERO_HASH, type StreamHead, type Write } from './event-store.ts';
+import { canonicalJson, type Json, type JsonObject } from '../domain/json.ts';
+import type { Actor, DomainEvent, EventType, NewEvent, Recorded } from '../events.ts';
 import { entries } from './event-schemas.ts';
+import { type StreamHead, UndecodableEvent, type Write, WRITE_BYTES_MAX, ZERO_HASH } from './event-store.ts';
+import type { Placed, StoredEvent } from './stored-event.ts';
 
 /**
  * Between events in code and events as stored: payload versions, bigints as decimal strings, and
@@ -10,102 +11,177 @@ import { entries } from './event-schemas.ts';
  * stores unchanged and its hash stays true.
  */
 
-/** The envelope as stored, without its place in the log. */
-export interface StoredMeta {
-  readonly schema: number;
-  readonly agencyId: string;
-  readonly tenantId: string | null;
-  readonly occurredAt: string;
-  readonly actor: JsonObject;
-  readonly correlationId: string;
-  readonly causationId: string;
-  readonly commandHash: string | null;
-  readonly hash: string;
-  readonly previousHash: string;
+/** An event to be stored, and what reading it back gives. */
+export interface Encoded {
+  readonly stored: StoredEvent;
+  readonly event: DomainEvent;
 }
 
-export interface StoredEvent extends StoredMeta {
-  readonly stream: string;
-  readonly revision: bigint;
-  readonly id: string;
-  readonly type: string;
-  /** Canonical JSON text of the payload. */
-  readonly data: string;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const INSTANT = /^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+const HASH = /^[0-9a-f]{64}$/;
+/** Half of a character that needs two code units. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+const NAME_LENGTH_MAX = 500;
+
+/** Encodes the writes of one append and continues each stream's hash chain. Throws TypeError. */
+export function encodeAll(writes: readonly Write[]): Encoded[][] {
+  const streams = new Set(writes.map(({ stream }) => stream));
+  if (writes.length === 0) throw new TypeError('nothing to append');
+  if (streams.size < writes.length) throw new TypeError('two writes of one append name the same stream');
+  return writes.map(encode);
 }
 
-/** A stored event and where and when the store put it. */
-export interface Placed extends Omit<StoredEvent, 'data'> {
-  readonly position: bigint;
-  readonly recordedAt: string;
-  /** Parsed payload. */
-  readonly data: unknown;
-}
-
-/** Encodes a write and continues its stream's hash chain. */
-export function encode(write: Write): StoredEvent[] {
-  if (write.events.length === 0) throw new TypeError(`nothing to append to ${write.stream}`);
-  let head: StreamHead = write.expected === 'none' ? { revision: -1n, hash: ZERO_HASH } : write.expected;
-  return write.events.map((event) => {
-    const stored = encodeOne(write.stream, head, event);
-    head = { revision: stored.revision, hash: stored.hash };
-    return stored;
+/** Encodes a write. Throws TypeError for whatever a store could not keep exactly, or nobody could read again. */
+export function encode(write: Write): Encoded[] {
+  const { stream, expected, events } = write;
+  if (events.length === 0) throw new TypeError(`nothing to append to ${stream}`);
+  checkName('stream', stream);
+  let head: StreamHead = expected === 'none' ? { revision: -1n, hash: ZERO_HASH } : expected;
+  if (!HASH.test(head.hash)) throw new TypeError(`the expected hash of ${stream} is not a SHA-256 in hex`);
+  let bytes = 0;
+  const encoded = events.map((event) => {
+    const one = encodeOne(stream, head, event);
+    head = { revision: one.stored.revision, hash: one.stored.hash };
+    bytes += Buffer.byteLength(one.stored.data) + Buffer.byteLength(one.stored.actor);
+    return one;
   });
+  if (bytes > WRITE_BYTES_MAX) {
+    throw new TypeError(`${bytes} bytes for ${stream} in one write; at most ${WRITE_BYTES_MAX} are possible`);
+  }
+  return encoded;
 }
 
-function encodeOne(stream: string, head: StreamHead, event: NewEvent): StoredEvent {
+/** The stream's head once the events are stored. */
+export function headAfter(encoded: readonly Encoded[]): StreamHead {
+  const { revision, hash } = encoded.at(-1)!.stored;
+  return { revision, hash };
+}
+
+function encodeOne(stream: string, head: StreamHead, event: NewEvent): Encoded {
   const { id, agencyId, tenantId, occurredAt, correlationId, causationId, commandHash } = event;
+  checkEnvelope(event);
   const { type } = event.event;
-  const unhashed = {
+  if (!isKnown(type)) throw new TypeError(`this build does not know the event type ${type as string}`);
+  const schema = entries[type].upcasts.length + 1;
+  const actor = canonicalJson(event.actor);
+  const data = canonicalJson(event.event.data);
+  const stored = {
     stream,
     revision: head.revision + 1n,
     id,
     type,
-    schema: entries[type].upcasts.length + 1,
+    schema,
     agencyId,
     tenantId,
     occurredAt,
-    actor: { ...event.actor },
+    actor,
     correlationId,
     causationId,
     commandHash,
     previousHash: head.hash,
+    hash: '',
+    data,
   };
-  const data = canonicalJson(event.event.data);
-  return { ...unhashed, data, hash: hashOf(unhashed, data) };
+  const read = readPayload(type, schema, data);
+  if ('problem' in read)
+    throw new TypeError(`${type} cannot be stored: ${read.problem}`, { cause: read.cause });
+  stored.hash = hashOf(stored);
+  return { stored, event: read.event };
+}
+
+/** What PostgreSQL's text, uuid and timestamptz keep exactly, and no more. */
+function checkEnvelope(event: NewEvent): void {
+  const { id, occurredAt, commandHash } = event;
+  if (!UUID.test(id)) throw new TypeError(`an event id is a lower-case UUID, not ${id}`);
+  if (!INSTANT.test(occurredAt) || new Date(Date.parse(occurredAt)).toISOString() !== occurredAt) {
+    throw new TypeError(`an instant is written like 2026-11-20T10:00:00.000Z, not ${occurredAt}`);
+  }
+  if (commandHash !== null && !HASH.test(commandHash))
+    throw new TypeError('commandHash is not a SHA-256 in hex');
+  checkName('agencyId', event.agencyId);
+  if (event.tenantId !== null) checkName('tenantId', event.tenantId);
+  checkName('correlationId', event.correlationId);
+  checkName('causationId', event.causationId);
+}
+
+function checkName(what: string, text: string): void {
+  if (
+    text.length === 0 ||
+    text.length > NAME_LENGTH_MAX ||
+    text.includes('\0') ||
+    LONE_SURROGATE.test(text)
+  ) {
+    throw new TypeError(
+      `${what} needs 1 to ${NAME_LENGTH_MAX} characters, without NUL and halves of characters`,
+    );
+  }
 }
 
 /**
  * What is sealed: everything that was decided. Position and time of recording belong to the store
  * and are not part of it, so that a log can move to another store with its hashes intact.
  */
-export function hashOf(event: Omit<StoredEvent, 'data' | 'hash'>, data: string): string {
+export function hashOf(event: Omit<StoredEvent, 'hash'>): string {
   const { stream, revision, id, type, schema, agencyId, tenantId, occurredAt } = event;
-  const { actor, correlationId, causationId, commandHash, previousHash } = event;
-  const parts = [previousHash, stream, revision, id, type, schema, agencyId, tenantId, occurredAt];
-  const sealed = canonicalJson([...parts, actor, correlationId, causationId, commandHash]);
-  return createHash('sha256').update(sealed).update('\n').update(data).digest('hex');
+  const { actor, correlationId, causationId, commandHash, previousHash, data } = event;
+  const before = [previousHash, stream, String(revision), id, type, schema, agencyId, tenantId, occurredAt];
+  const after = [correlationId, causationId, commandHash];
+  const envelope = `${JSON.stringify(before)}\n${actor}\n${JSON.stringify(after)}\n`;
+  return createHash('sha256').update(envelope).update(data).digest('hex');
 }
 
 /** True when the stored hash is the one its content has. */
-export function hashHolds(placed: Placed): boolean {
-  return hashOf(placed, canonicalJson(placed.data)) === placed.hash;
+export function hashHolds(stored: StoredEvent): boolean {
+  return hashOf(stored) === stored.hash;
 }
 
 /** Reads a stored event in its newest payload version. Throws UndecodableEvent. */
 export function decode(placed: Placed): Recorded {
-  const { type, schema } = placed;
-  if (!isKnown(type)) throw new UndecodableEvent(placed, 'this build does not know the event type');
+  const read = readPayload(placed.type, placed.schema, placed.data);
+  if ('problem' in read) throw new UndecodableEvent(placed, read.problem, { cause: read.cause });
+  return toRecorded(placed, read.event);
+}
+
+export function toRecorded(placed: Placed, event: DomainEvent): Recorded {
+  return {
+    id: placed.id,
+    agencyId: placed.agencyId,
+    tenantId: placed.tenantId,
+    actor: JSON.parse(placed.actor) as Actor,
+    correlationId: placed.correlationId,
+    causationId: placed.causationId,
+    occurredAt: placed.occurredAt,
+    commandHash: placed.commandHash,
+    event,
+    stream: placed.stream,
+    revision: placed.revision,
+    position: placed.position,
+    schema: placed.schema,
+    recordedAt: placed.recordedAt,
+    hash: placed.hash,
+    previousHash: placed.previousHash,
+  };
+}
+
+type ReadPayload = { readonly event: DomainEvent } | { readonly problem: string; readonly cause?: unknown };
+
+function readPayload(type: string, schema: number, text: string): ReadPayload {
+  if (!isKnown(type)) return { problem: 'this build does not know the event type' };
   const { read, upcasts } = entries[type];
   if (schema < 1 || schema > upcasts.length + 1) {
-    throw new UndecodableEvent(placed, `this build does not know payload version ${schema}`);
+    return { problem: `this build does not know payload version ${schema}` };
   }
-  let payload = placed.data as JsonObject;
-  for (const upcast of upcasts.slice(schema - 1)) payload = upcast(payload);
+  let payload: Json;
+  try {
+    payload = JSON.parse(text) as Json;
+    for (const upcast of upcasts.slice(schema - 1)) payload = upcast(payload as JsonObject);
+  } catch (cause) {
+    return { problem: 'the payload is not readable', cause };
+  }
   const parsed = read.safeParse(payload);
-  if (!parsed.success) throw new UndecodableEvent(placed, 'the payload is not readable', { cause: parsed.error });
-  const { data: _, actor, type: __, ...envelope } = placed;
-  const event = { type, data: parsed.data } as EventOf<EventType>;
-  return { ...envelope, actor: actor as unknown as Recorded['actor'], event };
+  if (!parsed.success) return { problem: 'the payload is not readable', cause: parsed.error };
+  return { event: { type, data: parsed.data } as DomainEvent };
 }
 
 function isKnown(type: string): type is EventType {

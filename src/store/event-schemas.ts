@@ -12,7 +12,10 @@ interface Entry<T extends EventType> {
   readonly upcasts: readonly ((payload: JsonObject) => JsonObject)[];
 }
 
-const Integer = z.string().regex(/^-?\d+$/).transform(BigInt);
+const Integer = z
+  .string()
+  .regex(/^-?\d+$/)
+  .transform(BigInt);
 const Instant = z.string();
 const Count = z.number().int();
 const JsonValue: z.ZodType<Json> = z.json();

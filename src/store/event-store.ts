@@ -1,4 +1,5 @@
-import type { EventType, NewEvent, Recorded } from '../events.ts';
+import type { NewEvent, Recorded } from '../events.ts';
+import type { Placed } from './stored-event.ts';
 
 /** Where a stream stands: its last revision, and the hash that the next event continues. */
 export interface StreamHead {
@@ -10,8 +11,12 @@ export interface Write {
   readonly stream: string;
   /** The stream's head as the writer knows it, or 'none' when it must not exist yet. There is no "any". */
   readonly expected: StreamHead | 'none';
+  /** At least one, and together at most WRITE_BYTES_MAX as stored. */
   readonly events: readonly NewEvent[];
 }
+
+/** Most bytes of JSON in one write. EventStoreDB takes one MiB in all; the rest is for envelopes. */
+export const WRITE_BYTES_MAX = 960_000;
 
 export interface Appended {
   /** Highest position written: a reader that has reached it has seen everything. */
@@ -25,14 +30,14 @@ export interface Batch {
   readonly events: readonly Recorded[];
   /** The log has been read up to here, filtered-out events included. A complete checkpoint. */
   readonly position: bigint;
-  /** True when nothing newer was committed when the batch was cut. */
+  /** True when the reader knew of nothing newer when the batch was cut. */
   readonly caughtUp: boolean;
 }
 
 export interface SubscribeOptions {
   /** Only events whose type starts with one of these, such as `key.`; all events when left out. */
   readonly prefixes?: readonly string[];
-  /** Most events in one batch. */
+  /** Most events in one batch; default 500. */
   readonly batchMax?: number;
 }
 
@@ -43,23 +48,32 @@ export interface SubscribeOptions {
 export interface EventStore {
   /**
    * Makes every event durable, then resolves. Each write is atomic; several writes together need
-   * not be. Appending events whose ids are already stored at exactly these revisions is a no-op
-   * that answers as if they had just been written, so an append with an unknown outcome is simply
-   * repeated. An empty list of events is refused with a TypeError.
-   * Throws Refusal('stream_changed') when an expectation does not hold, and whatever the transport
-   * throws when the outcome is unknown.
+   * not be. No two of them name the same stream. Appending the identical events again is a no-op
+   * that answers as if they had just been written, however much has been appended since, so an
+   * append with an unknown outcome is simply repeated (append-surely.ts).
+   * Throws Refusal('stream_changed') when an expectation does not hold, TypeError for what cannot
+   * be stored or read back, and whatever the transport throws when the outcome is unknown.
    */
   append(writes: readonly Write[]): Promise<Appended>;
-  /** One stream, oldest first. An unknown stream is an empty one. */
+  /** One stream, oldest first, up to where it stood when the reading got there. An unknown stream is an empty one. */
   readStream(stream: string): AsyncIterable<Recorded>;
   /**
-   * The whole log after `position` in order, then live until `signal` aborts; then it ends.
-   * Survives lost connections by itself: it resumes where it was. Throws on an event that cannot
-   * be decoded (UndecodableEvent), after having yielded everything before it.
+   * The whole log after `position` as it is stored, oldest first, up to where it stood when the
+   * reading began. Nothing is decoded or checked: for verifying, exporting and moving logs.
+   */
+  readLog(position: bigint): AsyncIterable<Placed>;
+  /**
+   * The whole log after `position` in order, then live until `signal` aborts or the store closes;
+   * then it ends. The first batch comes at once, also when it is empty, so that a reader knows
+   * when it has caught up. A reader that is slower than the writers only falls behind.
+   * Survives lost connections by itself: it resumes where it was. Throws RangeError when the log
+   * ends before `position` (the reader has seen another log), and UndecodableEvent after having
+   * yielded everything before that event.
    */
   subscribe(position: bigint, signal: AbortSignal, options?: SubscribeOptions): AsyncIterable<Batch>;
   /** Position of the newest event; 0 when the log is empty. */
   head(): Promise<bigint>;
+  /** Waits for appends under way, ends the subscriptions, and takes nothing new. */
   close(): Promise<void>;
 }
 
@@ -73,14 +87,17 @@ export class UndecodableEvent extends Error {
   readonly stream: string;
   readonly revision: bigint;
   readonly eventId: string;
-  readonly eventType: EventType | string;
+  readonly eventType: string;
 
   constructor(
     at: { position: bigint; stream: string; revision: bigint; id: string; type: string },
     reason: string,
     options?: ErrorOptions,
   ) {
-    super(`event ${at.id} (${at.type}) at position ${at.position}, ${at.stream}@${at.revision}: ${reason}`, options);
+    super(
+      `event ${at.id} (${at.type}) at position ${at.position}, ${at.stream}@${at.revision}: ${reason}`,
+      options,
+    );
     this.position = at.position;
     this.stream = at.stream;
     this.revision = at.revision;

@@ -1,0 +1,155 @@
+import type { KeySettings } from '../src/domain/key.ts';
+import type { Limits } from '../src/domain/limits.ts';
+import type { Recorded } from '../src/events.ts';
+import { defineProjection } from '../src/projection.ts';
+
+/** Every virtual key there ever was. Deleted ones stay, so that their spend has an owner. */
+export const keys = defineProjection({
+  name: 'keys',
+  version: 1,
+  columns: {
+    key_id: 'text',
+    /** Lower-case hex SHA-256 of the secret. */
+    token_hash: 'text',
+    /** `sk-...` and the last four characters. */
+    key_name: 'text',
+    /** The secret before the last rotation; null unless that rotation granted it a grace period. */
+    old_token_hash: 'text?',
+    /** Until when the old secret works; null exactly when there is none. */
+    grace_ends_at: 'instant?',
+    agency_id: 'text',
+    tenant_id: 'text',
+    project_id: 'text?',
+    environment: 'text?',
+    user_id: 'text?',
+    alias: 'text?',
+    /** active | blocked | deleted. Expiry is expires_at compared with a clock. */
+    status: 'text',
+    /** Null never expires. */
+    expires_at: 'instant?',
+    // Limits: null is unlimited, no models allows all that the contract does.
+    models: 'text[]',
+    requests_per_minute: 'bigint?',
+    tokens_per_minute: 'bigint?',
+    parallel_requests: 'bigint?',
+    budget_nanos: 'nanos?',
+    budget_window: 'text?',
+    /** Requested model name -> model that serves it. */
+    aliases: 'json',
+    allowed_routes: 'text[]',
+    metadata: 'json',
+    options: 'json',
+    created_at: 'instant',
+    created_by: 'text',
+    updated_at: 'instant',
+    updated_by: 'text',
+    rotations: 'sum',
+    last_rotated_at: 'instant?',
+    deleted_at: 'instant?',
+    deleted_by: 'text?',
+  },
+  key: ['key_id'],
+  indexes: [['token_hash'], ['old_token_hash'], ['alias'], ['project_id'], ['tenant_id'], ['user_id']],
+  on: {
+    'key.generated': ({ keyId, tenantId, tokenHash, keyName, limits, settings }, recorded) => ({
+      op: 'insert',
+      row: {
+        key_id: keyId,
+        token_hash: tokenHash,
+        key_name: keyName,
+        old_token_hash: null,
+        grace_ends_at: null,
+        agency_id: recorded.agencyId,
+        tenant_id: tenantId,
+        status: 'active',
+        ...limitColumns(limits),
+        ...settingColumns(settings),
+        created_at: recorded.occurredAt,
+        created_by: recorded.actor.id,
+        ...touched(recorded),
+        rotations: 0n,
+        last_rotated_at: null,
+        deleted_at: null,
+        deleted_by: null,
+      },
+    }),
+    'key.limits-changed': ({ keyId, limits }, recorded) => ({
+      op: 'update',
+      where: { key_id: keyId },
+      set: { ...limitColumns(limits), ...touched(recorded) },
+    }),
+    'key.changed': ({ keyId, settings }, recorded) => ({
+      op: 'update',
+      where: { key_id: keyId },
+      set: { ...settingColumns(settings), ...touched(recorded) },
+    }),
+    'key.blocked': ({ keyId }, recorded) => ({
+      op: 'update',
+      where: { key_id: keyId },
+      set: { status: 'blocked', ...touched(recorded) },
+    }),
+    'key.unblocked': ({ keyId }, recorded) => ({
+      op: 'update',
+      where: { key_id: keyId },
+      set: { status: 'active', ...touched(recorded) },
+    }),
+    'key.rotated': ({ keyId, tokenHash, keyName, oldTokenHash, graceEndsAt }, recorded) => ({
+      op: 'update',
+      where: { key_id: keyId },
+      set: {
+        token_hash: tokenHash,
+        key_name: keyName,
+        old_token_hash: graceEndsAt === null ? null : oldTokenHash,
+        grace_ends_at: graceEndsAt,
+        last_rotated_at: recorded.occurredAt,
+        ...touched(recorded),
+      },
+      by: { rotations: 1n },
+    }),
+    'key.deleted': ({ keyId }, recorded) => ({
+      op: 'update',
+      where: { key_id: keyId },
+      set: {
+        status: 'deleted',
+        old_token_hash: null,
+        grace_ends_at: null,
+        deleted_at: recorded.occurredAt,
+        deleted_by: recorded.actor.id,
+        ...touched(recorded),
+      },
+    }),
+  },
+});
+
+function touched({ occurredAt, actor }: Pick<Recorded, 'occurredAt' | 'actor'>) {
+  return { updated_at: occurredAt, updated_by: actor.id };
+}
+
+function limitColumns({ models, requestsPerMinute, tokensPerMinute, parallelRequests, budget }: Limits) {
+  return {
+    models,
+    requests_per_minute: countOrNull(requestsPerMinute),
+    tokens_per_minute: countOrNull(tokensPerMinute),
+    parallel_requests: countOrNull(parallelRequests),
+    budget_nanos: budget === null ? null : budget.nanos,
+    budget_window: budget === null ? null : budget.window,
+  };
+}
+
+function settingColumns(settings: KeySettings) {
+  return {
+    project_id: settings.projectId,
+    environment: settings.environment,
+    user_id: settings.userId,
+    alias: settings.alias,
+    expires_at: settings.expiresAt,
+    aliases: settings.aliases,
+    allowed_routes: settings.allowedRoutes,
+    metadata: settings.metadata,
+    options: settings.options,
+  };
+}
+
+function countOrNull(value: number | null): bigint | null {
+  return value === null ? null : BigInt(value);
+}

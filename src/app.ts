@@ -1,0 +1,300 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { agencies } from '../projections/agencies.ts';
+import { keys } from '../projections/keys.ts';
+import { projects } from '../projections/projects.ts';
+import { tenants } from '../projections/tenants.ts';
+import { keyHistory } from './audit/key-history.ts';
+import { billingRecords } from './billing/billing-records.ts';
+import { runInvoices } from './billing/invoice-run.ts';
+import { bootstrap, type OwnTenant } from './bootstrap.ts';
+import type { Config } from './config.ts';
+import { demoDeployments } from './demo/deployments.ts';
+import { type SimulatedUpstream, startSimulatedUpstream } from './demo/simulated-upstream.ts';
+import type { Deployment } from './domain/deployment.ts';
+import { type Follower, follow, loadTable } from './follow.ts';
+import { createGateway, type Gateway } from './gateway/gateway.ts';
+import { createLedger } from './gateway/ledger.ts';
+import type { HealthFacts, HttpDeps } from './http/deps.ts';
+import { createHttp } from './http/server.ts';
+import { type Installation, openInstallation } from './installation.ts';
+import { lockInstance } from './instance-lock.ts';
+import type { Log } from './log.ts';
+import { masterKeyOf, serverSecretOf } from './master-key.ts';
+import { memoryTable } from './memory-table.ts';
+import { type Projector, startProjector } from './projector.ts';
+import { readModels } from './read-models.ts';
+import type { EventStore } from './store/event-store.ts';
+
+/**
+ * The whole program, built with plain calls from the settings. Reading it from top to bottom is
+ * reading the start; `close` undoes it in the opposite order.
+ */
+export interface App {
+  readonly url: string;
+  readonly masterKey: string;
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** Folder of package.json. */
+  readonly root: string;
+  readonly version: string;
+  readonly say: (line: string) => void;
+}
+
+/** Longest wait of the start for the read models, which a new version of one may have to fill from the beginning. */
+const CATCH_UP_MS_MAX = 3_600_000;
+/** Longest wait of a request for the read models. They are milliseconds behind unless one has stopped. */
+const SETTLE_MS_MAX = 10_000;
+
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config } = options;
+  const closers: Closers = [];
+  try {
+    const lock = await lockInstance(config.dataDir);
+    closers.push(lock.release);
+    const masterKey = masterKeyOf(config.masterKey, config.dataDir);
+    const installation = await openInstallation({
+      ...options,
+      migrationsDir: join(options.root, 'migrations'),
+      applicationName: 'keyledger',
+      adopts: true,
+    });
+    closers.push(installation.close);
+    const core = await startCore(options, installation, closers);
+    const deployments = config.deployments ?? (await simulate(config, closers));
+    const server = await serve(
+      { ...options, ...core, database: installation.database, deployments, masterKey },
+      closers,
+    );
+    return { url: urlOf(server, config), masterKey, close: () => closeAll(closers) };
+  } catch (error) {
+    await closeAll(closers);
+    throw error;
+  }
+}
+
+/** What was started, in this order; taken down from the end. */
+type Closers = (() => unknown)[];
+
+async function closeAll(closers: Closers): Promise<void> {
+  for (const closer of closers.splice(0).toReversed()) await closer();
+}
+
+/** The log, the read models, and the tables that the gateway decides by. */
+interface Core {
+  readonly store: EventStore;
+  /** Highest position that this process has appended by a command; 0 before the first. */
+  readonly appendedPosition: () => bigint;
+  /** Head of the log when this process started. */
+  readonly startPosition: bigint;
+  readonly own: OwnTenant;
+  readonly projector: Projector;
+  readonly tables: ReturnType<typeof keyTables>;
+  readonly follower: Follower;
+}
+
+async function startCore(options: AppOptions, installation: Installation, closers: Closers): Promise<Core> {
+  const { config, log, root, say } = options;
+  const { pool } = installation.database;
+  const { store, appendedPosition } = counting(installation.store);
+  const plansDir = config.settings.KEYLEDGER_PLANS_DIR ?? join(root, 'plans');
+  const own = await bootstrap({ store, pool, config, plansDir, now: isoNow, say });
+  const projector = await startProjector({ store, pool, projections: readModels, log });
+  closers.push(projector.stop);
+  const startPosition = await store.head();
+  await projector.reached(startPosition, CATCH_UP_MS_MAX);
+  const tables = keyTables();
+  const all = Object.values(tables);
+  for (const table of all) await loadTable(pool, table);
+  const following = new AbortController();
+  const onFailure = (error: unknown) =>
+    log.error({ err: error }, 'the gateway no longer follows the log and will refuse');
+  const follower = follow({
+    store,
+    tables: all,
+    signal: following.signal,
+    nowMs: monotonicMs,
+    log,
+    onFailure,
+  });
+  closers.push(() => {
+    following.abort();
+    return follower.done;
+  });
+  return { store, appendedPosition, startPosition, own, projector, tables, follower };
+}
+
+function keyTables() {
+  return {
+    keys: memoryTable(keys, { indexes: ['token_hash', 'old_token_hash'] }),
+    projects: memoryTable(projects),
+    tenants: memoryTable(tenants),
+    agencies: memoryTable(agencies),
+  };
+}
+
+/** Notes how far this process has written, so that a read can wait for its own writes. */
+function counting(store: EventStore): {
+  readonly store: EventStore;
+  readonly appendedPosition: () => bigint;
+} {
+  let highest = 0n;
+  return {
+    appendedPosition: () => highest,
+    store: {
+      ...store,
+      async append(writes) {
+        const appended = await store.append(writes);
+        if (appended.position > highest) highest = appended.position;
+        return appended;
+      },
+    },
+  };
+}
+
+interface ServeOptions extends AppOptions, Core {
+  readonly database: Installation['database'];
+  readonly deployments: readonly Deployment[];
+  readonly masterKey: string;
+}
+
+async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
+  const { config, projector, follower } = options;
+  const settled = async (position: bigint) => {
+    await Promise.all([
+      projector.reached(position, SETTLE_MS_MAX),
+      follower.reached(position, SETTLE_MS_MAX),
+    ]);
+  };
+  const gateway = gatewayOf(options, settled);
+  const http = httpOf(options, gateway, settled);
+  await http.ready();
+  const server = createServer(LIMITS, (request, response) => {
+    if (gateway.matches(request.method ?? '', request.url ?? '')) gateway.handle(request, response);
+    else http.routing(request, response);
+  });
+  server.listen(config.settings.PORT, config.settings.HOST);
+  await Promise.race([once(server, 'listening'), failed(server, config)]);
+  closers.push(async () => {
+    const closed = new Promise((done) => server.close(done));
+    await gateway.close(config.settings.SHUTDOWN_GRACE_MS);
+    server.closeAllConnections();
+    await closed;
+    await http.close();
+  });
+  return server;
+}
+
+/** What a slow or malicious client may take: see the anchors of Node's own defaults. */
+const LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 60_000,
+  connectionsCheckingInterval: 5_000,
+  keepAliveTimeout: 65_000,
+};
+
+async function failed(server: Server, { settings }: Config): Promise<never> {
+  const [error] = (await once(server, 'error')) as [NodeJS.ErrnoException];
+  if (error.code !== 'EADDRINUSE') throw error;
+  throw new Error(`Port ${settings.PORT} is taken. Stop the other program, or set PORT.`);
+}
+
+function gatewayOf(options: ServeOptions, settled: (position: bigint) => Promise<void>): Gateway {
+  const { config, store, tables, follower, own, database } = options;
+  return createGateway({
+    store,
+    writerId: randomUUID(),
+    tables: { ...tables, lastHeardMs: follower.lastHeardMs },
+    deployments: options.deployments,
+    masterKey: options.masterKey,
+    ownTenantId: own.tenantId,
+    spentSince: createLedger({ pool: database.pool, startPosition: options.startPosition, settled }),
+    keyHeader: config.keyHeader,
+    budgetExceededStatus: config.budgetExceededStatus,
+    bodyBytesMax: config.settings.BODY_BYTES_MAX,
+    spendQueueMax: config.settings.SPEND_QUEUE_MAX,
+    version: options.version,
+    log: options.log,
+    wallMs: Date.now,
+    monotonicMs,
+    newId: randomUUID,
+    random: Math.random,
+  });
+}
+
+function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: bigint) => Promise<void>) {
+  const { config, store, database, own, log } = options;
+  const records = billingRecords(database);
+  const deps: HttpDeps = {
+    store,
+    db: database.db,
+    now: isoNow,
+    settled,
+    appendedPosition: options.appendedPosition,
+    masterKey: options.masterKey,
+    serverSecret: serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey),
+    ownTenant: own,
+    keyHeader: config.keyHeader,
+    version: options.version,
+    log,
+    models: () => options.deployments,
+    status: () => statusOf(options, gateway),
+    runInvoices: (request) => runInvoices({ store, records, now: isoNow, settled, log }, request),
+    replay: (name, at) =>
+      keyHistory({ store, db: database.db, now: isoNow }, name, at === null ? {} : { at }),
+    bodyBytesMax: config.settings.BODY_BYTES_MAX,
+  };
+  return createHttp(deps);
+}
+
+function statusOf(options: ServeOptions, gateway: Gateway): HealthFacts {
+  const { projector, follower, deployments } = options;
+  const head = options.appendedPosition();
+  return {
+    head: head > follower.position ? head : follower.position,
+    projections: [
+      ...projector
+        .status()
+        .map(({ name, position, error }) => ({ name, position, error: error?.message ?? null })),
+      {
+        name: 'gateway',
+        position: follower.position,
+        error: gateway.trouble()?.message ?? (follower.failure === null ? null : String(follower.failure)),
+      },
+    ],
+    deployments: deployments.map(({ id, publicName }) => ({ id, publicName, healthy: true, problem: null })),
+    inFlight: gateway.inFlight(),
+  };
+}
+
+async function simulate({ settings }: Config, closers: Closers): Promise<readonly Deployment[]> {
+  const upstream: SimulatedUpstream = await startSimulatedUpstream({
+    latencyMs: settings.SIMULATED_LATENCY_MS,
+    chunkDelayMs: settings.SIMULATED_CHUNK_DELAY_MS,
+    chunkCount: settings.SIMULATED_CHUNK_COUNT,
+    faults: settings.SIMULATED_FAULTS,
+  });
+  closers.push(upstream.stop);
+  return demoDeployments(upstream.url);
+}
+
+function urlOf(server: Server, { settings }: Config): string {
+  const { port } = server.address() as AddressInfo;
+  const host = ['0.0.0.0', '::', '127.0.0.1'].includes(settings.HOST) ? 'localhost' : settings.HOST;
+  return `http://${host}:${port}`;
+}
+
+function isoNow(): string {
+  return new Date().toISOString();
+}
+
+function monotonicMs(): number {
+  return performance.now();
+}

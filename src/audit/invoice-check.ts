@@ -1,0 +1,224 @@
+import { createHash } from 'node:crypto';
+import type { Pool } from 'pg';
+import { totalsOf } from '../domain/invoice-lines.ts';
+import { formatInvoiceNumber } from '../domain/invoice-number.ts';
+import type { InvoiceDraft, InvoiceFinalized } from '../domain/invoice.ts';
+import { canonicalJson } from '../domain/json.ts';
+import { formatCents } from '../domain/money.ts';
+import type { Recorded } from '../events.ts';
+import { type EventStore, UndecodableEvent } from '../store/event-store.ts';
+import { type CheckResult, newCheck } from './check.ts';
+import { tenantPeriod } from './spend-check.ts';
+
+/**
+ * Every invoice follows from the log: its lines from contract and usage at the cut, its sums from
+ * its lines, its number from the series, and its document is the one that was sealed. It remembers
+ * a few hundred bytes per invoice; lines and documents are read one invoice at a time.
+ */
+export interface InvoiceCheck {
+  accept(recorded: Recorded): void;
+  /** Usage on each invoice in nanos, by tenantPeriod(). */
+  readonly invoiced: ReadonlyMap<string, bigint>;
+  results(deps: InvoiceCheckDeps, onProgress?: (done: number, total: number) => void): Promise<CheckResult>;
+}
+
+export interface InvoiceCheckDeps {
+  readonly store: Pick<EventStore, 'readStream'>;
+  readonly pool: Pool;
+  readonly recompute: RecomputeDraft;
+}
+
+/** Computes a draft again from the log and the usage of its period; null when they do not have it. */
+export type RecomputeDraft = (invoice: {
+  readonly invoiceId: string;
+  readonly agencyId: string;
+  readonly tenantId: string;
+  readonly period: string;
+  /** By month, in nanos: what invoices drafted before this one granted. */
+  readonly includedGranted: ReadonlyMap<string, bigint>;
+}) => Promise<InvoiceDraft | null>;
+
+interface Drafted {
+  readonly position: bigint;
+  readonly agencyId: string;
+  readonly tenantId: string;
+  readonly period: string;
+  readonly draftHash: string;
+  /** As the document states them. */
+  readonly totals: { readonly net: string; readonly tax: string; readonly gross: string };
+  readonly included: readonly { readonly month: string; readonly nanos: bigint }[];
+  finalized: { readonly position: bigint; readonly data: InvoiceFinalized['data'] } | null;
+}
+
+export function invoiceCheck(): InvoiceCheck {
+  const check = newCheck('invoices');
+  const drafts = new Map<string, Drafted>();
+  const numbers = new Map<string, string>();
+  const invoiced = new Map<string, bigint>();
+
+  function accept(recorded: Recorded): void {
+    const { event, position } = recorded;
+    switch (event.type) {
+      case 'invoice.drafted':
+        return acceptDraft(recorded, event.data);
+      case 'invoice.finalized': {
+        const drafted = drafts.get(event.data.invoiceId);
+        if (drafted === undefined)
+          check.fail(position, `${event.data.invoiceId} was finalised without a draft`);
+        else if (drafted.finalized !== null)
+          check.fail(position, `${event.data.invoiceId} was finalised twice`);
+        else drafted.finalized = { position, data: event.data };
+        return;
+      }
+      case 'number.assigned': {
+        const { invoiceId } = event.data;
+        const series = recorded.stream.slice(`numbers-${recorded.agencyId}-`.length);
+        if (numbers.has(invoiceId)) check.fail(position, `${invoiceId} has a second number`);
+        numbers.set(invoiceId, formatInvoiceNumber(series, Number(recorded.revision) + 1));
+        return;
+      }
+      default:
+    }
+  }
+
+  function acceptDraft({ position, agencyId, tenantId }: Recorded, draft: InvoiceDraft): void {
+    const { invoiceId, period, lines, taxes, netCents, taxCents, grossCents } = draft;
+    if (canonicalJson(totalsOf(lines)) !== canonicalJson({ taxes, netCents, taxCents, grossCents })) {
+      check.fail(position, `the sums of ${invoiceId} do not follow from its lines`);
+    }
+    if (tenantId === null || drafts.has(invoiceId)) {
+      return check.fail(position, `${invoiceId} was drafted ${tenantId === null ? 'for nobody' : 'twice'}`);
+    }
+    const usageNanos = lines.reduce((sum, { kind, nanos }) => (kind === 'usage' ? sum + nanos : sum), 0n);
+    const id = tenantPeriod(tenantId, period);
+    invoiced.set(id, (invoiced.get(id) ?? 0n) + usageNanos);
+    drafts.set(invoiceId, {
+      position,
+      agencyId,
+      tenantId,
+      period,
+      draftHash: sha256(canonicalJson(draft)),
+      totals: { net: formatCents(netCents), tax: formatCents(taxCents), gross: formatCents(grossCents) },
+      included: lines
+        .filter(({ kind }) => kind === 'included')
+        .map(({ serviceMonth, nanos }) => ({ month: serviceMonth, nanos: -nanos })),
+      finalized: null,
+    });
+  }
+
+  /** In log order, because what an invoice grants counts against the ones after it. */
+  async function recomputeAll(
+    { recompute }: InvoiceCheckDeps,
+    onProgress: ((done: number, total: number) => void) | undefined,
+  ): Promise<void> {
+    const granted = new Map<string, Map<string, bigint>>();
+    let done = 0;
+    for (const [invoiceId, { position, agencyId, tenantId, period, draftHash, included }] of drafts) {
+      const includedGranted = granted.get(tenantId) ?? new Map<string, bigint>();
+      granted.set(tenantId, includedGranted);
+      try {
+        const draft = await recompute({ invoiceId, agencyId, tenantId, period, includedGranted });
+        if (draft === null)
+          check.fail(position, `${invoiceId} has no closed period or no contract in the log`);
+        else if (sha256(canonicalJson(draft)) !== draftHash) {
+          check.fail(
+            position,
+            `${invoiceId} computed again has other lines and comes to ${formatCents(draft.grossCents)}`,
+          );
+        }
+      } catch (error) {
+        if (!(error instanceof UndecodableEvent)) throw error;
+        check.fail(position, `${invoiceId} cannot be computed again: ${error.message}`);
+      }
+      for (const { month, nanos } of included) {
+        includedGranted.set(month, (includedGranted.get(month) ?? 0n) + nanos);
+      }
+      done += 1;
+      onProgress?.(done, drafts.size);
+    }
+  }
+
+  async function checkDocument(pool: Pool, invoiceId: string, drafted: Drafted): Promise<void> {
+    const { finalized, totals } = drafted;
+    if (finalized === null) return;
+    const { position, data } = finalized;
+    const assigned = numbers.get(invoiceId) ?? 'none';
+    if (assigned !== data.number)
+      check.fail(position, `${invoiceId} says ${data.number}; assigned was ${assigned}`);
+    const row = await readDocument(pool, invoiceId);
+    if (row === null) return check.fail(position, `the document of ${data.number} (${invoiceId}) is missing`);
+    if (sha256(row.document) !== data.documentHash || row.hash !== data.documentHash) {
+      return check.fail(position, `the document of ${data.number} (${invoiceId}) was altered`);
+    }
+    const document = JSON.parse(row.document) as {
+      readonly number: string;
+      readonly totals: Drafted['totals'];
+    };
+    const same =
+      [row.number, document.number].every((number) => number === data.number) &&
+      row.agency_id === drafted.agencyId &&
+      row.tenant_id === drafted.tenantId &&
+      canonicalJson(document.totals) === canonicalJson(totals);
+    if (!same)
+      check.fail(position, `the document of ${data.number} (${invoiceId}) is not about this invoice`);
+  }
+
+  /** An interrupted run leaves a document whose invoice is still a draft; none is ever without a draft. */
+  async function checkStrays({ pool, store }: InvoiceCheckDeps): Promise<void> {
+    const known = [...drafts.keys()];
+    const { rows } = await pool.query<{ invoice_id: string; agency_id: string; number: string }>(
+      'select invoice_id, agency_id, number from invoice_documents where invoice_id <> all($1)',
+      [known],
+    );
+    for (const { invoice_id, agency_id, number } of rows) {
+      // Perhaps it was made after the log was read.
+      if (await isEmpty(store.readStream(`invoice-${agency_id}-${invoice_id}`))) {
+        check.fail(null, `the document ${number} (${invoice_id}) belongs to no invoice in the log`);
+      }
+    }
+  }
+
+  return {
+    accept,
+    invoiced,
+    async results(deps, onProgress) {
+      await recomputeAll(deps, onProgress);
+      for (const [invoiceId, drafted] of drafts) await checkDocument(deps.pool, invoiceId, drafted);
+      for (const [invoiceId, number] of numbers) {
+        if (!drafts.has(invoiceId))
+          check.fail(null, `the number ${number} was given to ${invoiceId}, which was never drafted`);
+      }
+      await checkStrays(deps);
+      const unfinished = [...drafts.values()].filter(({ finalized }) => finalized === null).length;
+      const rest = unfinished === 0 ? '' : `; ${unfinished} drafts wait for their run to be repeated`;
+      return check.result(
+        `${drafts.size - unfinished} finalised invoices computed again, documents unaltered, numbers 1 to N${rest}`,
+      );
+    },
+  };
+}
+
+interface DocumentRow {
+  readonly number: string;
+  readonly agency_id: string;
+  readonly tenant_id: string;
+  readonly document: string;
+  readonly hash: string;
+}
+
+async function readDocument(pool: Pool, invoiceId: string): Promise<DocumentRow | null> {
+  const { rows } = await pool.query<DocumentRow>(
+    'select number, agency_id, tenant_id, document, hash from invoice_documents where invoice_id = $1',
+    [invoiceId],
+  );
+  return rows[0] ?? null;
+}
+
+async function isEmpty(events: AsyncIterable<unknown>): Promise<boolean> {
+  for await (const _ of events) return false;
+  return true;
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

@@ -1,0 +1,185 @@
+import { type Kysely, sql } from 'kysely';
+import type { keys } from '../../projections/keys.ts';
+import type { Json } from '../domain/json.ts';
+import type { KeyState } from '../domain/key.ts';
+import { tenant, type TenantEvent, type TenantState } from '../domain/tenant.ts';
+import type { Actor } from '../events.ts';
+import type { RowIn } from '../projection.ts';
+import { hashSecret } from '../secrets.ts';
+import type { EventStore } from '../store/event-store.ts';
+import { type FieldChange, isAfter, type KeyView, replayKey, type Step } from './replay.ts';
+import { type MonthSpend, spendOfKey, type SpendTables } from './key-spend.ts';
+
+/**
+ * One key as an auditor asks for it: what happened to it, what it was at a moment, whether its
+ * secret would have been accepted then, and what it spent until then on which invoices. Everything
+ * but the spend is replayed from the log.
+ */
+export interface KeyHistoryDeps {
+  readonly store: EventStore;
+  readonly db: Kysely<HistoryTables>;
+  /** ISO instant, UTC, milliseconds. */
+  readonly now: () => string;
+}
+
+export interface HistoryTables extends SpendTables {
+  readonly keys: RowIn<typeof keys>;
+}
+
+/** A position in the log, or an ISO instant; both inclusive. */
+export type Moment = bigint | string;
+
+/** As JSON: type aliases, because an interface is not assignable to Json. */
+export type KeyHistory = {
+  readonly key_id: string;
+  readonly agency_id: string;
+  readonly tenant_id: string;
+  /** The instant that the state is of. */
+  readonly at: string;
+  /** Position of the last event of the key until then; null when it did not exist yet. */
+  readonly position: string | null;
+  readonly state: KeyView | null;
+  /** Whether a call with the key's secret would have been let in at that instant. */
+  readonly acceptance: Acceptance;
+  readonly steps: readonly HistoryStep[];
+  readonly spend: readonly MonthSpend[];
+};
+
+export type Acceptance = {
+  readonly secret: boolean;
+  /** The secret before the last rotation; false when there is none. */
+  readonly old_secret: boolean;
+  /** Code of the refusal that a call would have got; null when it would have been let in. */
+  readonly refusal: string | null;
+};
+
+export type HistoryStep = {
+  readonly position: string;
+  readonly revision: string;
+  readonly recorded_at: string;
+  readonly occurred_at: string;
+  readonly type: string;
+  readonly actor: { readonly kind: string; readonly id: string; readonly on_behalf_of: string | null };
+  readonly correlation_id: string;
+  readonly causation_id: string;
+  readonly changes: readonly { readonly field: string; readonly before: Json; readonly after: Json }[];
+  readonly state: KeyView;
+};
+
+/**
+ * `name` is a key id, the SHA-256 of a secret, a secret or an alias; a key id wins over an alias, a
+ * live key over deleted ones of the same alias. Null when no such key ever existed.
+ * The read models must show what the answer is to cover: wait for them first.
+ */
+export async function keyHistory(
+  deps: KeyHistoryDeps,
+  name: string,
+  options: { readonly at?: Moment } = {},
+): Promise<KeyHistory | null> {
+  const { store } = deps;
+  const keyId = await findKey(deps.db, name);
+  const all = await replayKey(store, keyId);
+  const [first] = all;
+  if (first === undefined || first.state.status !== 'active') return null;
+  const { tenantId } = first.state;
+  const { at: until } = options;
+  const steps = all.filter(({ position, recordedAt }) => !isAfter(until, position, recordedAt));
+  const last = steps.at(-1);
+  const at = momentOf(until, last, deps.now);
+  return {
+    key_id: keyId,
+    agency_id: await agencyOf(store, tenantId),
+    tenant_id: tenantId,
+    at,
+    position: last === undefined ? null : String(last.position),
+    state: last?.view ?? null,
+    acceptance: acceptanceOf(last?.state ?? { status: 'absent' }, await tenantAt(store, tenantId, until), at),
+    steps: steps.map(stepJson),
+    spend: await spendOfKey(deps.db, keyId, until),
+  };
+}
+
+async function findKey(db: Kysely<HistoryTables>, name: string): Promise<string> {
+  const wanted = name.startsWith('sk-') ? hashSecret(name) : name;
+  const found = await db
+    .selectFrom('keys')
+    .select('key_id')
+    .where((or) =>
+      or.or([
+        or('key_id', '=', wanted),
+        or('token_hash', '=', wanted),
+        or('old_token_hash', '=', wanted),
+        or('alias', '=', wanted),
+      ]),
+    )
+    .orderBy(sql`key_id = ${wanted}`, 'desc')
+    .orderBy(sql`status <> 'deleted'`, 'desc')
+    .orderBy('created_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  // Not in the read model: the log decides whether it exists.
+  return found?.key_id ?? wanted;
+}
+
+function momentOf(until: Moment | undefined, last: Step | undefined, now: () => string): string {
+  if (until === undefined) return now();
+  return typeof until === 'string' ? new Date(until).toISOString() : (last?.recordedAt ?? now());
+}
+
+async function agencyOf(store: EventStore, tenantId: string): Promise<string> {
+  for await (const { agencyId } of store.readStream(`tenant-${tenantId}`)) return agencyId;
+  return '';
+}
+
+async function tenantAt(
+  store: EventStore,
+  tenantId: string,
+  until: Moment | undefined,
+): Promise<TenantState> {
+  let state = tenant.initial;
+  for await (const { event, position, recordedAt } of store.readStream(`tenant-${tenantId}`)) {
+    if (isAfter(until, position, recordedAt)) break;
+    state = tenant.evolve(state, event as TenantEvent);
+  }
+  return state;
+}
+
+/** The same questions in the same order as the gateway asks them. */
+function acceptanceOf(state: KeyState, owner: TenantState, at: string): Acceptance {
+  const instant = Date.parse(at);
+  const refusal = refusalOf(state, owner, instant);
+  const inGrace =
+    (state.status === 'active' || state.status === 'blocked') &&
+    state.graceEndsAt !== null &&
+    instant < Date.parse(state.graceEndsAt);
+  return { secret: refusal === null, old_secret: refusal === null && inGrace, refusal };
+}
+
+function refusalOf(state: KeyState, owner: TenantState, instant: number): string | null {
+  if (state.status === 'absent' || state.status === 'deleted') return 'unknown_key';
+  if (state.status === 'blocked') return 'key_blocked';
+  const { expiresAt, projectId } = state.settings;
+  if (expiresAt !== null && instant >= Date.parse(expiresAt)) return 'key_expired';
+  if (owner.status === 'suspended') return 'tenant_suspended';
+  if (projectId === null || owner.status === 'absent') return null;
+  return owner.projects.get(projectId)?.status === 'blocked' ? 'project_blocked' : null;
+}
+
+function stepJson(step: Step): HistoryStep {
+  return {
+    position: String(step.position),
+    revision: String(step.revision),
+    recorded_at: step.recordedAt,
+    occurred_at: step.occurredAt,
+    type: step.type,
+    actor: actorJson(step.actor),
+    correlation_id: step.correlationId,
+    causation_id: step.causationId,
+    changes: step.changes.map(({ field, before, after }: FieldChange) => ({ field, before, after })),
+    state: step.view,
+  };
+}
+
+function actorJson({ kind, id, onBehalfOf }: Actor): HistoryStep['actor'] {
+  return { kind, id, on_behalf_of: onBehalfOf ?? null };
+}

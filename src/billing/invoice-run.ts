@@ -1,0 +1,149 @@
+import { billingPeriod } from '../domain/billing-period.ts';
+import { formatCents } from '../domain/money.ts';
+import { Refusal } from '../errors.ts';
+import type { Actor } from '../events.ts';
+import { derivedId } from '../secrets.ts';
+import { transact } from '../transact.ts';
+import { type InvoiceRunDeps, type Issued, issueInvoice, type Run } from './issue-invoice.ts';
+import { agencyAt, type AssignedNumber, closeOf, localDate, numbersOf, periodStream } from './log-facts.ts';
+
+/**
+ * The monthly invoice run of one agency. Closing the period cuts the log; what was recorded before
+ * the cut is billed now, the rest on a later invoice. Every step finds its own earlier result, so a
+ * run that was killed anywhere is simply started again, and one that had ended changes nothing.
+ */
+export interface InvoiceRunRequest {
+  /** `YYYY-MM`. */
+  readonly period: string;
+  readonly agencyId: string;
+  readonly actor: Actor;
+  readonly correlationId: string;
+  readonly onProgress?: (progress: InvoiceRunProgress) => void;
+}
+
+export interface InvoiceRunProgress {
+  readonly done: number;
+  readonly total: number;
+  readonly invoice: ReportedInvoice;
+}
+
+/** As JSON shows it: amounts and positions are decimal strings. */
+export interface InvoiceRunReport {
+  readonly agency_id: string;
+  readonly period: string;
+  readonly currency: string;
+  /** The cut: spend at or before it is on invoices up to this period. */
+  readonly closed_position: string;
+  /** Everything that the run wrote is at or before it. */
+  readonly position: string;
+  /** One entry per tenant that had a contract at the cut, in the order of their ids. */
+  readonly invoices: readonly ReportedInvoice[];
+}
+
+export interface ReportedInvoice {
+  readonly tenant_id: string;
+  readonly invoice_id: string;
+  /** `repeated` was finalised by an earlier run; `skipped` had neither a fee nor usage. */
+  readonly status: 'finalized' | 'repeated' | 'skipped' | 'failed';
+  /** Null, like the amounts, when there is no finalised invoice. */
+  readonly number: string | null;
+  readonly net: string | null;
+  readonly tax: string | null;
+  readonly gross: string | null;
+  /** Null unless it failed. */
+  readonly error: { readonly reason: string; readonly message: string } | null;
+}
+
+/** Throws Refusal(not_found | period_not_started | invoice_run_busy). */
+export function runInvoices(deps: InvoiceRunDeps, request: InvoiceRunRequest): Promise<InvoiceRunReport> {
+  const { period, agencyId, onProgress } = request;
+  return deps.records.exclusively(agencyId, async () => {
+    const { run, currency } = await openRun(deps, request);
+    const tenantIds = await deps.records.tenantIds(agencyId);
+    const invoices: ReportedInvoice[] = [];
+    for (const [index, tenantId] of tenantIds.entries()) {
+      const invoice = await issueOrReport(deps, run, tenantId);
+      if (invoice === null) continue;
+      invoices.push(invoice);
+      onProgress?.({ done: index + 1, total: tenantIds.length, invoice });
+    }
+    const position = await deps.store.head();
+    await deps.settled(position);
+    const positions = { closed_position: String(run.cut), position: String(position) };
+    return { agency_id: agencyId, period, currency, ...positions, invoices };
+  });
+}
+
+/** Closes the period and waits until the read models show everything up to here. */
+async function openRun(
+  deps: InvoiceRunDeps,
+  request: InvoiceRunRequest,
+): Promise<{ readonly run: Run; readonly currency: string }> {
+  const { store } = deps;
+  const { period, agencyId, actor, correlationId } = request;
+  const today = await agencyAt(store, agencyId, null);
+  if (today === null) throw new Refusal('not_found', { what: 'agency' });
+  const thisMonth = localDate(deps.now(), today.zone).slice(0, 7);
+  if (period > thisMonth) throw new Refusal('period_not_started', { period, zone: today.zone });
+
+  const stream = periodStream(agencyId, period);
+  const meta = { agencyId, actor, correlationId, causationId: correlationId };
+  const closing = { ...meta, commandId: `close ${agencyId} ${period}`, at: deps.now(), tenantId: null };
+  await transact(store, billingPeriod, stream, { type: 'close', agencyId, period }, closing);
+  const close = await closeOf(store, agencyId, period);
+  const agency = close && (await agencyAt(store, agencyId, close.position));
+  if (close === null || agency === null) throw new Error(`${stream} is closed and has no cut`);
+  // The head, not the cut: drafts of other periods after it have granted included usage, too.
+  await deps.settled(await store.head());
+
+  const { zone, invoiceSeries: series, currency } = agency;
+  const numbers = new Map<string, AssignedNumber>();
+  const lastYear = Number(thisMonth.slice(0, 4));
+  for (let year = Number(localDate(close.occurredAt, zone).slice(0, 4)); year <= lastYear; year += 1) {
+    for (const [id, number] of await numbersOf(store, agencyId, `${series}-${year}`)) numbers.set(id, number);
+  }
+  const cause = { ...meta, causationId: close.id };
+  return { run: { agencyId, period, cut: close.position, zone, series, numbers, cause }, currency };
+}
+
+/** One tenant that cannot be invoiced does not stop the others. */
+async function issueOrReport(
+  deps: InvoiceRunDeps,
+  run: Run,
+  tenantId: string,
+): Promise<ReportedInvoice | null> {
+  const invoiceId = derivedId('inv', `${run.agencyId} ${run.period}`, tenantId);
+  try {
+    const issued = await issueInvoice(deps, run, tenantId, invoiceId);
+    return issued.status === 'unconcerned' ? null : reported(tenantId, invoiceId, issued);
+  } catch (error) {
+    const none = { number: null, net: null, tax: null, gross: null };
+    const failed = { tenant_id: tenantId, invoice_id: invoiceId, status: 'failed', ...none } as const;
+    if (error instanceof Refusal) return { ...failed, error: { reason: error.code, message: error.message } };
+    deps.log.error({ err: error, tenantId, invoiceId }, 'an invoice failed');
+    return {
+      ...failed,
+      error: { reason: 'defect', message: 'Internal error; the log of the server has its cause.' },
+    };
+  }
+}
+
+function reported(
+  tenantId: string,
+  invoiceId: string,
+  issued: Exclude<Issued, { status: 'unconcerned' }>,
+): ReportedInvoice {
+  const finalized = issued.status !== 'skipped' && issued.state.status === 'finalized' ? issued.state : null;
+  const amount = (name: 'netCents' | 'taxCents' | 'grossCents'): string | null =>
+    finalized === null ? null : formatCents(finalized.draft[name]);
+  return {
+    tenant_id: tenantId,
+    invoice_id: invoiceId,
+    status: issued.status,
+    number: finalized?.finalized.number ?? null,
+    net: amount('netCents'),
+    tax: amount('taxCents'),
+    gross: amount('grossCents'),
+    error: null,
+  };
+}

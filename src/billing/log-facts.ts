@@ -1,0 +1,98 @@
+import { Temporal } from 'temporal-polyfill';
+import { agency, type AgencySettings } from '../domain/agency.ts';
+import { formatInvoiceNumber } from '../domain/invoice-number.ts';
+import type { Terms } from '../domain/plan.ts';
+import type { AgencyEvent } from '../domain/agency.ts';
+import type { EventStore } from '../store/event-store.ts';
+
+/** What the log says at the cut of a period. It reads the same whenever a run is repeated. */
+
+/** The agency as it was at `until`, a position; null for now. Null when there is no such agency. */
+export async function agencyAt(
+  store: EventStore,
+  agencyId: string,
+  until: bigint | null,
+): Promise<AgencySettings | null> {
+  let state = agency.initial;
+  for await (const { position, event } of store.readStream(`agency-${agencyId}`)) {
+    if (until !== null && position > until) break;
+    state = agency.evolve(state, event as AgencyEvent);
+  }
+  return state.settings;
+}
+
+export interface Contract {
+  readonly terms: Terms;
+  /** Instant. */
+  readonly effectiveFrom: string;
+}
+
+/** The contract that was signed last at `until`; null when none was. */
+export async function contractAt(
+  store: EventStore,
+  tenantId: string,
+  until: bigint,
+): Promise<Contract | null> {
+  let contract: Contract | null = null;
+  for await (const { position, event } of store.readStream(`tenant-${tenantId}`)) {
+    if (position > until) break;
+    if (event.type === 'contract.signed') contract = event.data;
+  }
+  return contract;
+}
+
+/** Where and when a period was closed; null while it is open. */
+export async function closeOf(
+  store: EventStore,
+  agencyId: string,
+  period: string,
+): Promise<{ readonly position: bigint; readonly id: string; readonly occurredAt: string } | null> {
+  for await (const { position, id, occurredAt } of store.readStream(periodStream(agencyId, period))) {
+    return { position, id, occurredAt };
+  }
+  return null;
+}
+
+export interface AssignedNumber {
+  readonly number: string;
+  /** Instant of the assignment: it dates the invoice. */
+  readonly at: string;
+}
+
+/** All numbers of one series and year, by invoice. */
+export async function numbersOf(
+  store: EventStore,
+  agencyId: string,
+  series: string,
+): Promise<Map<string, AssignedNumber>> {
+  const numbers = new Map<string, AssignedNumber>();
+  for await (const { event, revision, occurredAt } of store.readStream(numbersStream(agencyId, series))) {
+    if (event.type !== 'number.assigned') continue;
+    const number = formatInvoiceNumber(series, Number(revision) + 1);
+    numbers.set(event.data.invoiceId, { number, at: occurredAt });
+  }
+  return numbers;
+}
+
+export function periodStream(agencyId: string, period: string): string {
+  return `period-${agencyId}-${period}`;
+}
+
+export function invoiceStream(agencyId: string, invoiceId: string): string {
+  return `invoice-${agencyId}-${invoiceId}`;
+}
+
+/** `series` includes the year, such as `RE-2026`. */
+export function numbersStream(agencyId: string, series: string): string {
+  return `numbers-${agencyId}-${series}`;
+}
+
+/** The local date `YYYY-MM-DD` of an instant. */
+export function localDate(instant: string, zone: string): string {
+  return Temporal.Instant.from(instant).toZonedDateTimeISO(zone).toPlainDate().toString();
+}
+
+/** True when a contract holds for at least a part of the period. */
+export function holdsIn(contract: Contract, period: string, zone: string): boolean {
+  return localDate(contract.effectiveFrom, zone).slice(0, period.length) <= period;
+}

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import type { Config } from '../config.ts';
+import { type Installation, openInstallation } from '../installation.ts';
+import type { Log } from '../log.ts';
+
+/** What every command gets: settings, arguments, and where to print. */
+export interface CommandContext {
+  readonly config: Config;
+  readonly log: Log;
+  /** Folder of package.json. */
+  readonly root: string;
+  readonly version: string;
+  /** Words after the command's name. */
+  readonly args: readonly string[];
+  readonly options: {
+    readonly json: boolean;
+    readonly at: string | undefined;
+    readonly agency: string | undefined;
+  };
+  /** A line of the result, on standard output. */
+  readonly say: (line: string) => void;
+  /** Overwrites the progress line when somebody is watching. */
+  readonly progress: (line: string) => void;
+  /** Resolves with the signal that asks the process to stop. */
+  readonly stopped: () => Promise<string>;
+}
+
+/** Opens the installation beside a running server, or alone, for the time of `work`. */
+export async function withInstallation(
+  context: CommandContext,
+  work: (installation: Installation) => Promise<number>,
+): Promise<number> {
+  const installation = await openInstallation({
+    config: context.config,
+    log: context.log,
+    migrationsDir: join(context.root, 'migrations'),
+    applicationName: 'keyledger-command',
+    adopts: false,
+    say: (line) => context.log.info(line),
+  });
+  try {
+    return await work(installation);
+  } finally {
+    await installation.close();
+  }
+}
+
+/** JSON with bigints as decimal strings, indented for people. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, member: unknown) => (typeof member === 'bigint' ? String(member) : member),
+    2,
+  );
+}
+
+export function usage(context: CommandContext, text: string): number {
+  context.say(`usage: keyledger ${text}`);
+  return 2;
+}

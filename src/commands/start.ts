@@ -1,0 +1,38 @@
+import { startApp } from '../app.ts';
+import { seedDemo } from '../demo/seed.ts';
+import { demoSummary } from '../demo/summary.ts';
+import { periodOf } from '../domain/period.ts';
+import type { CommandContext } from './context.ts';
+
+/** Serves until a signal comes, then stops in order. Fills the demo on the first start. */
+export async function startCommand(context: CommandContext): Promise<number> {
+  const { config, say, log } = context;
+  const stopped = context.stopped();
+  for (const warning of config.warnings) log.warn(warning);
+  const app = await startApp(context);
+  say(`listening on ${app.url}`);
+  try {
+    if (config.demo) await showDemo(context, app);
+    else
+      say(
+        config.deployments === null
+          ? 'the upstream is simulated'
+          : `serving ${config.deployments.length} deployments`,
+      );
+    const signal = await stopped;
+    say(`${signal}: finishing what is under way`);
+  } finally {
+    await app.close();
+  }
+  say('stopped');
+  return 0;
+}
+
+async function showDemo(context: CommandContext, app: Awaited<ReturnType<typeof startApp>>): Promise<void> {
+  const { config, say } = context;
+  const { url, masterKey } = app;
+  const demo = await seedDemo({ baseUrl: url, masterKey, say });
+  if (!demo.fresh) say('the demo is there from an earlier start; it goes on with its data');
+  const period = periodOf(new Date().toISOString(), config.settings.AGENCY_ZONE);
+  say(demoSummary({ url, masterKey, key: demo.key, tenantId: demo.tenants[1]!.tenant.id, period }));
+}

@@ -1,0 +1,254 @@
+import { z } from 'zod';
+import {
+  type Deployment,
+  MAX_OUTPUT_TOKENS_DEFAULT,
+  UPSTREAM_TIMEOUT_MS_DEFAULT,
+} from './domain/deployment.ts';
+import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litellm-config.ts';
+
+/**
+ * Every setting there is. Read once, at start; the rest of the code receives the values it needs as
+ * arguments and never looks at the environment (test/tidy.test.ts).
+ */
+const Flag = z
+  .enum(['on', 'off', 'true', 'false', '1', '0'])
+  .transform((text) => ['on', 'true', '1'].includes(text));
+const Whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const Text = z.string().trim().min(1);
+const Zone = z.string().refine(isZone, 'is not an IANA time zone such as Europe/Berlin');
+
+const Environment = z.object({
+  /** Port of the gateway, the API and Swagger; 0 takes a free one. */
+  PORT: Whole(0, 65_535).default(4000),
+  /** Address to listen on; 0.0.0.0 inside a container. */
+  HOST: Text.default('127.0.0.1'),
+  /** Where the embedded database, the drawn master key and the instance lock live. */
+  KEYLEDGER_DATA_DIR: Text.optional(),
+  /** Folder of the plan files; plans/ of this package when left out. */
+  KEYLEDGER_PLANS_DIR: Text.optional(),
+  /** The administrator's key; drawn and kept in the data folder when the upstream is simulated. */
+  LITELLM_MASTER_KEY: z.string().optional(),
+  /** Secret from which repeated answers and encryption follow; the master key when left out. */
+  LITELLM_SALT_KEY: Text.optional(),
+  /** Postgres; embedded when left out. */
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'is not a postgresql:// address' }).optional(),
+  POSTGRES_USER: Text.optional(),
+  POSTGRES_PASSWORD: z.string().optional(),
+  POSTGRES_DB: Text.optional(),
+  POSTGRES_HOST: Text.default('localhost'),
+  POSTGRES_PORT: Whole(1, 65_535).default(5432),
+  /** An OpenAI-compatible endpoint; simulated when left out. */
+  UPSTREAM_BASE_URL: z.url({ protocol: /^https?$/, error: 'is not an http(s):// address' }).optional(),
+  UPSTREAM_API_KEY: z.string().optional(),
+  /** Cap on completion tokens for requests that name none. */
+  MAX_OUTPUT_TOKENS: Whole(1, 1_000_000).default(MAX_OUTPUT_TOKENS_DEFAULT),
+  /** Whether the first start fills the installation with the demo. */
+  KEYLEDGER_DEMO: Flag.default(true),
+  SIMULATED_LATENCY_MS: Whole(0, 600_000).default(20),
+  SIMULATED_CHUNK_DELAY_MS: Whole(0, 60_000).default(5),
+  SIMULATED_CHUNK_COUNT: Whole(1, 10_000).default(32),
+  /** Fault rules of the simulated upstream; see src/demo/simulated-upstream.ts. */
+  SIMULATED_FAULTS: z.string().default(''),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).optional(),
+  UI_USERNAME: z.string().optional(),
+  UI_PASSWORD: z.string().optional(),
+  /** HTTP status of a spent budget. OpenAI SDKs repeat a 429 by themselves, hence 422. */
+  BUDGET_EXCEEDED_STATUS_CODE: Whole(400, 499).optional(),
+  /** Largest request body. */
+  BODY_BYTES_MAX: Whole(1_024, 100_000_000).default(4 * 1024 * 1024),
+  /** Most connections to Postgres. */
+  DATABASE_POOL_MAX: Whole(4, 200).default(16),
+  /** Spend records waiting for the log before new requests are refused. */
+  SPEND_QUEUE_MAX: Whole(1, 1_000_000).default(10_000),
+  /** How long a stopping server lets running requests finish. */
+  SHUTDOWN_GRACE_MS: Whole(0, 600_000).default(30_000),
+  /** The agency: who issues the invoices. */
+  AGENCY_NAME: Text.optional(),
+  AGENCY_STREET: Text.optional(),
+  AGENCY_POSTAL_CODE: Text.optional(),
+  AGENCY_CITY: Text.optional(),
+  AGENCY_COUNTRY: Text.default('DE'),
+  AGENCY_EMAIL: Text.optional(),
+  AGENCY_VAT_ID: Text.optional(),
+  AGENCY_TAX_NUMBER: Text.optional(),
+  AGENCY_ZONE: Zone.default('Europe/Berlin'),
+  AGENCY_CURRENCY: z
+    .string()
+    .regex(/^[A-Z]{3}$/, 'is not a currency code such as EUR')
+    .default('EUR'),
+  AGENCY_INVOICE_SERIES: z
+    .string()
+    .regex(/^[A-Z0-9]{1,10}$/, 'is not 1 to 10 capital letters or digits')
+    .default('RE'),
+});
+
+type Settings = z.infer<typeof Environment>;
+
+export interface Config {
+  readonly settings: Settings;
+  /** Null: embedded Postgres. */
+  readonly databaseUrl: string | null;
+  /** Null: drawn once and kept in the data folder. */
+  readonly masterKey: string | null;
+  /** Null: the simulated upstream. */
+  readonly deployments: readonly Deployment[] | null;
+  readonly demo: boolean;
+  readonly dataDir: string;
+  /** Lower-case name of a header that replaces the usual credential headers. */
+  readonly keyHeader: string | null;
+  readonly budgetExceededStatus: number;
+  /** Settings that work and should not stay as they are; said once at start. */
+  readonly warnings: readonly string[];
+}
+
+export interface ConfigFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Keys that stand in guides and examples: whoever uses one has no key. Compared in lower case. */
+const SAMPLE_MASTER_KEYS: ReadonlySet<string> = new Set([
+  'sk-1234',
+  'sk-12345',
+  'sk-123456',
+  'sk-12345678',
+  'sk-1234567890',
+  'sk-test',
+  'sk-admin',
+  'sk-master',
+  'sk-master-key',
+  'sk-change-this-master-key',
+  'sk-change-me',
+  'sk-changeme',
+  'sk-your-master-key',
+  'sk-your-super-secure-master-key-2026',
+  'sk-master-key-1234',
+  'sk-my-master-key',
+  'sk-litellm-master-key',
+  'sk-secret',
+  'sk-password',
+  'sk-xxxx',
+  'sk-abc123',
+  'sk-your-key',
+  'sk-your-key-here',
+  'sk-virtual-key',
+  'sk-...',
+]);
+const MASTER_KEY_LENGTH_MIN = 16;
+
+/**
+ * Throws one readable Error that names every wrong or missing setting. `defaultDataDir` is used
+ * when KEYLEDGER_DATA_DIR is not set.
+ */
+export function readConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  defaultDataDir: string,
+  file?: ConfigFile,
+): Config {
+  const problems: string[] = [];
+  const parsed = Environment.safeParse(withoutEmpty(environment));
+  if (!parsed.success) {
+    for (const { path, message } of parsed.error.issues) problems.push(`${path.join('.')} ${message}`);
+  }
+  let fromFile: LitellmConfig | null = null;
+  try {
+    if (file !== undefined) {
+      fromFile = readLitellmConfig(file.text, file.name, environment, environment['UPSTREAM_BASE_URL']);
+    }
+  } catch (error) {
+    problems.push((error as Error).message);
+  }
+  const listsModels = file !== undefined && (fromFile === null || fromFile.deployments.length > 0);
+  const real = present(environment['UPSTREAM_BASE_URL']) || listsModels;
+  const masterKey = environment['LITELLM_MASTER_KEY'] ?? fromFile?.masterKey;
+  problems.push(...masterKeyProblems(masterKey, real, fromFile !== null));
+  if (!parsed.success || problems.length > 0) throw new Error(wrong(problems));
+  const settings = parsed.data;
+  return {
+    settings,
+    databaseUrl: settings.DATABASE_URL ?? fromFile?.databaseUrl ?? postgresUrl(settings),
+    masterKey: masterKey ?? null,
+    deployments: real ? deploymentsOf(settings, fromFile) : null,
+    demo: settings.KEYLEDGER_DEMO && !real,
+    dataDir: settings.KEYLEDGER_DATA_DIR ?? defaultDataDir,
+    keyHeader: fromFile?.keyHeader ?? null,
+    budgetExceededStatus: settings.BUDGET_EXCEEDED_STATUS_CODE ?? fromFile?.budgetExceededStatus ?? 422,
+    warnings: [
+      ...placeholders(environment).map((name) => `${name} still holds a placeholder; replace it`),
+      ...(fromFile?.ignored ?? []).map((option) => `the option ${option} has no effect here`),
+    ],
+  };
+}
+
+function wrong(problems: readonly string[]): string {
+  return `The configuration is wrong:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`;
+}
+
+/** An empty variable means "not set", except the master key, where empty is a mistake to name. */
+function withoutEmpty(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const entries = Object.entries(environment).filter(([, value]) => present(value));
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
+function present(value: string | undefined): boolean {
+  return value !== undefined && value.trim() !== '';
+}
+
+function masterKeyProblems(masterKey: string | undefined, real: boolean, hasFile: boolean): string[] {
+  const advice = "draw one with: node -p \"'sk-'+require('crypto').randomBytes(32).toString('hex')\"";
+  if (masterKey === undefined) {
+    if (!real && !hasFile) return [];
+    return [`LITELLM_MASTER_KEY is missing: ${advice}`];
+  }
+  if (masterKey.trim() === '') return [`LITELLM_MASTER_KEY is empty: ${advice}`];
+  if (SAMPLE_MASTER_KEYS.has(masterKey.toLowerCase())) {
+    return [`LITELLM_MASTER_KEY is a sample value that everybody knows: ${advice}`];
+  }
+  if (!masterKey.startsWith('sk-')) return ["LITELLM_MASTER_KEY must start with 'sk-'"];
+  if (!/^[\x21-\x7e]+$/.test(masterKey)) return ['LITELLM_MASTER_KEY holds blanks or unprintable characters'];
+  if (masterKey.length < MASTER_KEY_LENGTH_MIN) {
+    return [`LITELLM_MASTER_KEY is shorter than ${MASTER_KEY_LENGTH_MIN} characters: ${advice}`];
+  }
+  return [];
+}
+
+/** Settings left as the guides and .env.example have them. */
+function placeholders(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const names = ['UPSTREAM_API_KEY', 'POSTGRES_PASSWORD', 'UI_PASSWORD', 'LITELLM_SALT_KEY'];
+  return names.filter((name) => /^(change-this|your_|your-|<)/i.test(environment[name] ?? ''));
+}
+
+function postgresUrl(settings: Settings): string | null {
+  const { POSTGRES_USER: user, POSTGRES_PASSWORD: password = '', POSTGRES_DB: database } = settings;
+  if (user === undefined) return null;
+  const credentials = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
+  const place = `${settings.POSTGRES_HOST}:${settings.POSTGRES_PORT}`;
+  return `postgresql://${credentials}@${place}/${encodeURIComponent(database ?? user)}`;
+}
+
+/** The file's models, or every model name passed on to the one upstream. */
+function deploymentsOf(settings: Settings, file: LitellmConfig | null): readonly Deployment[] {
+  if (file !== null && file.deployments.length > 0) return file.deployments;
+  return [
+    {
+      id: 'upstream',
+      publicName: '*',
+      upstreamModel: null,
+      baseUrl: withVersionPath(settings.UPSTREAM_BASE_URL!),
+      apiKey: settings.UPSTREAM_API_KEY ?? null,
+      maxOutputTokens: settings.MAX_OUTPUT_TOKENS,
+      costRates: null,
+      weight: 1,
+      timeoutMs: UPSTREAM_TIMEOUT_MS_DEFAULT,
+      extraHeaders: {},
+    },
+  ];
+}
+
+function isZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}

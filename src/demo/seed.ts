@@ -1,0 +1,206 @@
+import { type Api, demoApi } from './demo-api.ts';
+
+/**
+ * The demo: what an agency does on its first day, through the same HTTP API that everybody uses.
+ * Every step carries an Idempotency-Key, so an interrupted demo is completed by the next start and
+ * nothing is made twice; the secrets of its keys can be shown again for the same reason.
+ */
+export interface DemoDeps {
+  readonly baseUrl: string;
+  readonly masterKey: string;
+  /** Prints one line for people. */
+  readonly say: (line: string) => void;
+}
+
+export interface DemoResult {
+  readonly tenants: readonly DemoTenant[];
+  /** A production key to try things with. */
+  readonly key: DemoKey;
+}
+
+export interface DemoKey {
+  readonly id: string;
+  readonly environment: string;
+  readonly secret: string;
+}
+
+interface DemoTenant {
+  readonly tenant: { readonly id: string };
+  readonly projects: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly keys: readonly DemoKey[];
+  }[];
+}
+
+const TENANTS = [
+  {
+    name: 'Bäckerei Sonnenkorn GmbH',
+    plan: 'starter',
+    billing: {
+      name: 'Bäckerei Sonnenkorn GmbH',
+      street: 'Marktstraße 12',
+      postal_code: '29221',
+      city: 'Celle',
+      country: 'DE',
+      email: 'rechnung@sonnenkorn.example',
+      language: 'de',
+    },
+    projects: [{ name: 'Online-Shop' }, { name: 'Rezept-Assistent' }],
+  },
+  {
+    name: 'Fjordlicht Reisen AG',
+    plan: 'studio',
+    billing: {
+      name: 'Fjordlicht Reisen AG',
+      street: 'Hafenallee 3',
+      postal_code: '20457',
+      city: 'Hamburg',
+      country: 'DE',
+      email: 'buchhaltung@fjordlicht.example',
+      vat_id: 'DE136695976',
+      language: 'de',
+    },
+    projects: [{ name: 'Website-Relaunch' }, { name: 'Service-Chat' }],
+  },
+] as const;
+
+const QUESTIONS = [
+  'Schreibe einen Teaser für unser Dinkelbrot, höchstens zwei Sätze.',
+  'Welche Unterlagen braucht man für eine Fährreise nach Norwegen mit Hund?',
+  'Summarise this week’s support tickets in three bullet points.',
+  'Nenne fünf Zutaten für ein glutenfreies Frühstücksgebäck.',
+  'Draft a friendly answer to a guest who wants to move the booking to June.',
+];
+
+/** Runs the demo, or finds that it has run. `fresh` says which. */
+export async function seedDemo(deps: DemoDeps): Promise<DemoResult & { readonly fresh: boolean }> {
+  const api = demoApi(deps.baseUrl, deps.masterKey);
+  const before = await api.get<{ data: readonly unknown[] }>('/api/tenants');
+  const ready = await api.get<{ keys: readonly string[] }>(`/key/list?key_alias=${DONE_ALIAS}`);
+  const fresh = ready.keys.length === 0;
+  const say = fresh ? deps.say : () => undefined;
+  if (fresh && before.data.length === 0)
+    say('This is the first start: the demo sets up an agency and its customers.');
+  const tenants = await onboard(api, say);
+  const key = tenants[1]!.projects[0]!.keys.find(({ environment }) => environment === 'production')!;
+  if (fresh) {
+    await api
+      .post('/team/new', { team_id: 'team-engineering', team_alias: 'Engineering (in-house)' }, 'demo-team')
+      .catch(ignoreExisting);
+    await sendTraffic(api, tenants, say);
+    await showLimits(api, key, tenants, say);
+    await showLifecycle(api, tenants, say);
+    await api.post(
+      '/key/generate',
+      { key_alias: DONE_ALIAS, team_id: 'team-engineering', max_budget: 5 },
+      'demo-done',
+    );
+  }
+  return { tenants, key, fresh };
+}
+
+/** The last thing the demo makes; its presence says that all of it was done. */
+const DONE_ALIAS = 'engineering-playground';
+
+async function onboard(api: Api, say: DemoDeps['say']): Promise<readonly DemoTenant[]> {
+  const tenants: DemoTenant[] = [];
+  for (const body of TENANTS) {
+    const made = await api.post<DemoTenant>('/api/tenants', body, `demo-onboard-${body.plan}`);
+    tenants.push(made);
+    const keys = made.projects.reduce((sum, project) => sum + project.keys.length, 0);
+    say(`  onboarded ${body.name} on plan ${body.plan}: ${made.projects.length} projects, ${keys} keys`);
+  }
+  return tenants;
+}
+
+async function sendTraffic(api: Api, tenants: readonly DemoTenant[], say: DemoDeps['say']): Promise<void> {
+  for (const { projects } of tenants) {
+    for (const project of projects) {
+      for (const key of project.keys) {
+        const rounds = key.environment === 'production' ? 5 : 2;
+        const total = await sendRound(api, key, rounds);
+        say(
+          `  ${project.name}, ${key.environment}: ${total.requests} requests, ${total.tokens} tokens, spend ${await spendOf(api, key)} EUR`,
+        );
+      }
+    }
+  }
+}
+
+/** Chats with and without streaming and, in production, one batch of embeddings. */
+async function sendRound(
+  api: Api,
+  key: DemoKey,
+  rounds: number,
+): Promise<{ requests: number; tokens: number }> {
+  const total = { requests: 0, tokens: 0 };
+  for (let i = 0; i < rounds; i += 1) {
+    const model = key.environment === 'production' && i % 3 === 2 ? 'demo-large' : 'demo-small';
+    const content = QUESTIONS[(i + total.requests) % QUESTIONS.length]!;
+    const answer = await api.chat(key.secret, {
+      model,
+      messages: [{ role: 'user', content }],
+      stream: i % 2 === 1,
+    });
+    total.requests += 1;
+    total.tokens += answer.tokens;
+  }
+  if (key.environment !== 'production') return total;
+  const tokens = await api.embed(key.secret, ['Roggenmischbrot', 'Hafenrundfahrt', 'Schärengarten']);
+  return { requests: total.requests + 1, tokens: total.tokens + tokens };
+}
+
+async function showLimits(
+  api: Api,
+  key: DemoKey,
+  tenants: readonly DemoTenant[],
+  say: DemoDeps['say'],
+): Promise<void> {
+  const project = tenants[1]!.projects[1]!;
+  const small = await api.post<{ key: string }>(
+    '/key/generate',
+    { key_alias: 'service-chat-trial', team_id: project.id, max_budget: 0.0003, models: ['demo-small'] },
+    'demo-trial-key',
+  );
+  const ask = (secret: string, model: string) =>
+    api.chatStatus(secret, { model, messages: [{ role: 'user', content: QUESTIONS[1]! }], max_tokens: 200 });
+  say('  limits at work:');
+  for (const [label, secret, model] of [
+    ['a trial key with a budget of 0.0003 EUR, first call', small.key, 'demo-small'],
+    ['the same key, second call', small.key, 'demo-small'],
+    ['the same key, a model it may not use', small.key, 'demo-large'],
+    ['a production key of the studio plan', key.secret, 'demo-large'],
+  ] as const) {
+    const { status, message } = await ask(secret, model);
+    say(`    ${status}  ${label}${message === '' ? '' : `: ${message}`}`);
+  }
+}
+
+async function showLifecycle(api: Api, tenants: readonly DemoTenant[], say: DemoDeps['say']): Promise<void> {
+  const staging = tenants[0]!.projects[0]!.keys.find(({ environment }) => environment === 'staging')!;
+  const ask = async (secret: string) =>
+    (
+      await api.chatStatus(secret, {
+        model: 'demo-small',
+        messages: [{ role: 'user', content: QUESTIONS[0]! }],
+      })
+    ).status;
+  await api.post('/key/block', { key: staging.secret }, 'demo-block');
+  const blocked = await ask(staging.secret);
+  await api.post('/key/unblock', { key: staging.secret }, 'demo-unblock');
+  const unblocked = await ask(staging.secret);
+  const rotated = await api.post<{ key: string }>('/key/regenerate', { key: staging.secret }, 'demo-rotate');
+  say(
+    `  life of a key: blocked -> ${blocked}, unblocked -> ${unblocked}, rotated: old secret -> ${await ask(staging.secret)}, new -> ${await ask(rotated.key)}`,
+  );
+}
+
+async function spendOf(api: Api, key: DemoKey): Promise<string> {
+  const { info } = await api.get<{ info: { spend: number } }>(`/key/info?key=${key.secret}`);
+  return info.spend.toFixed(6);
+}
+
+function ignoreExisting(error: unknown): void {
+  if (!(error instanceof Error) || !error.message.includes('already exists')) throw error;
+}

@@ -1,0 +1,54 @@
+import type { DemoKey } from './seed.ts';
+
+/** What somebody who has just started the demo needs to go on, ready to paste. */
+export interface SummaryFacts {
+  readonly url: string;
+  readonly masterKey: string;
+  readonly key: DemoKey;
+  readonly tenantId: string;
+  /** `YYYY-MM` of today in the agency's zone. */
+  readonly period: string;
+}
+
+export function demoSummary(facts: SummaryFacts): string {
+  const { url, masterKey, key, tenantId, period } = facts;
+  return `
+Keyledger is ready.
+
+  Gateway      ${url}/v1
+  API (docs)   ${url}/
+  Master key   ${masterKey}
+  A key        ${key.secret}
+
+Send a request:
+
+  curl ${url}/v1/chat/completions \\
+    -H "Authorization: Bearer ${key.secret}" \\
+    -H "Content-Type: application/json" \\
+    -d '{"model": "demo-small", "messages": [{"role": "user", "content": "Hello"}]}'
+
+Or with the OpenAI SDK:
+
+  import OpenAI from "openai";
+  const client = new OpenAI({ apiKey: "${key.secret}", baseURL: "${url}/v1" });
+  const answer = await client.chat.completions.create({
+    model: "demo-small",
+    messages: [{ role: "user", content: "Hello" }],
+  });
+
+What the key did and cost, replayed from the log:
+
+  npm run -s keyledger -- audit key ${key.id}
+
+The customer behind it:
+
+  curl -H "Authorization: Bearer ${masterKey}" ${url}/api/tenants/${tenantId}
+
+This month's invoices (closes ${period}; later usage goes on the next one), then the list:
+
+  npm run -s keyledger -- invoice run ${period}
+  curl -H "Authorization: Bearer ${masterKey}" ${url}/api/invoices
+
+Ctrl-C stops the server; the next start goes on with the same data; npm run reset removes it.
+`;
+}

@@ -1,0 +1,27 @@
+import type { Rates } from './spend.ts';
+
+/** One place at which a public model name is served. */
+export interface Deployment {
+  /** Stable, safe to show: it is in events and in `x-litellm-model-id`. */
+  readonly id: string;
+  /** What clients ask for; `*` or `prefix/*` serves any matching name under that name. */
+  readonly publicName: string;
+  /** What the upstream calls it; null passes the requested name on. */
+  readonly upstreamModel: string | null;
+  /** Without a trailing slash; `/chat/completions` is appended. */
+  readonly baseUrl: string;
+  /** The upstream's credential; null when it wants none. Never shown, never logged. */
+  readonly apiKey: string | null;
+  /** Cap on completion tokens for requests that name none; it is sent upstream. */
+  readonly maxOutputTokens: number;
+  /** What the agency pays. Null when unknown: then only an explicit price of the contract can sell it. */
+  readonly costRates: Rates | null;
+  /** Relative share of the traffic among deployments of one public name. */
+  readonly weight: number;
+  /** Longest wait for the whole answer. */
+  readonly timeoutMs: number;
+  readonly extraHeaders: Readonly<Record<string, string>>;
+}
+
+export const MAX_OUTPUT_TOKENS_DEFAULT = 4096;
+export const UPSTREAM_TIMEOUT_MS_DEFAULT = 600_000;

@@ -1,0 +1,133 @@
+import type { InvoiceDraft, InvoiceLine, InvoiceTax } from './invoice.ts';
+import { divideHalfUp, toCents } from './money.ts';
+import type { Terms } from './plan.ts';
+import { UNITS, type Unit } from './spend.ts';
+
+/**
+ * From usage and contract terms to the lines of an invoice. Pure, so that the same facts give the
+ * same invoice when a run is repeated and when an auditor recomputes it years later.
+ *
+ * Rounding: every line is rounded to cents once, half up; VAT once, on the sum of the lines.
+ * Included usage takes off the exact amount that it covers, rounded like any line. Where the
+ * rounding of the month's usage lines went against the tenant it takes off more, so that a month
+ * never comes to more than its exact rest, rounded; and what is covered in full comes to 0.00.
+ */
+
+/** Usage of one project, model, unit and price in one month, as the projection `usage` sums it. */
+export interface UsageSum {
+  /** Null for usage by keys without a project. */
+  readonly projectId: string | null;
+  readonly model: string;
+  readonly unit: Unit;
+  /** Nanos per million tokens. */
+  readonly priceRate: bigint;
+  /** `YYYY-MM` in which the service was rendered. */
+  readonly month: string;
+  /** Tokens. */
+  readonly quantity: bigint;
+  readonly priceNanos: bigint;
+}
+
+export interface InvoiceFacts {
+  readonly invoiceId: string;
+  /** `YYYY-MM`. */
+  readonly period: string;
+  readonly terms: Terms;
+  /** False when the contract takes effect after the period: then only usage is charged. */
+  readonly feeDue: boolean;
+  /** Everything that the close of the period put on this invoice, in any order. */
+  readonly usage: readonly UsageSum[];
+  /** By month: what earlier invoices granted of that month's included usage, in nanos. */
+  readonly includedGranted: ReadonlyMap<string, bigint>;
+}
+
+const VAT_STANDARD_PERCENT = 19n;
+
+/** Always the same draft for the same facts, in whatever order they come. */
+export function draftInvoice(facts: InvoiceFacts): InvoiceDraft {
+  const { invoiceId, period, terms } = facts;
+  const lines: InvoiceLine[] = facts.feeDue ? feeLines(period, terms) : [];
+  const usage = facts.usage.map(usageLine).toSorted(byPlace);
+  for (const month of new Set(usage.map(({ serviceMonth }) => serviceMonth))) {
+    const ofMonth = usage.filter(({ serviceMonth }) => serviceMonth === month);
+    lines.push(...ofMonth, ...includedLines(month, ofMonth, terms, facts.includedGranted.get(month) ?? 0n));
+  }
+  return { invoiceId, period, currency: terms.currency, lines, ...totalsOf(lines) };
+}
+
+/** False for an invoice that nobody needs: it has no line with an amount. */
+export function isWorthIssuing(draft: InvoiceDraft): boolean {
+  return draft.lines.some(({ nanos }) => nanos !== 0n);
+}
+
+/** The sums that follow from lines, and nothing else. */
+export function totalsOf(
+  lines: readonly InvoiceLine[],
+): Pick<InvoiceDraft, 'taxes' | 'netCents' | 'taxCents' | 'grossCents'> {
+  const netCents = lines.reduce((sum, line) => sum + line.netCents, 0n);
+  const taxCents = divideHalfUp(netCents * VAT_STANDARD_PERCENT, 100n);
+  const tax: InvoiceTax = { category: 'S', ratePercent: String(VAT_STANDARD_PERCENT), netCents, taxCents };
+  return { taxes: [tax], netCents, taxCents, grossCents: netCents + taxCents };
+}
+
+function feeLines(period: string, { monthlyFeeNanos }: Terms): InvoiceLine[] {
+  if (monthlyFeeNanos === 0n) return [];
+  return [
+    {
+      ...NOTHING,
+      kind: 'fee',
+      serviceMonth: period,
+      nanos: monthlyFeeNanos,
+      netCents: toCents(monthlyFeeNanos),
+    },
+  ];
+}
+
+function usageLine({ month, priceNanos, ...sum }: UsageSum): InvoiceLine {
+  return { ...sum, kind: 'usage', serviceMonth: month, nanos: priceNanos, netCents: toCents(priceNanos) };
+}
+
+/** The header of this file says how included usage is rounded. */
+function includedLines(
+  month: string,
+  usage: readonly InvoiceLine[],
+  terms: Terms,
+  granted: bigint,
+): InvoiceLine[] {
+  const used = usage.reduce((sum, line) => sum + line.nanos, 0n);
+  const left = terms.includedUsageNanos - granted;
+  const covered = left < used ? left : used;
+  if (covered <= 0n) return [];
+  const charged = usage.reduce((sum, line) => sum + line.netCents, 0n);
+  const offCents = least(charged, greatest(toCents(covered), charged - toCents(used - covered)));
+  return [{ ...NOTHING, kind: 'included', serviceMonth: month, nanos: -covered, netCents: -offCents }];
+}
+
+const NOTHING = { projectId: null, model: null, unit: null, quantity: 1n, priceRate: null } as const;
+
+/** By month, project, model, unit and price; compared by code unit, which no locale changes. */
+function byPlace(a: InvoiceLine, b: InvoiceLine): number {
+  return (
+    compare(a.serviceMonth, b.serviceMonth) ||
+    compare(a.projectId ?? '', b.projectId ?? '') ||
+    compare(a.model ?? '', b.model ?? '') ||
+    compare(unitPlace(a), unitPlace(b)) ||
+    compare(a.priceRate ?? 0n, b.priceRate ?? 0n)
+  );
+}
+
+function unitPlace({ unit }: InvoiceLine): number {
+  return unit === null ? -1 : UNITS.indexOf(unit);
+}
+
+function compare<T extends string | number | bigint>(a: T, b: T): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
+function greatest(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}

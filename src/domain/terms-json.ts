@@ -1,0 +1,114 @@
+import { canonicalJson, type Json, type JsonObject } from './json.ts';
+import { type Budget, ENVIRONMENTS, type Environment, type Limits } from './limits.ts';
+import type { ModelPrice, PriceBook, Terms } from './plan.ts';
+
+/**
+ * Contract terms and limits as plain JSON, the form in which read models hold them: bigints are
+ * decimal strings. Reading is strict, because money follows from what is read; unknown members,
+ * which a newer build may have written, are passed over.
+ */
+
+export function termsToJson(terms: Terms): JsonObject {
+  return JSON.parse(canonicalJson(terms)) as JsonObject;
+}
+
+export function limitsToJson(limits: Limits): JsonObject {
+  return JSON.parse(canonicalJson(limits)) as JsonObject;
+}
+
+/** Throws TypeError that names the member at fault. */
+export function readTerms(json: Json): Terms {
+  const terms = objectAt(json, 'terms');
+  const limits = objectAt(terms['limits'], 'limits');
+  return {
+    plan: textAt(terms['plan'], 'plan'),
+    planVersion: countAt(terms['planVersion'], 'planVersion'),
+    currency: textAt(terms['currency'], 'currency'),
+    monthlyFeeNanos: integerAt(terms['monthlyFeeNanos'], 'monthlyFeeNanos'),
+    includedUsageNanos: integerAt(terms['includedUsageNanos'], 'includedUsageNanos'),
+    prices: priceBookAt(terms['prices'], 'prices'),
+    limits: Object.fromEntries(
+      ENVIRONMENTS.map((name) => [name, limitsAt(limits[name], `limits.${name}`)]),
+    ) as Record<Environment, Limits>,
+    tenantLimits: limitsAt(terms['tenantLimits'], 'tenantLimits'),
+  };
+}
+
+/** Throws TypeError that names the member at fault. */
+export function readLimits(json: Json): Limits {
+  return limitsAt(json, 'limits');
+}
+
+function priceBookAt(json: Json | undefined, path: string): PriceBook {
+  const book = objectAt(json, path);
+  const models = Object.entries(objectAt(book['models'], `${path}.models`));
+  return {
+    models: Object.fromEntries(
+      models.map(([name, price]) => [name, modelPriceAt(price, `${path}.models.${name}`)]),
+    ),
+    markupPercent: orNull(book['markupPercent'], `${path}.markupPercent`, textAt),
+  };
+}
+
+function modelPriceAt(json: Json, path: string): ModelPrice {
+  const price = objectAt(json, path);
+  return {
+    inputRate: integerAt(price['inputRate'], `${path}.inputRate`),
+    cachedInputRate: integerAt(price['cachedInputRate'], `${path}.cachedInputRate`),
+    outputRate: integerAt(price['outputRate'], `${path}.outputRate`),
+  };
+}
+
+function limitsAt(json: Json | undefined, path: string): Limits {
+  const limits = objectAt(json, path);
+  const { models } = limits;
+  if (!Array.isArray(models)) throw wrong(`${path}.models`, 'a list');
+  return {
+    requestsPerMinute: orNull(limits['requestsPerMinute'], `${path}.requestsPerMinute`, countAt),
+    tokensPerMinute: orNull(limits['tokensPerMinute'], `${path}.tokensPerMinute`, countAt),
+    parallelRequests: orNull(limits['parallelRequests'], `${path}.parallelRequests`, countAt),
+    models: models.map((name: Json, index) => textAt(name, `${path}.models.${index}`)),
+    budget: orNull(limits['budget'], `${path}.budget`, budgetAt),
+  };
+}
+
+function budgetAt(json: Json | undefined, path: string): Budget {
+  const budget = objectAt(json, path);
+  return {
+    nanos: integerAt(budget['nanos'], `${path}.nanos`),
+    window: orNull(budget['window'], `${path}.window`, textAt),
+  };
+}
+
+/** Null stays null; a member that is missing is an error, not null. */
+function orNull<T>(
+  json: Json | undefined,
+  path: string,
+  read: (json: Json | undefined, path: string) => T,
+): T | null {
+  return json === null ? null : read(json, path);
+}
+
+function objectAt(json: Json | undefined, path: string): JsonObject {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw wrong(path, 'an object');
+  return json as JsonObject;
+}
+
+function textAt(json: Json | undefined, path: string): string {
+  if (typeof json !== 'string') throw wrong(path, 'a text');
+  return json;
+}
+
+function countAt(json: Json | undefined, path: string): number {
+  if (typeof json !== 'number' || !Number.isSafeInteger(json)) throw wrong(path, 'a whole number');
+  return json;
+}
+
+function integerAt(json: Json | undefined, path: string): bigint {
+  if (typeof json !== 'string' || !/^-?\d+$/.test(json)) throw wrong(path, 'a whole number as text');
+  return BigInt(json);
+}
+
+function wrong(path: string, expected: string): TypeError {
+  return new TypeError(`${path} is not ${expected}`);
+}

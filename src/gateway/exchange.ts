@@ -1,0 +1,152 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Deployment } from '../domain/deployment.ts';
+import { isoInstant } from '../domain/local-time.ts';
+import { NO_USAGE, type Outcome, rate, type SpendLine, type Usage } from '../domain/spend.ts';
+import { Refusal } from '../errors.ts';
+import type { Call } from './call.ts';
+import type { Caller } from './key-table.ts';
+import type { Limiter, Reservation } from './limiter.ts';
+import type { Offer } from './offers.ts';
+import type { FailureLog, SpendWriter } from './spend-writer.ts';
+import type { UpstreamCall } from './upstream.ts';
+
+/** One admitted request on its way: what was decided about it, and how far it is. */
+export interface Exchange {
+  /** Ours; no two requests share one. */
+  readonly requestId: string;
+  /** The client's own id for the call, when it sent one; else the request id. */
+  readonly callId: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly call: Call;
+  readonly caller: Caller;
+  /** Public name of the model, aliases resolved. */
+  readonly model: string;
+  readonly deployment: Deployment;
+  readonly offer: Offer;
+  readonly reservation: Reservation;
+  readonly inputTokens: number;
+  readonly tags: readonly string[];
+  readonly endUser: string | null;
+  /** When it came in and when the upstream was called, on the clock that never goes back. */
+  readonly startedMs: number;
+  readonly sentMs: number;
+  upstream: UpstreamCall | null;
+  /** When the first byte of the answer came. */
+  firstByteAtMs: number | null;
+  /** Its outcome is decided; nothing that happens from here on changes it. */
+  concluded: boolean;
+  /** Known once it is recorded. */
+  priceNanos: bigint;
+}
+
+export interface Conclusion {
+  readonly outcome: Outcome;
+  /** HTTP status of the answer; 499 when nobody was there to get one. */
+  readonly status: number;
+  readonly usageSource: 'reported' | 'estimated' | 'none';
+  readonly usage: Usage;
+  readonly responseId: string | null;
+}
+
+export const CLIENT_GONE_STATUS = 499;
+
+export interface Books {
+  readonly writer: Pick<SpendWriter, 'record'>;
+  readonly limiter: Pick<Limiter, 'settle' | 'release'>;
+  readonly wallMs: () => number;
+  readonly monotonicMs: () => number;
+  readonly log: FailureLog;
+}
+
+/**
+ * Decides how an exchange ended, once: records it, waits until that is durable, settles what was
+ * reserved, and only then calls `answer`, with a refusal when it could not be recorded. Later calls
+ * for the same exchange do nothing.
+ */
+export function conclude(
+  books: Books,
+  exchange: Exchange,
+  conclusion: Conclusion,
+  answer: (refusal: Refusal | null) => void,
+): void {
+  if (exchange.concluded) return;
+  exchange.concluded = true;
+  const { caller, offer, reservation, requestId, callId, call } = exchange;
+  const { usage, usageSource, outcome } = conclusion;
+  const lines = usageSource === 'none' ? NO_LINES : rate(usage, offer.prices, offer.costs);
+  const priceNanos = sum(lines, 'priceNanos');
+  flagExcess(books.log, exchange, conclusion);
+  const nowMs = books.monotonicMs();
+  const recorded = books.writer.record({
+    agencyId: caller.agencyId,
+    tenantId: caller.tenantId,
+    actor: { kind: caller.master ? 'master' : 'key', id: caller.keyId },
+    correlationId: callId,
+    occurredAt: isoInstant(books.wallMs()),
+    data: {
+      requestId,
+      responseId: conclusion.responseId,
+      keyId: caller.keyId,
+      tokenHash: caller.tokenHash,
+      projectId: caller.projectId,
+      userId: caller.userId,
+      endUser: exchange.endUser,
+      tags: exchange.tags,
+      route: call.route.name,
+      model: exchange.model,
+      deployment: exchange.deployment.id,
+      stream: call.stream,
+      admittedAt: isoInstant(reservation.admittedMs),
+      month: caller.monthOf(reservation.admittedMs),
+      outcome,
+      status: conclusion.status,
+      usageSource,
+      usage: usageSource === 'none' ? NO_USAGE : usage,
+      lines,
+      currency: caller.tariff.currency,
+      priceNanos,
+      costNanos: sum(lines, 'costNanos'),
+      durationMs: Math.round(nowMs - exchange.startedMs),
+      firstByteMs:
+        exchange.firstByteAtMs === null ? null : Math.round(exchange.firstByteAtMs - exchange.startedMs),
+    },
+  });
+  const settle = (position: bigint): void => {
+    exchange.priceNanos = priceNanos;
+    books.limiter.settle(reservation, usage.inputTokens + usage.outputTokens, priceNanos, position);
+    answer(null);
+  };
+  const giveUp = (error: unknown): void => {
+    books.limiter.release(reservation);
+    answer(error instanceof Refusal ? error : new Refusal('log_unavailable', { retryAfterSeconds: 5 }));
+  };
+  recorded.then(settle, giveUp).catch((error: unknown) => {
+    books.log.error({ err: error, requestId }, 'an answer could not be sent');
+    exchange.response.destroy();
+  });
+}
+
+const NO_LINES: readonly SpendLine[] = [];
+
+/** Nothing was delivered and nothing is charged. */
+export function unbilled(outcome: Outcome, status: number): Conclusion {
+  return { outcome, status, usageSource: 'none', usage: NO_USAGE, responseId: null };
+}
+
+function sum(lines: readonly SpendLine[], amount: 'priceNanos' | 'costNanos'): bigint {
+  let total = 0n;
+  for (const line of lines) total += line[amount];
+  return total;
+}
+
+/** An upstream that reports more than it was allowed to produce is billed as reported, and looked into. */
+function flagExcess(log: FailureLog, exchange: Exchange, { usage, usageSource }: Conclusion): void {
+  const { reservation, call, inputTokens, deployment, requestId } = exchange;
+  const outputMax = reservation.outputTokens * call.choices;
+  if (usageSource !== 'reported') return;
+  if (usage.inputTokens <= inputTokens && usage.outputTokens <= outputMax) return;
+  const reported = { inputTokens: usage.inputTokens, outputTokens: usage.outputTokens };
+  const reserved = { inputTokens, outputTokens: outputMax };
+  log.warn({ requestId, deployment: deployment.id, reported, reserved }, 'usage above the worst case');
+}

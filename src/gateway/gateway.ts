@@ -1,0 +1,295 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { readCredential } from '../credentials.ts';
+import type { Deployment } from '../domain/deployment.ts';
+import { Refusal } from '../errors.ts';
+import type { EventStore } from '../store/event-store.ts';
+import { admit, callIdOf, endUserOf, tagsOf } from './admission.ts';
+import { sendDefect, sendRefusal } from './answers.ts';
+import { readBody } from './body.ts';
+import { type Call, readCall, upstreamBody } from './call.ts';
+import type { Books, Exchange } from './exchange.ts';
+import { errorRelay, invalid, jsonRelay } from './json-relay.ts';
+import { createKeyTable, type KeyTables } from './key-table.ts';
+import { createLimiter, type SpentSince } from './limiter.ts';
+import { failUnbilled, type Relay, timedOut, type Trouble, troubleOf, waitingRelay } from './relay.ts';
+import { createRouter } from './router.ts';
+import { isAbsolute, requireRoute, routeOf } from './routes.ts';
+import { createSpendWriter, type FailureLog } from './spend-writer.ts';
+import { streamRelay } from './stream-relay.ts';
+import { createUpstreams, type Receiver, type UpstreamTimeouts } from './upstream.ts';
+import { countInput } from './usage.ts';
+
+/**
+ * The hot path: from a request for a model to the end of its answer, directly on node:http and
+ * undici. Read from `handle` downwards it is the whole way: body, key, checks, reservation,
+ * upstream, answer, usage, durable spend, end. No database is asked on it, except once per budget
+ * for what was spent before this process started.
+ */
+export interface GatewayDeps {
+  readonly store: Pick<EventStore, 'append'>;
+  /** New for every start of the process: part of the names of its spend streams. */
+  readonly writerId: string;
+  readonly tables: KeyTables;
+  readonly deployments: readonly Deployment[];
+  readonly masterKey: string;
+  /** The agency's own tenant: what the master key spends is recorded under it. */
+  readonly ownTenantId: string;
+  readonly spentSince: SpentSince;
+  /** Lower-case name of the header that carries the key instead of the usual ones; null for those. */
+  readonly keyHeader: string | null;
+  readonly budgetExceededStatus: number;
+  readonly bodyBytesMax: number;
+  /** Spend records waiting for the log before new requests are refused. */
+  readonly spendQueueMax: number;
+  /** For the x-litellm-version header. */
+  readonly version: string;
+  readonly log: FailureLog;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonicMs: () => number;
+  readonly newId: () => string;
+  /** From 0 to less than 1. */
+  readonly random: () => number;
+  readonly timeouts?: Partial<UpstreamTimeouts>;
+  readonly spendQueueMsMax?: number;
+  readonly staleMsMax?: number;
+}
+
+export interface Gateway {
+  /** Whether `handle` must have this request: its own routes, and whole addresses as targets, which are refused. */
+  matches(method: string, url: string): boolean;
+  handle(request: IncomingMessage, response: ServerResponse): void;
+  /** Requests that are not answered yet. */
+  inFlight(): number;
+  /** The highest position at which this gateway has recorded spend; 0 before the first. */
+  position(): bigint;
+  /** Null when a new request would be served; else why not. */
+  trouble(): Refusal | null;
+  /** Refuses what is new, lets what is running finish for so long, breaks off the rest, writes what is to be written. */
+  close(graceMs: number): Promise<void>;
+}
+
+const CONNECTIONS_MAX = 1_024;
+const STALE_MS_MAX = 5_000;
+const SPEND_QUEUE_MS_MAX = 10_000;
+const SPEND_BATCH_MAX = 512;
+const SPEND_RETRY = { retryMs: 50, retryMsMax: 5_000 };
+const TIMEOUTS: UpstreamTimeouts = { connectMs: 10_000, firstByteMs: 300_000, idleMs: 120_000 };
+/** How long spend may still wait for the log when everything else has ended. */
+const FLUSH_MS_MAX = 10_000;
+
+/** A request from its arrival on. */
+interface Visit {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly callId: string;
+  readonly startedMs: number;
+  /** Set once the upstream was called. */
+  running: { readonly exchange: Exchange; relay: Relay; readonly timer: NodeJS.Timeout } | null;
+}
+
+export function createGateway(deps: GatewayDeps): Gateway {
+  const { log, wallMs, monotonicMs, version } = deps;
+  const writer = createSpendWriter({
+    store: deps.store,
+    writerId: deps.writerId,
+    batchMax: SPEND_BATCH_MAX,
+    queueMax: deps.spendQueueMax,
+    queueMsMax: deps.spendQueueMsMax ?? SPEND_QUEUE_MS_MAX,
+    ...SPEND_RETRY,
+    monotonicMs,
+    log,
+  });
+  const limiter = createLimiter({
+    spentSince: deps.spentSince,
+    ownPosition: () => writer.position,
+    budgetStatus: deps.budgetExceededStatus,
+  });
+  const keyTable = createKeyTable({
+    tables: deps.tables,
+    limiter,
+    masterKey: deps.masterKey,
+    ownTenantId: deps.ownTenantId,
+    staleMsMax: deps.staleMsMax ?? STALE_MS_MAX,
+  });
+  const router = createRouter(deps.deployments, deps.random);
+  const upstreams = createUpstreams({
+    connectionsMax: CONNECTIONS_MAX,
+    timeouts: { ...TIMEOUTS, ...deps.timeouts },
+    userAgent: `keyledger/${version}`,
+  });
+  const books: Books = { writer, limiter, wallMs, monotonicMs, log };
+  const relayDeps = { books, version };
+  const visits = new Set<Visit>();
+  let closing = false;
+  let onIdle: (() => void) | null = null;
+
+  function handle(request: IncomingMessage, response: ServerResponse): void {
+    const requestId = deps.newId();
+    const callId = callIdOf(request.headers) ?? requestId;
+    const visit: Visit = { request, response, requestId, callId, startedMs: monotonicMs(), running: null };
+    visits.add(visit);
+    response.on('close', () => leave(visit));
+    guarded(visit, () => {
+      const route = requireRoute(request.method ?? '', request.url ?? '');
+      if (closing) throw new Refusal('shutting_down', {}, { retryAfterSeconds: 1 });
+      readBody(request, deps.bodyBytesMax, (refusal, body) => {
+        guarded(visit, () => {
+          if (refusal !== null) throw refusal;
+          serve(visit, readCall(route, body));
+        });
+      });
+    });
+  }
+
+  /** The response is over: sent to the end, or nobody is there any more. */
+  function leave(visit: Visit): void {
+    visits.delete(visit);
+    if (visit.running !== null) {
+      clearTimeout(visit.running.timer);
+      if (!visit.running.exchange.concluded) visit.running.relay.onClientGone();
+    }
+    if (visits.size === 0) onIdle?.();
+  }
+
+  function guarded(visit: Visit, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      refuse(visit, error);
+    }
+  }
+
+  function refuse({ response, requestId, callId }: Visit, error: unknown): void {
+    if (error instanceof Refusal) return sendRefusal(response, error, callId);
+    log.error({ err: error, requestId, callId }, 'a request failed unexpectedly');
+    sendDefect(response, callId);
+  }
+
+  function serve(visit: Visit, call: Call): void {
+    const { request, response } = visit;
+    if (response.destroyed) return;
+    const now = { wallMs: wallMs(), monotonicMs: monotonicMs() };
+    const caller = keyTable.find(readCredential(request.rawHeaders, deps.keyHeader), now.wallMs);
+    const { model, deployment, offer } = admit(caller, call, router, now.wallMs);
+    const tags = tagsOf(caller, call, request.headers);
+    const unwritable = writer.refusal();
+    if (unwritable !== null) throw unwritable;
+    const loading = limiter.prepare(caller.levels, now);
+    if (loading !== null) return serveAfter(loading, visit, call);
+    const inputTokens = countInput(call);
+    const generates = call.route.name === 'chat/completions';
+    const demand = {
+      inputTokens,
+      choices: call.choices,
+      namedOutputTokens: generates ? call.maxOutputTokens : 0,
+      outputTokensMax: deployment.maxOutputTokens,
+      prices: offer.prices,
+    };
+    const reservation = limiter.reserve(caller.levels, demand, now);
+    callUpstream(visit, {
+      requestId: visit.requestId,
+      callId: visit.callId,
+      request,
+      response,
+      call,
+      caller,
+      model,
+      deployment,
+      offer,
+      reservation,
+      inputTokens,
+      tags,
+      endUser: endUserOf(call, request.headers),
+      startedMs: visit.startedMs,
+      sentMs: monotonicMs(),
+      upstream: null,
+      firstByteAtMs: null,
+      concluded: false,
+      priceNanos: 0n,
+    });
+  }
+
+  /** What was spent so far is being read; then everything is checked anew. */
+  function serveAfter(loading: Promise<void>, visit: Visit, call: Call): void {
+    loading.then(
+      () => guarded(visit, () => serve(visit, call)),
+      (error: unknown) => {
+        log.warn({ err: error, requestId: visit.requestId }, 'the ledger could not be read');
+        refuse(visit, new Refusal('database_unavailable', {}, { retryAfterSeconds: 1 }));
+      },
+    );
+  }
+
+  function callUpstream(visit: Visit, exchange: Exchange): void {
+    const { call, deployment, model, reservation, request } = exchange;
+    const timer = setTimeout(() => stop(visit, timedOut(deployment.timeoutMs)), deployment.timeoutMs);
+    const running = { exchange, relay: waitingRelay(books, exchange), timer };
+    visit.running = running;
+    const receiver: Receiver = {
+      onHead(status, headers) {
+        exchange.firstByteAtMs = monotonicMs();
+        running.relay = relayFor(exchange, status, headers);
+      },
+      onData: (chunk) => running.relay.onData(chunk),
+      onEnd: () => running.relay.onEnd(),
+      onFailure(failure, cause) {
+        const { requestId } = exchange;
+        log.warn({ err: cause, requestId, deployment: deployment.id, failure }, 'the upstream failed');
+        running.relay.onBroken(troubleOf(failure, exchange));
+      },
+    };
+    const granted = call.route.name === 'chat/completions' ? reservation.outputTokens : null;
+    const body = upstreamBody(call, deployment.upstreamModel ?? model, granted);
+    exchange.upstream = upstreams.send(deployment, call.route.name, body, request.headers, receiver);
+  }
+
+  function relayFor(exchange: Exchange, status: number, headers: IncomingHttpHeaders): Relay {
+    const { call } = exchange;
+    const isPlain = (headers['content-encoding'] ?? 'identity') === 'identity';
+    if (status < 200 || status > 299) return errorRelay(relayDeps, exchange, status, headers);
+    const isStream = String(headers['content-type']).startsWith('text/event-stream');
+    if (isPlain && !isStream) return jsonRelay(relayDeps, exchange, headers);
+    if (isPlain && call.stream) return streamRelay(relayDeps, exchange, headers);
+    // Compressed although that was declined, or a stream that nobody asked for.
+    exchange.upstream?.abort();
+    failUnbilled(books, exchange, invalid());
+    return waitingRelay(books, exchange);
+  }
+
+  /** Ends a running request from our side. */
+  function stop({ running }: Visit, trouble: Trouble): void {
+    if (running === null || running.exchange.concluded) return;
+    running.exchange.upstream?.abort();
+    running.relay.onBroken(trouble);
+  }
+
+  function idle(graceMs: number): Promise<void> {
+    if (visits.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, graceMs);
+      onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  return {
+    matches: (_method, url) => routeOf(url) !== null || isAbsolute(url),
+    handle,
+    inFlight: () => visits.size,
+    position: () => writer.position,
+    trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),
+    async close(graceMs) {
+      closing = true;
+      await idle(graceMs);
+      for (const visit of visits)
+        stop(visit, { outcome: 'truncated', refusal: new Refusal('shutting_down') });
+      await writer.close(FLUSH_MS_MAX);
+      await upstreams.close();
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import type { Pool } from 'pg';
+import type { LedgerSum } from './budget.ts';
+import type { LevelName, SpentSince } from './limiter.ts';
+
+/**
+ * What was spent before this process looked: from the read models, which are asked once per budget
+ * and window. Sum and position come from one statement and so from one moment.
+ */
+const EVER = `
+  select p.position, coalesce(sum(t.price_nanos), 0)::text as nanos
+  from projections p left join spend_totals t on t.level = $1 and t.id = $2
+  where p.name = 'spend_totals' group by p.position`;
+const COLUMNS: Readonly<Record<LevelName, string>> = {
+  key: 'key_id',
+  project: 'project_id',
+  tenant: 'tenant_id',
+};
+
+export interface LedgerOptions {
+  readonly pool: Pool;
+  /** Head of the log when this process started: what others wrote before must be in the read models. */
+  readonly startPosition: bigint;
+  /** Resolves when all read models have the log up to a position. */
+  readonly settled: (position: bigint) => Promise<void>;
+}
+
+export function createLedger({ pool, startPosition, settled }: LedgerOptions): SpentSince {
+  return async (level, id, since, mustInclude) => {
+    await settled(mustInclude > startPosition ? mustInclude : startPosition);
+    const { rows } =
+      since === null
+        ? await pool.query<Row>(EVER, [level, id])
+        : await pool.query<Row>(sinceQuery(level), [id, since]);
+    const [row] = rows;
+    if (row === undefined) throw new Error('the read models of spend do not exist yet');
+    return { nanos: BigInt(row.nanos), position: BigInt(row.position) } satisfies LedgerSum;
+  };
+}
+
+interface Row {
+  readonly position: string;
+  readonly nanos: string;
+}
+
+function sinceQuery(level: LevelName): string {
+  return `
+    select p.position, coalesce(sum(s.price_nanos), 0)::text as nanos
+    from projections p left join spend_log s on s.${COLUMNS[level]} = $1 and s.admitted_at >= $2
+    where p.name = 'spend_log' group by p.position`;
+}

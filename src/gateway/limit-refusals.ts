@@ -1,0 +1,70 @@
+import { isoInstant } from '../domain/local-time.ts';
+import { formatNanos } from '../domain/money.ts';
+import { Refusal } from '../errors.ts';
+import type { BudgetMeter } from './budget.ts';
+import type { Instant, Level, LevelName } from './limiter.ts';
+
+/** What a caller is told when a limit is reached: which one, where it stands and when it is worth trying again. */
+const LITELLM_LEVELS: Readonly<Record<LevelName, string>> = {
+  key: 'api_key',
+  project: 'team',
+  tenant: 'organization',
+};
+
+export function litellmLevel(name: LevelName): string {
+  return LITELLM_LEVELS[name];
+}
+
+export function budgetRefusal(
+  level: Level,
+  meter: BudgetMeter,
+  neededNanos: bigint,
+  status: number,
+  now: Instant,
+): Refusal {
+  const { endMs, endsAt } = meter.window;
+  const detail = {
+    level: litellmLevel(level.name),
+    id: level.id,
+    subject: level.subject,
+    spent: formatNanos(meter.spentNanos),
+    reserved: formatNanos(meter.reservedNanos),
+    limit: formatNanos(level.limits.budget!.nanos),
+    needed: formatNanos(neededNanos),
+    window: meter.duration,
+    resetsAt: endsAt ?? 'never',
+  };
+  const waits = endsAt === null ? {} : { retryAfterSeconds: wholeSeconds(endMs - now.wallMs) };
+  return new Refusal('budget_exceeded', detail, { status, ...waits });
+}
+
+export function rateRefusal(
+  level: Level,
+  kind: 'requests' | 'tokens',
+  limit: number,
+  left: number,
+  needed: number,
+  /** Null when the limit is smaller than the request. */
+  waitMs: number | null,
+  wallMs: number,
+): Refusal {
+  const seconds = waitMs === null ? null : wholeSeconds(waitMs);
+  const resetsAt = seconds === null ? 'never' : isoInstant(wallMs + seconds * 1_000);
+  const where = { level: litellmLevel(level.name), id: level.id, kind, limit };
+  const detail = { ...where, remaining: Math.max(left, 0), needed, resetsAt };
+  return new Refusal('rate_limited', detail, seconds === null ? {} : { retryAfterSeconds: seconds });
+}
+
+export function parallelRefusal(level: Level, limit: number): Refusal {
+  const where = { level: litellmLevel(level.name), id: level.id, kind: 'max_parallel_requests', limit };
+  const resetsAt = limit === 0 ? 'never' : 'when a running request ends';
+  return new Refusal(
+    'rate_limited',
+    { ...where, remaining: 0, needed: 1, resetsAt },
+    limit === 0 ? {} : { retryAfterSeconds: 1 },
+  );
+}
+
+function wholeSeconds(ms: number): number {
+  return Math.max(1, Math.ceil(ms / 1_000));
+}

@@ -1,0 +1,163 @@
+import type { z } from 'zod';
+import { expiryAfter } from '../domain/duration.ts';
+import { canonicalJson } from '../domain/json.ts';
+import { key, type KeyCommand, type KeySettings, type KeyState } from '../domain/key.ts';
+import type { Limits } from '../domain/limits.ts';
+import { Refusal } from '../errors.ts';
+import { hashSecret, isPlausible, maskSecret } from '../secrets.ts';
+import { load, type Outcome, transact } from '../transact.ts';
+import { type Command, hasRun, metaFor } from './command.ts';
+import type { HttpDeps } from './deps.ts';
+import { drawSecret, type KeyIssuer, liveKey } from './issue-key.ts';
+import type { KeyFields, KeyWithSecret, RegenerateBody } from './key-fields.ts';
+import { changedKey, newKey, requireDuration } from './key-input.ts';
+import { asLeftBehind, keyWithSecret } from './key-record.ts';
+import { columnFor, findKey, findKeyByAlias, placeOfKey, placeOfNewKey, viewOfKey } from './key-target.ts';
+import { type KeyView, keyViews } from './read.ts';
+import { settle } from './settle.ts';
+
+/** The commands that the routes of keys.ts carry out, from the fields of the request to the log. */
+
+export interface Answered {
+  readonly answer: z.output<typeof KeyWithSecret>;
+  readonly position: bigint;
+}
+
+/** Generates the key that the fields describe; `secret` is the caller's own, null draws one. */
+export async function generateKey(
+  deps: HttpDeps,
+  issuer: KeyIssuer,
+  command: Command,
+  fields: KeyFields,
+  secret: string | null,
+): Promise<Answered> {
+  await settle(deps, deps.appendedPosition());
+  const chosen = secret === '' ? null : secret;
+  if (chosen !== null) requireGoodSecret(chosen, deps);
+  const { owner, context } = await placeOfNewKey(deps, fields, command.at);
+  const { limits, settings } = newKey(fields, context);
+  const blocked = fields.blocked === true;
+  const wanted = { command, owner, name: 'key', secret: chosen, limits, settings, blocked };
+  const issued = await issuer.generate(wanted);
+  const view = await viewOfKey(deps.db, issued.state.keyId);
+  const untouched = { ...view, spend: 0n, last_active: null, updated_at: view.created_at, updated_by: view.created_by };
+  const first = asLeftBehind({ ...untouched, last_rotated_at: null }, issued.state);
+  return { answer: keyWithSecret(first, issued.secret, deps.now()), position: issued.position };
+}
+
+/** Gives a key a new secret and changes the named fields with it. */
+export async function rotateKey(
+  deps: HttpDeps,
+  issuer: KeyIssuer,
+  command: Command,
+  name: string | null | undefined,
+  body: z.output<typeof RegenerateBody>,
+): Promise<Answered> {
+  const { key: _, new_key: newKey, grace_period: grace, ...fields } = body;
+  if (!name) throw new Refusal('bad_request', { problem: 'No key passed in.' }, { param: 'key' });
+  await settle(deps, deps.appendedPosition());
+  if (newKey) requireGoodSecret(newKey, deps);
+  const secret = newKey || drawSecret(deps, command, 'regenerate');
+  const tokenHash = hashSecret(secret);
+  const view = (await findKey(deps.db, name, command.at)) ?? (await findRotated(deps, command, tokenHash));
+  if (view === undefined) throw new Refusal('key_not_found', {}, { param: 'key' });
+  const graceEndsAt = graceEndOf(grace, command.at);
+  const named = { tokenHash, keyName: maskSecret(secret), graceEndsAt };
+  const claim = { keyId: view.key_id, alias: fields.key_alias || null, tokenHash };
+  const outcome = await issuer.claim(claim, async () => {
+    const { limits, settings } = await changeOf(deps, command, view, withLifetime(view, fields, command.at));
+    const outcome = await onKey(deps, command, view, { type: 'rotate', ...named, limits, settings });
+    await settle(deps, outcome.position);
+    return outcome;
+  });
+  const left = asLeftBehind(await viewOfKey(deps.db, view.key_id), liveKey(outcome.state));
+  return { answer: keyWithSecret(left, secret, deps.now()), position: outcome.position };
+}
+
+/** A repeated request names the secret that it replaced itself; it is found by the one that it drew. */
+async function findRotated(deps: HttpDeps, command: Command, tokenHash: string): Promise<KeyView | undefined> {
+  if (!command.repeatable) return undefined;
+  const view = await findKey(deps.db, tokenHash, command.at);
+  return view !== undefined && (await hasRun(deps.store, `key-${view.key_id}`, command)) ? view : undefined;
+}
+
+/** An expired key gets its lifetime anew, or the new secret would be refused like the old one. */
+function withLifetime(view: KeyView, fields: KeyFields, at: string): KeyFields {
+  const named = fields.duration !== undefined || fields.expires !== undefined;
+  if (named || view.expires_at === null || view.expires_at > at) return fields;
+  const { duration } = view.options as { readonly duration?: unknown };
+  return typeof duration === 'string' ? { ...fields, duration } : fields;
+}
+
+function graceEndOf(grace: string | null | undefined, at: string): string | null {
+  if (!grace || /^0+\w*$/.test(grace)) return null;
+  requireDuration('grace_period', grace);
+  return expiryAfter(at, grace);
+}
+
+export async function changeKey(
+  deps: HttpDeps,
+  issuer: KeyIssuer,
+  command: Command,
+  view: KeyView,
+  fields: KeyFields,
+): Promise<Outcome<KeyState>> {
+  const claim = { keyId: view.key_id, alias: fields.key_alias || null, tokenHash: null };
+  return issuer.claim(claim, async () => {
+    const changes = await changeOf(deps, command, view, fields);
+    const blocked = fields.blocked == null ? {} : { blocked: fields.blocked };
+    const outcome = await onKey(deps, command, view, { type: 'change', ...changes, ...blocked });
+    await settle(deps, outcome.position);
+    return outcome;
+  });
+}
+
+/** Only what differs, so that two changes of different fields at the same time both hold. */
+async function changeOf(
+  deps: HttpDeps,
+  { at }: Command,
+  view: KeyView,
+  fields: KeyFields,
+): Promise<{ readonly limits: Partial<Limits>; readonly settings: Partial<KeySettings> }> {
+  const { limits, settings } = liveKey(await load(deps.store, key, `key-${view.key_id}`));
+  const { context } = await placeOfKey(deps, view, fields, at);
+  const after = changedKey(fields, { limits, settings }, context);
+  return { limits: differences(limits, after.limits), settings: differences(settings, after.settings) };
+}
+
+function differences<T extends object>(before: T, after: T): Partial<T> {
+  const names = Object.keys(after) as (keyof T)[];
+  const changed = names.filter((name) => canonicalJson(before[name]) !== canonicalJson(after[name]));
+  return Object.fromEntries(changed.map((name) => [name, after[name]])) as Partial<T>;
+}
+
+export function onKey(deps: HttpDeps, command: Command, view: KeyView, change: KeyCommand): Promise<Outcome<KeyState>> {
+  const meta = metaFor(command, { agencyId: view.agency_id, tenantId: view.tenant_id });
+  return transact(deps.store, key, `key-${view.key_id}`, change, meta, { input: command.input });
+}
+
+/** The live key of this name, or the one that this very request deleted before. */
+export async function findForDeletion(
+  deps: HttpDeps,
+  command: Command,
+  name: string,
+  byAlias: boolean,
+): Promise<KeyView | undefined> {
+  const live = byAlias ? await findKeyByAlias(deps.db, name) : await findKey(deps.db, name, command.at);
+  if (live !== undefined || !command.repeatable) return live;
+  const column = byAlias ? (['alias', name] as const) : columnFor(name);
+  if (column === null) return undefined;
+  const gone = await keyViews(deps.db)
+    .where(`keys.${column[0]}`, '=', column[1])
+    .where('keys.status', '=', 'deleted')
+    .execute();
+  for (const view of gone) if (await hasRun(deps.store, `key-${view.key_id}`, command)) return view;
+  return undefined;
+}
+
+/** What the caller may choose as a secret. The master key is nobody's virtual key. */
+function requireGoodSecret(secret: string, { masterKey }: HttpDeps): void {
+  if (!secret.startsWith('sk-')) throw new Refusal('secret_prefix', {}, { param: 'key' });
+  const strong = /^sk-[A-Za-z0-9_-]{13,197}$/.test(secret) && isPlausible(secret) && secret !== masterKey;
+  if (!strong) throw new Refusal('weak_secret', {}, { param: 'key' });
+}

@@ -1,0 +1,108 @@
+import type { FastifyServerFactory } from 'fastify';
+import type { Kysely } from 'kysely';
+import type { Json } from '../domain/json.ts';
+import type { Actor } from '../events.ts';
+import type { Log } from '../log.ts';
+import type { EventStore } from '../store/event-store.ts';
+import type { Tables } from './read.ts';
+
+/**
+ * What the admin API needs from the rest of the program, and nothing more. Invoice runs, replays
+ * and the state of the process come in as functions, because the folders at the edge never import
+ * each other.
+ */
+export interface HttpDeps {
+  readonly store: EventStore;
+  readonly db: Kysely<Tables>;
+  /** ISO instant, UTC, milliseconds. */
+  readonly now: () => string;
+  /** Resolves when every read model and the gateway's own tables have applied the position. */
+  readonly settled: (position: bigint) => Promise<void>;
+  /** Highest position that this process has appended; 0 before the first. */
+  readonly appendedPosition: () => bigint;
+  readonly masterKey: string;
+  /** From it follow the secrets that a repeated request gets again. */
+  readonly serverSecret: string;
+  /** Where keys without a project belong. */
+  readonly ownTenant: { readonly agencyId: string; readonly tenantId: string };
+  /** Lower-case header that replaces the usual credential headers; null for the usual ones. */
+  readonly keyHeader: string | null;
+  readonly version: string;
+  readonly log: Log;
+  /** What the gateway can serve; several deployments may share a public name. */
+  readonly models: () => readonly ServedModel[];
+  readonly status: () => HealthFacts;
+  readonly runInvoices: RunInvoices;
+  readonly replay: ReplayKey;
+  /** Largest request body in bytes. */
+  readonly bodyBytesMax: number;
+  /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */
+  readonly serverFactory?: FastifyServerFactory;
+}
+
+export interface ServedModel {
+  /** May be a pattern such as `openai/*`. */
+  readonly publicName: string;
+  /** Id of the deployment. */
+  readonly id: string;
+}
+
+export interface HealthFacts {
+  /** Newest position of the log that this process knows. */
+  readonly head: bigint;
+  readonly projections: readonly ProjectionHealth[];
+  readonly deployments: readonly DeploymentHealth[];
+  /** Requests that the gateway is serving right now. */
+  readonly inFlight: number;
+}
+
+export interface ProjectionHealth {
+  readonly name: string;
+  readonly position: bigint;
+  /** Why it stopped; null while it runs. */
+  readonly error: string | null;
+}
+
+export interface DeploymentHealth {
+  readonly id: string;
+  readonly publicName: string;
+  readonly healthy: boolean;
+  /** Why it is left out at the moment, without addresses or credentials; null when healthy. */
+  readonly problem: string | null;
+}
+
+/** Closes the period of one agency and finalises its invoices. Safe to repeat. */
+export type RunInvoices = (request: {
+  /** `YYYY-MM`. */
+  readonly period: string;
+  readonly agencyId: string;
+  readonly actor: Actor;
+  readonly correlationId: string;
+}) => Promise<InvoiceRunReport>;
+
+/** Amounts and positions are decimal strings. */
+export interface InvoiceRunReport {
+  readonly agency_id: string;
+  readonly currency: string;
+  /** The cut: spend at or before it is on invoices up to this period. */
+  readonly closed_position: string;
+  /** Everything that the run wrote is at or before it. */
+  readonly position: string;
+  readonly invoices: readonly {
+    readonly tenant_id: string;
+    readonly invoice_id: string;
+    readonly status: 'finalized' | 'repeated' | 'skipped' | 'failed';
+    readonly number: string | null;
+    readonly net: string | null;
+    readonly tax: string | null;
+    readonly gross: string | null;
+    readonly error: { readonly reason: string; readonly message: string } | null;
+  }[];
+}
+
+/**
+ * Replays a key from the log, up to a position or an instant of recording, inclusive; null for
+ * everything. The key may be named by its id, token hash or alias. What it returns is answered as
+ * it is; null when there never was such a key.
+ */
+export type ReplayKey = (name: string, at: bigint | string | null) => Promise<Json>;

@@ -1,0 +1,140 @@
+import { sql } from 'kysely';
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { HttpDeps } from './deps.ts';
+import { refusalAnswers } from './schemas.ts';
+
+/** The release of LiteLLM whose API this one follows; some clients look at it. */
+const LITELLM_VERSION = '1.104.0';
+
+/** A probe that waits longer than this has its answer. */
+const PING_MS_MAX = 2_000;
+
+const Readiness = z.object({
+  status: z.enum(['healthy', 'unhealthy']),
+  db: z.enum(['connected', 'Not connected']),
+  cache: z.null(),
+  litellm_version: z.string(),
+  version: z.string(),
+  success_callbacks: z.array(z.string()),
+  position: z.string().describe('Newest position of the log'),
+  projections: z.array(
+    z.object({
+      name: z.string(),
+      position: z.string(),
+      lag: z.number().describe('Events behind the log'),
+      error: z.string().nullable().describe('Why it stopped; null while it runs'),
+    }),
+  ),
+});
+
+const Deployment = z.object({ model: z.string(), model_id: z.string(), error: z.string().nullable() });
+
+export function healthRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+  return (app, _options, done) => {
+    for (const url of ['/health/liveliness', '/health/liveness'] as const) {
+      const schema = {
+        summary: 'Is the process alive?',
+        tags: ['health'],
+        response: { 200: z.string(), ...refusalAnswers },
+      };
+      app.get(url, { config: { access: 'public' }, schema }, () => "I'm alive!");
+    }
+
+    app.get(
+      '/health/readiness',
+      {
+        config: { access: 'public' },
+        schema: {
+          summary: 'Can the server do its work? 503 when the database is gone or a read model has stopped',
+          tags: ['health'],
+          response: { 200: Readiness, ...refusalAnswers, 503: Readiness },
+        },
+      },
+      async (_request, reply) => {
+        const connected = await isConnected(deps);
+        const { head, projections } = deps.status();
+        const healthy = connected && projections.every(({ error }) => error === null);
+        return reply.status(healthy ? 200 : 503).send({
+          status: healthy ? 'healthy' : 'unhealthy',
+          db: connected ? 'connected' : 'Not connected',
+          cache: null,
+          litellm_version: LITELLM_VERSION,
+          version: deps.version,
+          success_callbacks: [],
+          position: String(head),
+          projections: projections.map(({ name, position, error }) => ({
+            name,
+            position: String(position),
+            lag: Number(head > position ? head - position : 0n),
+            error,
+          })),
+        });
+      },
+    );
+
+    app.get(
+      '/health',
+      {
+        config: { settles: false },
+        schema: {
+          summary: 'The deployments as the gateway sees them; calls nobody',
+          tags: ['health'],
+          response: {
+            200: z.object({
+              healthy_endpoints: z.array(Deployment),
+              unhealthy_endpoints: z.array(Deployment),
+              healthy_count: z.number(),
+              unhealthy_count: z.number(),
+            }),
+            ...refusalAnswers,
+          },
+        },
+      },
+      () => {
+        const { deployments } = deps.status();
+        const shown = (wanted: boolean) =>
+          deployments
+            .filter(({ healthy }) => healthy === wanted)
+            .map(({ id, publicName, problem }) => ({ model: publicName, model_id: id, error: problem }));
+        const [healthy, unhealthy] = [shown(true), shown(false)];
+        return {
+          healthy_endpoints: healthy,
+          unhealthy_endpoints: unhealthy,
+          healthy_count: healthy.length,
+          unhealthy_count: unhealthy.length,
+        };
+      },
+    );
+
+    app.get(
+      '/health/backlog',
+      {
+        config: { settles: false },
+        schema: {
+          summary: 'Requests that the gateway is serving right now',
+          tags: ['health'],
+          response: { 200: z.object({ in_flight_requests: z.number() }), ...refusalAnswers },
+        },
+      },
+      () => ({ in_flight_requests: deps.status().inFlight }),
+    );
+    done();
+  };
+}
+
+async function isConnected(deps: HttpDeps): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), PING_MS_MAX);
+  });
+  const ping = sql`select 1`.execute(deps.db).then(
+    () => true,
+    () => false,
+  );
+  try {
+    return await Promise.race([ping, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,269 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { Json } from '../domain/json.ts';
+import { formatCents } from '../domain/money.ts';
+import { Refusal } from '../errors.ts';
+import { commandOf, takeEffect } from './command.ts';
+import type { HttpDeps, InvoiceRunReport } from './deps.ts';
+import { type Db, ID, pageOf, placeIn, type Tables } from './read.ts';
+import { After, AnyValue, Money, money, Page, refusalAnswers } from './schemas.ts';
+import { settle } from './settle.ts';
+
+/** The stored lines and taxes of an invoice, with bigints as decimal strings. */
+const StoredLines = z.array(
+  z.object({
+    kind: z.string(),
+    projectId: z.string().nullable(),
+    model: z.string().nullable(),
+    unit: z.string().nullable(),
+    serviceMonth: z.string(),
+    quantity: z.coerce.number(),
+    priceRate: z.coerce.bigint().nullable(),
+    nanos: z.coerce.bigint(),
+    netCents: z.coerce.bigint(),
+  }),
+);
+const StoredTaxes = z.array(
+  z.object({
+    category: z.string(),
+    ratePercent: z.string(),
+    netCents: z.coerce.bigint(),
+    taxCents: z.coerce.bigint(),
+  }),
+);
+
+const Summary = z.object({
+  id: z.string(),
+  number: z.string().nullable().describe('Null while it is a draft'),
+  agency_id: z.string(),
+  tenant_id: z.string(),
+  period: z.string(),
+  status: z.string(),
+  net: Money,
+  tax: Money,
+  gross: Money,
+  issued_on: z.string().nullable(),
+  drafted_at: z.string(),
+  finalized_at: z.string().nullable(),
+});
+
+const Invoice = Summary.extend({
+  lines: z.array(
+    z.object({
+      kind: z.string().describe('fee, usage or included'),
+      project_id: z.string().nullable(),
+      model: z.string().nullable(),
+      unit: z.string().nullable(),
+      service_month: z.string(),
+      quantity: z.number(),
+      price_per_million: Money.nullable(),
+      amount_exact: Money.describe('Net, before rounding'),
+      amount: Money.describe('Net, rounded half up to cents'),
+    }),
+  ),
+  taxes: z.array(z.object({ category: z.string(), rate_percent: z.string(), net: Money, tax: Money })),
+  document_hash: z.string().nullable(),
+  document: AnyValue.describe('The invoice as issued; null while it is a draft'),
+}).meta({ id: 'Invoice' });
+
+const RunAnswer = z.object({
+  period: z.string(),
+  position: z.string(),
+  runs: z
+    .array(
+      z.object({
+        agency_id: z.string(),
+        closed_position: z.string().describe('Spend at or before it is on invoices up to this period'),
+        invoices: z.array(
+          z.object({
+            id: z.string(),
+            tenant_id: z.string(),
+            status: z
+              .enum(['finalized', 'repeated', 'skipped', 'failed'])
+              .describe('repeated: by an earlier run; skipped: neither a fee nor usage'),
+            number: z.string().nullable(),
+            net: Money.nullable(),
+            tax: Money.nullable(),
+            gross: Money.nullable(),
+            error: z.object({ reason: z.string(), message: z.string() }).nullable(),
+          }),
+        ),
+      }),
+    )
+    .describe('One per agency'),
+});
+
+const Period = z.string().regex(/^20\d\d-(0[1-9]|1[0-2])$/, 'expected a month such as 2026-11');
+
+export function invoiceRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+  const { db } = deps;
+  return (app, _options, done) => {
+    app.get(
+      '/api/invoices',
+      {
+        schema: {
+          summary: 'List invoices, newest first',
+          tags: ['invoices'],
+          querystring: Page.extend({
+            tenant_id: z.string().optional(),
+            agency_id: z.string().optional(),
+            period: Period.optional(),
+            status: z.enum(['draft', 'finalized']).optional(),
+          }),
+          response: {
+            200: z.object({ data: z.array(Summary), next_cursor: z.string().nullable() }),
+            ...refusalAnswers,
+          },
+        },
+      },
+      async ({ query }) => {
+        const place = placeIn(query.cursor, [/^\d{1,18}$/, ID]);
+        let rows = db.selectFrom('invoices').selectAll();
+        for (const field of ['tenant_id', 'agency_id', 'period', 'status'] as const) {
+          const wanted = query[field];
+          if (wanted !== undefined) rows = rows.where(field, '=', wanted);
+        }
+        if (place !== undefined) {
+          const [position, id] = place;
+          rows = rows.where((eb) =>
+            eb.or([
+              eb('position', '<', BigInt(position!)),
+              eb.and([eb('position', '=', BigInt(position!)), eb('invoice_id', '<', id!)]),
+            ]),
+          );
+        }
+        const found = await rows
+          .orderBy('position', 'desc')
+          .orderBy('invoice_id', 'desc')
+          .limit(query.limit + 1)
+          .execute();
+        const page = pageOf(found, query.limit, (row) => [String(row.position), row.invoice_id]);
+        return { data: page.rows.map(summaryOf), next_cursor: page.nextCursor };
+      },
+    );
+
+    app.get(
+      '/api/invoices/:id',
+      {
+        schema: {
+          summary: 'Show one invoice with its lines and the document as issued',
+          tags: ['invoices'],
+          params: z.object({ id: z.string().describe('Id or invoice number') }),
+          querystring: After,
+          response: { 200: Invoice, ...refusalAnswers },
+        },
+      },
+      async ({ params: { id } }) => {
+        const row = await db
+          .selectFrom('invoices')
+          .selectAll()
+          .where((eb) => eb.or([eb('invoice_id', '=', id), eb('number', '=', id)]))
+          .executeTakeFirst();
+        if (row === undefined) throw new Refusal('not_found', { what: 'invoice' });
+        return await invoiceOf(db, row);
+      },
+    );
+
+    app.post(
+      '/api/invoice-runs',
+      {
+        schema: {
+          summary: 'Close a period and finalise its invoices; safe to repeat',
+          tags: ['invoices'],
+          body: z.strictObject({ period: Period, agency_id: z.string().optional() }),
+          response: {
+            200: RunAnswer,
+            ...refusalAnswers,
+          },
+        },
+      },
+      async (request, reply) => {
+        const { actor, correlationId } = commandOf(deps, request);
+        const { period, agency_id: wanted } = request.body;
+        await settle(deps, deps.appendedPosition());
+        const agencies = await db.selectFrom('agencies').select('agency_id').orderBy('agency_id').execute();
+        const agencyIds = agencies.map(({ agency_id }) => agency_id).filter((id) => wanted === undefined || id === wanted);
+        if (agencyIds.length === 0) throw new Refusal('not_found', { what: 'agency' }, { param: 'agency_id' });
+        const reports: InvoiceRunReport[] = [];
+        for (const agencyId of agencyIds) {
+          reports.push(await deps.runInvoices({ period, agencyId, actor, correlationId }));
+        }
+        const position = reports.map((report) => BigInt(report.position)).reduce((a, b) => (a > b ? a : b));
+        await takeEffect(deps, reply, position);
+        return { period, position: String(position), runs: reports.map(runAnswer) };
+      },
+    );
+    done();
+  };
+}
+
+function runAnswer({ agency_id, currency, closed_position, invoices }: InvoiceRunReport) {
+  const amount = (text: string | null) => (text === null ? null : { amount: text, currency });
+  return {
+    agency_id,
+    closed_position,
+    invoices: invoices.map(({ invoice_id, tenant_id, status, number, net, tax, gross, error }) => ({
+      id: invoice_id,
+      tenant_id,
+      status,
+      number,
+      net: amount(net),
+      tax: amount(tax),
+      gross: amount(gross),
+      error,
+    })),
+  };
+}
+
+function summaryOf(row: Tables['invoices']): z.infer<typeof Summary> {
+  const { currency } = row;
+  return {
+    id: row.invoice_id,
+    number: row.number,
+    agency_id: row.agency_id,
+    tenant_id: row.tenant_id,
+    period: row.period,
+    status: row.status,
+    net: cents(row.net_cents, currency),
+    tax: cents(row.tax_cents, currency),
+    gross: cents(row.gross_cents, currency),
+    issued_on: row.issued_on,
+    drafted_at: row.drafted_at,
+    finalized_at: row.finalized_at,
+  };
+}
+
+async function invoiceOf(db: Db, row: Tables['invoices']): Promise<z.infer<typeof Invoice>> {
+  const { currency } = row;
+  const stored = await db
+    .selectFrom('invoice_documents')
+    .select('document')
+    .where('invoice_id', '=', row.invoice_id)
+    .executeTakeFirst();
+  return {
+    ...summaryOf(row),
+    lines: StoredLines.parse(row.lines).map((line) => ({
+      kind: line.kind,
+      project_id: line.projectId,
+      model: line.model,
+      unit: line.unit,
+      service_month: line.serviceMonth,
+      quantity: line.quantity,
+      price_per_million: line.priceRate === null ? null : money(line.priceRate, currency),
+      amount_exact: money(line.nanos, currency),
+      amount: cents(line.netCents, currency),
+    })),
+    taxes: StoredTaxes.parse(row.taxes).map(({ category, ratePercent, netCents, taxCents }) => ({
+      category,
+      rate_percent: ratePercent,
+      net: cents(netCents, currency),
+      tax: cents(taxCents, currency),
+    })),
+    document_hash: row.document_hash,
+    document: stored === undefined ? null : (JSON.parse(stored.document) as Json),
+  };
+}
+
+function cents(amount: bigint, currency: string): z.infer<typeof Money> {
+  return { amount: formatCents(amount), currency };
+}

@@ -1,0 +1,141 @@
+import { type KeyState, key, type KeySettings } from '../domain/key.ts';
+import type { Limits } from '../domain/limits.ts';
+import { Refusal } from '../errors.ts';
+import { derivedId, derivedSecret, hashSecret, maskSecret, newSecret } from '../secrets.ts';
+import { transact } from '../transact.ts';
+import { type Command, metaFor } from './command.ts';
+import type { HttpDeps } from './deps.ts';
+import { keyedLock } from './keyed-lock.ts';
+import { settle } from './settle.ts';
+
+export type LiveKey = Exclude<KeyState, { status: 'absent' | 'deleted' }>;
+
+export interface NewKey {
+  readonly command: Command;
+  readonly owner: { readonly agencyId: string; readonly tenantId: string };
+  /** Tells the keys of one command apart. */
+  readonly name: string;
+  /** A secret that the caller chose; null draws one. */
+  readonly secret: string | null;
+  readonly limits: Limits;
+  readonly settings: KeySettings;
+  readonly blocked: boolean;
+}
+
+export interface IssuedKey {
+  readonly secret: string;
+  /** As it was when the command had been carried out. */
+  readonly state: LiveKey;
+  readonly position: bigint;
+}
+
+/** What is claimed while a key takes an alias or a secret. Null claims nothing. */
+export interface Claim {
+  readonly keyId: string;
+  readonly alias: string | null;
+  readonly tokenHash: string | null;
+}
+
+export interface KeyIssuer {
+  /** Generates a key. Throws Refusal(alias_taken | key_already_exists | idempotency_key_reused). */
+  generate(wanted: NewKey): Promise<IssuedKey>;
+  /** The same with the first free alias of `shop-production`, `shop-production-2` … */
+  generateWithFreshAlias(wanted: NewKey, alias: string): Promise<IssuedKey>;
+  /** Runs the task while nobody else can take the alias or the secret. Throws like `generate`. */
+  claim<T>(claim: Claim, task: () => Promise<T>): Promise<T>;
+}
+
+const FRESH_ALIASES_MAX = 1_000;
+
+/** One per process: its locks are what makes an alias unique among simultaneous requests. */
+export function keyIssuer(deps: HttpDeps): KeyIssuer {
+  const lock = keyedLock();
+
+  async function claim<T>(claim: Claim, task: () => Promise<T>): Promise<T> {
+    const { keyId, alias, tokenHash } = claim;
+    const checked = async (): Promise<T> => {
+      await settle(deps, deps.appendedPosition());
+      if (alias !== null && (await hasAlias(deps, alias, keyId))) {
+        throw new Refusal('alias_taken', { alias }, { param: 'key_alias' });
+      }
+      if (tokenHash !== null && (await hasSecret(deps, tokenHash, keyId))) {
+        throw new Refusal('key_already_exists', {}, { param: 'key' });
+      }
+      return task();
+    };
+    if (alias === null && tokenHash === null) return task();
+    const inner = tokenHash === null ? checked : () => lock(`secret ${tokenHash}`, checked);
+    return alias === null ? inner() : lock(`alias ${alias}`, inner);
+  }
+
+  async function generate(wanted: NewKey): Promise<IssuedKey> {
+    const { command, owner, name, limits, settings, blocked } = wanted;
+    const keyId = derivedId('key', command.commandId, name);
+    const secret = wanted.secret ?? drawSecret(deps, command, name);
+    const tokenHash = hashSecret(secret);
+    const data = { keyId, tenantId: owner.tenantId, tokenHash, keyName: maskSecret(secret), limits, settings };
+    const chosenHash = wanted.secret === null ? null : tokenHash;
+    return claim({ keyId, alias: settings.alias, tokenHash: chosenHash }, async () => {
+      const outcome = await transact(
+        deps.store,
+        key,
+        `key-${keyId}`,
+        { type: 'generate', key: data, blocked },
+        metaFor(command, owner),
+        { input: command.input },
+      );
+      // The next one who wants the alias looks into the read model.
+      await settle(deps, outcome.position);
+      return { secret, state: liveKey(outcome.state), position: outcome.position };
+    });
+  }
+
+  async function generateWithFreshAlias(wanted: NewKey, alias: string): Promise<IssuedKey> {
+    for (let attempt = 1; ; attempt += 1) {
+      const candidate = attempt === 1 ? alias : `${alias}-${attempt}`;
+      try {
+        return await generate({ ...wanted, settings: { ...wanted.settings, alias: candidate } });
+      } catch (error) {
+        const taken = error instanceof Refusal && error.code === 'alias_taken';
+        if (!taken || attempt === FRESH_ALIASES_MAX) throw error;
+      }
+    }
+  }
+
+  return { generate, generateWithFreshAlias, claim };
+}
+
+/** Repeating the request must give the same secret, so there it follows from the command. */
+export function drawSecret(deps: HttpDeps, command: Command, name: string): string {
+  return command.repeatable ? derivedSecret(deps.serverSecret, command.commandId, name) : newSecret();
+}
+
+export function liveKey(state: KeyState): LiveKey {
+  if (state.status === 'absent') throw new Refusal('key_not_found');
+  if (state.status === 'deleted') throw new Refusal('key_deleted');
+  return state;
+}
+
+async function hasAlias({ db }: HttpDeps, alias: string, exceptKeyId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('keys')
+    .select('key_id')
+    .where('alias', '=', alias)
+    .where('status', '!=', 'deleted')
+    .where('key_id', '!=', exceptKeyId)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+async function hasSecret({ db }: HttpDeps, tokenHash: string, exceptKeyId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('keys')
+    .select('key_id')
+    .where((eb) => eb.or([eb('token_hash', '=', tokenHash), eb('old_token_hash', '=', tokenHash)]))
+    .where('status', '!=', 'deleted')
+    .where('key_id', '!=', exceptKeyId)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}

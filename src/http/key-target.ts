@@ -1,0 +1,129 @@
+import { readTerms } from '../domain/terms-json.ts';
+import type { Environment } from '../domain/limits.ts';
+import { Refusal } from '../errors.ts';
+import { hashSecret } from '../secrets.ts';
+import type { HttpDeps } from './deps.ts';
+import { environmentFrom, type KeyContext } from './key-input.ts';
+import type { KeyFields } from './key-fields.ts';
+import { agencyOf, type Db, keyViews, type KeyView, projectOf, type ProjectRow, tenantOf } from './read.ts';
+
+/** Which key a request means, and under which contract and project it stands. */
+
+/** The column and value that a secret, a token hash or a key id stands for; null for anything else. */
+export function columnFor(name: string): readonly ['token_hash' | 'key_id', string] | null {
+  if (name.startsWith('sk-')) return ['token_hash', hashSecret(name)];
+  if (/^[0-9a-f]{64}$/i.test(name)) return ['token_hash', name.toLowerCase()];
+  return name.startsWith('key_') ? ['key_id', name] : null;
+}
+
+/** The live key with this secret (old ones during their grace period too), hash or id. */
+export async function findKey(db: Db, name: string, now: string): Promise<KeyView | undefined> {
+  const found = columnFor(name);
+  if (found === null) return undefined;
+  const [column, value] = found;
+  return await keyViews(db)
+    .where('keys.status', '!=', 'deleted')
+    .where((eb) =>
+      column === 'key_id'
+        ? eb('keys.key_id', '=', value)
+        : eb.or([
+            eb('keys.token_hash', '=', value),
+            eb.and([eb('keys.old_token_hash', '=', value), eb('keys.grace_ends_at', '>', now)]),
+          ]),
+    )
+    .executeTakeFirst();
+}
+
+export async function findKeyByAlias(db: Db, alias: string): Promise<KeyView | undefined> {
+  return await keyViews(db)
+    .where('keys.status', '!=', 'deleted')
+    .where('keys.alias', '=', alias)
+    .executeTakeFirst();
+}
+
+/** The key as it is shown, deleted or not. */
+export async function viewOfKey(db: Db, keyId: string): Promise<KeyView> {
+  const view = await keyViews(db).where('keys.key_id', '=', keyId).executeTakeFirst();
+  if (view === undefined) throw new Refusal('key_not_found');
+  return view;
+}
+
+/** Throws Refusal(key_not_found | invalid_input). `key` names it, else its alias. */
+export async function requireKey(
+  deps: HttpDeps,
+  named: { readonly key?: string | null | undefined; readonly key_alias?: string | null | undefined },
+): Promise<KeyView> {
+  const { key, key_alias: alias } = named;
+  if (!key && !alias) {
+    throw new Refusal('invalid_input', { problems: 'key: send key or key_alias' }, { param: 'key' });
+  }
+  const found = key ? await findKey(deps.db, key, deps.now()) : await findKeyByAlias(deps.db, alias!);
+  if (found === undefined) throw new Refusal('key_not_found', {}, { param: key ? 'key' : 'key_alias' });
+  return found;
+}
+
+export interface KeyPlace {
+  readonly owner: { readonly agencyId: string; readonly tenantId: string };
+  readonly context: KeyContext;
+}
+
+/** Where a new key belongs: to the tenant of its project, or to the agency's own tenant. */
+export async function placeOfNewKey(deps: HttpDeps, fields: KeyFields, at: string): Promise<KeyPlace> {
+  const { db, ownTenant } = deps;
+  const project = await projectNamed(db, fields.team_id);
+  const owner =
+    project === null ? ownTenant : { agencyId: project.agency_id, tenantId: project.tenant_id };
+  const tenant = await tenantOf(db, owner.tenantId);
+  if (tenant.status !== 'active') throw new Refusal('tenant_not_active', { status: tenant.status });
+  if (fields.organization_id && fields.organization_id !== owner.tenantId) {
+    const problem = 'organization_id does not name the tenant of the project; leave it out.';
+    throw new Refusal('bad_request', { problem }, { param: 'organization_id' });
+  }
+  const environment = project === null ? (fields.environment ?? null) : environmentFrom(fields);
+  requireEnvironment(project, environment);
+  const { zone } = await agencyOf(db, owner.agencyId);
+  const terms = tenant.terms === null ? null : readTerms(tenant.terms);
+  return { owner, context: { at, zone, terms, projectId: project?.project_id ?? null, environment } };
+}
+
+/** Where a key belongs after a change. It never leaves its tenant: its spend is on that tenant's invoices. */
+export async function placeOfKey(
+  deps: HttpDeps,
+  view: KeyView,
+  fields: KeyFields,
+  at: string,
+): Promise<KeyPlace> {
+  const { db } = deps;
+  const owner = { agencyId: view.agency_id, tenantId: view.tenant_id };
+  const leaves = fields.team_id === null;
+  const moves = fields.team_id !== undefined && !leaves && fields.team_id !== '';
+  const project = moves || view.project_id === null ? await projectNamed(db, fields.team_id) : await projectNamed(db, view.project_id);
+  if ((leaves && !view.own) || (project !== null && project.tenant_id !== owner.tenantId)) {
+    const problem = 'A key stays with its tenant. Generate another one in the other project.';
+    throw new Refusal('bad_request', { problem }, { param: 'team_id' });
+  }
+  const stays = leaves ? null : project;
+  const now = view.environment as Environment | null;
+  const environment = fields.environment ?? now ?? (stays === null ? null : environmentFrom(fields));
+  requireEnvironment(stays, environment);
+  const tenant = await tenantOf(db, owner.tenantId);
+  const terms = tenant.terms === null ? null : readTerms(tenant.terms);
+  return {
+    owner,
+    context: { at, zone: view.zone, terms, projectId: stays?.project_id ?? null, environment },
+  };
+}
+
+async function projectNamed(db: Db, projectId: string | null | undefined): Promise<ProjectRow | null> {
+  if (projectId == null || projectId === '') return null;
+  const project = await projectOf(db, projectId);
+  if (project !== undefined) return project;
+  const problem = `There is no team ${projectId}. Create it with /team/new or POST /api/projects.`;
+  throw new Refusal('bad_request', { problem }, { param: 'team_id' });
+}
+
+function requireEnvironment(project: ProjectRow | null, environment: Environment | null): void {
+  if (project === null || environment === null || project.environments.includes(environment)) return;
+  const problem = `The project has no environment ${environment}, only ${project.environments.join(', ')}.`;
+  throw new Refusal('bad_request', { problem }, { param: 'environment' });
+}

@@ -1,0 +1,166 @@
+import type { Kysely } from 'kysely';
+import type { agencies } from '../../projections/agencies.ts';
+import type { invoices } from '../../projections/invoices.ts';
+import type { keys } from '../../projections/keys.ts';
+import type { plans } from '../../projections/plans.ts';
+import type { projects } from '../../projections/projects.ts';
+import type { spendLog } from '../../projections/spend-log.ts';
+import type { spendTotals } from '../../projections/spend-totals.ts';
+import type { tenants } from '../../projections/tenants.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
+import { Refusal } from '../errors.ts';
+import type { RowOf } from '../projection.ts';
+
+/**
+ * What the API reads: the read models, whose row types follow from their definitions, and the
+ * records of 0002_records.sql.
+ */
+export interface Tables {
+  readonly agencies: RowOf<(typeof agencies)['columns']>;
+  readonly plans: RowOf<(typeof plans)['columns']>;
+  readonly tenants: RowOf<(typeof tenants)['columns']>;
+  readonly projects: RowOf<(typeof projects)['columns']>;
+  readonly keys: RowOf<(typeof keys)['columns']>;
+  readonly spend_totals: RowOf<(typeof spendTotals)['columns']>;
+  readonly spend_log: RowOf<(typeof spendLog)['columns']>;
+  readonly invoices: RowOf<(typeof invoices)['columns']>;
+  readonly contacts: {
+    readonly subject_id: string;
+    readonly version: number;
+    readonly data: Json;
+  };
+  readonly project_names: { readonly project_id: string; readonly name: string };
+  readonly invoice_documents: { readonly invoice_id: string; readonly document: string };
+}
+
+export type KeyRow = Tables['keys'];
+export type TenantRow = Tables['tenants'];
+export type ProjectRow = Tables['projects'];
+export type AgencyRow = Tables['agencies'];
+export type Db = Kysely<Tables>;
+
+/** A key as the API shows it. */
+export interface KeyView extends KeyRow {
+  /** Nanos; 0 before the first request. */
+  readonly spend: bigint;
+  readonly last_active: string | null;
+  /** Zone in which its budget windows begin. */
+  readonly zone: string;
+  /** True when it belongs to the agency's own tenant. */
+  readonly own: boolean;
+}
+
+export function keyViews(db: Db) {
+  return db
+    .selectFrom('keys')
+    .innerJoin('tenants', 'tenants.tenant_id', 'keys.tenant_id')
+    .innerJoin('agencies', 'agencies.agency_id', 'keys.agency_id')
+    .leftJoin('spend_totals', (join) =>
+      join.on('spend_totals.level', '=', 'key').onRef('spend_totals.id', '=', 'keys.key_id'),
+    )
+    .selectAll('keys')
+    .select((eb) => [
+      eb.fn.coalesce('spend_totals.price_nanos', eb.lit(0)).$castTo<bigint>().as('spend'),
+      'spend_totals.last_at as last_active',
+      'agencies.zone',
+      'tenants.own',
+    ]);
+}
+
+/** The live key with this secret now, or with it as the old one while its grace period lasts. */
+export async function findKeyForAuthentication(
+  db: Db,
+  tokenHash: string,
+  now: string,
+): Promise<
+  { readonly key: KeyRow; readonly tenantStatus: string; readonly projectStatus: string | null } | undefined
+> {
+  const row = await db
+    .selectFrom('keys')
+    .innerJoin('tenants', 'tenants.tenant_id', 'keys.tenant_id')
+    .leftJoin('projects', 'projects.project_id', 'keys.project_id')
+    .selectAll('keys')
+    .select(['tenants.status as tenant_status', 'projects.status as project_status'])
+    .where('keys.status', '!=', 'deleted')
+    .where((eb) =>
+      eb.or([
+        eb('keys.token_hash', '=', tokenHash),
+        eb.and([eb('keys.old_token_hash', '=', tokenHash), eb('keys.grace_ends_at', '>', now)]),
+      ]),
+    )
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { tenant_status: tenantStatus, project_status: projectStatus, ...key } = row;
+  return { key, tenantStatus, projectStatus };
+}
+
+export async function agencyOf(db: Db, agencyId: string): Promise<AgencyRow> {
+  const row = await db
+    .selectFrom('agencies')
+    .selectAll()
+    .where('agency_id', '=', agencyId)
+    .executeTakeFirst();
+  if (row === undefined) throw new Refusal('not_found', { what: 'agency' });
+  return row;
+}
+
+export async function tenantOf(db: Db, tenantId: string): Promise<TenantRow> {
+  const row = await db
+    .selectFrom('tenants')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .executeTakeFirst();
+  if (row === undefined) throw new Refusal('not_found', { what: 'tenant' });
+  return row;
+}
+
+export async function projectOf(db: Db, projectId: string): Promise<ProjectRow | undefined> {
+  return await db
+    .selectFrom('projects')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .executeTakeFirst();
+}
+
+export interface PageOf<R> {
+  readonly rows: readonly R[];
+  /** Null on the last page. */
+  readonly nextCursor: string | null;
+}
+
+/** Cuts one row more than was wanted into a page and the cursor of the next. */
+export function pageOf<R>(rows: readonly R[], limit: number, place: (row: R) => readonly string[]): PageOf<R> {
+  if (rows.length <= limit) return { rows, nextCursor: null };
+  const page = rows.slice(0, limit);
+  const cursor = Buffer.from(JSON.stringify(place(page.at(-1)!))).toString('base64url');
+  return { rows: page, nextCursor: cursor };
+}
+
+/** Reads a cursor back; undefined on the first page. Throws Refusal(invalid_input). */
+export function placeIn(cursor: string | undefined, pattern: readonly RegExp[]): readonly string[] | undefined {
+  if (cursor === undefined) return undefined;
+  const place = parsed(Buffer.from(cursor, 'base64url').toString());
+  const valid =
+    Array.isArray(place) &&
+    place.length === pattern.length &&
+    place.every((part, index) => typeof part === 'string' && pattern[index]!.test(part));
+  if (valid) return place as readonly string[];
+  throw new Refusal('invalid_input', { problems: 'cursor: send next_cursor as it was' }, { param: 'cursor' });
+}
+
+export const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+export const ID = /^[\x21-\x7e]{1,200}$/;
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A stored JSON object; anything else is read as an empty one. */
+export function recordOf(value: Json): Record<string, Json> {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject ? { ...(value as JsonObject) } : {};
+}

@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { Refusal } from '../errors.ts';
+import { agencyRoutes } from './agencies.ts';
+import { answerError } from './answer-error.ts';
+import { auditRoutes } from './audit.ts';
+import { authenticate } from './authenticate.ts';
+import type { HttpDeps } from './deps.ts';
+import { healthRoutes } from './health.ts';
+import { invoiceRoutes } from './invoices.ts';
+import { keyIssuer } from './issue-key.ts';
+import { keyReadRoutes } from './key-reads.ts';
+import { keyRoutes } from './keys.ts';
+import { modelRoutes } from './models.ts';
+import { describeApi, serveDescription } from './openapi.ts';
+import { planRoutes } from './plans.ts';
+import { projectRoutes } from './projects.ts';
+import { routeTable } from './route-table.ts';
+import { settleForRead } from './settle.ts';
+import { teamRoutes } from './teams.ts';
+import { tenantRoutes } from './tenants.ts';
+import { problemsIn } from './wholesome.ts';
+
+/**
+ * The admin API. Every request goes the same way: id and headers, authentication, body, validation,
+ * waiting for the read models, handler. Handlers have no `try`: whatever they throw becomes an
+ * answer in answer-error.ts.
+ */
+export function createHttp(deps: HttpDeps): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    genReqId: () => randomUUID(),
+    bodyLimit: deps.bodyBytesMax,
+    exposeHeadRoutes: true,
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error, request, reply) => answerError(deps, error, request, reply),
+    ...(deps.serverFactory === undefined ? {} : { serverFactory: deps.serverFactory }),
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, request, reply) => answerError(deps, error, request, reply));
+  readJsonOnly(app);
+  addHooks(app, deps);
+  const table = routeTable(app);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0]!;
+    const allowed = table.methodsFor(path);
+    if (allowed.length === 0) throw new Refusal('route_not_found', { method: request.method, path });
+    void reply.header('allow', allowed.join(', '));
+    if (request.method === 'OPTIONS') return reply.status(204).send();
+    throw new Refusal('method_not_allowed', { method: request.method, path, allowed: allowed.join(', ') });
+  });
+  describeApi(app, deps.version);
+  const issuer = keyIssuer(deps);
+  app.register(keyRoutes(deps, issuer));
+  app.register(keyReadRoutes(deps));
+  app.register(teamRoutes(deps));
+  app.register(modelRoutes(deps));
+  app.register(tenantRoutes(deps, issuer));
+  app.register(projectRoutes(deps, issuer));
+  app.register(planRoutes(deps));
+  app.register(agencyRoutes(deps));
+  app.register(invoiceRoutes(deps));
+  app.register(auditRoutes(deps));
+  app.register(healthRoutes(deps));
+  app.register((routes, _options, done) => {
+    serveDescription(routes);
+    done();
+  });
+  return app;
+}
+
+function addHooks(app: FastifyInstance, deps: HttpDeps): void {
+  app.decorateRequest('caller', null);
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.headers({
+      'x-request-id': request.id,
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'referrer-policy': 'no-referrer',
+      'cache-control': 'no-store',
+    });
+    if (!request.is404) await authenticate(deps, request);
+  });
+  app.addHook('preValidation', async (request) => {
+    const problems = [
+      ...problemsIn('body', request.body),
+      ...problemsIn('querystring', request.query),
+      ...problemsIn('params', request.params),
+    ];
+    if (problems.length > 0) throw new Refusal('invalid_input', { problems: problems.join('; ') });
+  });
+  app.addHook('preHandler', async (request) => {
+    if (readsModels(request)) await settleForRead(deps, (request.query as { after?: unknown }).after);
+  });
+}
+
+/** Reads of the administrator and of keys; what is public tells nothing that anybody wrote. */
+function readsModels(request: FastifyRequest): boolean {
+  const { access, settles = true } = request.routeOptions.config;
+  const reads = request.method === 'GET' || request.method === 'HEAD';
+  return reads && settles && access !== 'public' && !request.is404;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** False for reads that do not look at the read models. */
+    settles?: boolean;
+  }
+}
+
+/** `curl -d` without a header says it sends a form; scripts in the wild rely on that being read as JSON. */
+const JSON_TYPES = ['application/json', 'application/x-www-form-urlencoded'];
+
+function readJsonOnly(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(JSON_TYPES, { parseAs: 'string' }, (_request, body, done) => {
+    if (body.length === 0) return done(null, undefined);
+    const text = body.toString();
+    try {
+      done(null, JSON.parse(text, refusePrototypes));
+    } catch (error) {
+      done(error instanceof Refusal ? error : new Refusal('malformed_json', { problem: problemOf(error) }), undefined);
+    }
+  });
+}
+
+function refusePrototypes(name: string, value: unknown): unknown {
+  if (name === '__proto__') throw new Refusal('malformed_json', { problem: 'a member is named __proto__' });
+  return value;
+}
+
+/** Where it went wrong, without quoting the body: it may hold a secret. */
+function problemOf(error: unknown): string {
+  const position = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined;
+  return position === undefined ? 'it cannot be parsed' : `unexpected character at position ${position}`;
+}

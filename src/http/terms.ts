@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import type { ModelPrice, Terms } from '../domain/plan.ts';
+import { limitsAnswer, LimitsAnswer, Money, money } from './schemas.ts';
+
+/** What a plan offers and a contract agrees, as the API shows it. */
+
+const Price = z.object({
+  input: Money.describe('Per million tokens of the prompt'),
+  cached_input: Money.describe('Per million tokens of the prompt that the upstream had cached'),
+  output: Money.describe('Per million tokens of the completion'),
+});
+
+export const TermsAnswer = z
+  .object({
+    plan: z.string(),
+    plan_version: z.number(),
+    currency: z.string(),
+    monthly_fee: Money,
+    included_usage: Money.describe('Usage of a month, at its prices, that the fee covers'),
+    prices: z.object({
+      models: z.record(z.string(), Price).describe('By public model name, per million tokens'),
+      markup_percent: z.string().nullable().describe('On cost, for other models; null: they cannot be called'),
+    }),
+    limits: z.object({ production: LimitsAnswer, staging: LimitsAnswer }).describe('Of each key'),
+    tenant_limits: LimitsAnswer.describe('Of all keys of the tenant together'),
+  })
+  .meta({ id: 'Terms' });
+
+export function termsAnswer(terms: Terms): z.infer<typeof TermsAnswer> {
+  const { currency, prices } = terms;
+  const models = Object.entries(prices.models).map(([model, price]) => [model, priceAnswer(price, currency)]);
+  return {
+    plan: terms.plan,
+    plan_version: terms.planVersion,
+    currency,
+    monthly_fee: money(terms.monthlyFeeNanos, currency),
+    included_usage: money(terms.includedUsageNanos, currency),
+    prices: {
+      models: Object.fromEntries(models) as Record<string, z.infer<typeof Price>>,
+      markup_percent: prices.markupPercent,
+    },
+    limits: {
+      production: limitsAnswer(terms.limits.production, currency),
+      staging: limitsAnswer(terms.limits.staging, currency),
+    },
+    tenant_limits: limitsAnswer(terms.tenantLimits, currency),
+  };
+}
+
+function priceAnswer(price: ModelPrice, currency: string): z.infer<typeof Price> {
+  return {
+    input: money(price.inputRate, currency),
+    cached_input: money(price.cachedInputRate, currency),
+    output: money(price.outputRate, currency),
+  };
+}

@@ -1,0 +1,69 @@
+import { mkdirSync } from 'node:fs';
+import type { Config } from './config.ts';
+import { type Database, openDatabase } from './database.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
+import type { Log } from './log.ts';
+import { migrate } from './migrate.ts';
+import type { EventStore } from './store/event-store.ts';
+import { postgresStore } from './store/postgres.ts';
+
+/**
+ * What every command stands on: the database with its tables and the log in it. The server and the
+ * one-off commands open it the same way; a command that finds the embedded Postgres running uses it
+ * and leaves it running.
+ */
+export interface Installation {
+  readonly database: Database;
+  readonly store: EventStore;
+  readonly embedded: EmbeddedPostgres | null;
+  close(): Promise<void>;
+}
+
+export interface InstallationOptions {
+  readonly config: Config;
+  readonly log: Log;
+  readonly migrationsDir: string;
+  readonly applicationName: string;
+  /** The server owns an embedded Postgres that it finds running; a command does not. */
+  readonly adopts: boolean;
+  readonly say: (line: string) => void;
+}
+
+export async function openInstallation(options: InstallationOptions): Promise<Installation> {
+  const { config, log, say, applicationName } = options;
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
+  const embedded = config.databaseUrl === null ? await startEmbedded(options) : null;
+  const url = embedded?.url ?? config.databaseUrl!;
+  const database = openDatabase({ url, poolMax: config.settings.DATABASE_POOL_MAX, applicationName, log: (line) => log.warn(line) });
+  try {
+    const applied = await migrate(database.db, options.migrationsDir);
+    if (applied.length > 0) say(`applied ${applied.length} migrations`);
+  } catch (error) {
+    await database.close();
+    if (embedded !== null && (options.adopts || !embedded.reused)) await embedded.stop();
+    throw error;
+  }
+  const store = postgresStore({ pool: database.pool, listenUrl: url, log });
+  return {
+    database,
+    store,
+    embedded,
+    async close() {
+      await store.close();
+      await database.close();
+      if (embedded !== null && (options.adopts || !embedded.reused)) await embedded.stop();
+    },
+  };
+}
+
+async function startEmbedded({ config, log, say }: InstallationOptions): Promise<EmbeddedPostgres> {
+  const began = performance.now();
+  const embedded = await startEmbeddedPostgres({
+    dataDir: config.dataDir,
+    durable: true,
+    log: (line) => log.info(line),
+  });
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  say(embedded.reused ? 'found the embedded PostgreSQL running' : `embedded PostgreSQL is up (${seconds} s)`);
+  return embedded;
+}

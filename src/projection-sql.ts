@@ -1,0 +1,278 @@
+/**
+ * Read model definitions as SQL: their tables, and their row changes as few statements. Rows travel
+ * as one JSON parameter, which costs this process the least, and PostgreSQL turns them into columns.
+ */
+import { createHash } from 'node:crypto';
+import { type ColumnType, type Row, type Value, valueText } from './column-values.ts';
+import { unreachable } from './domain/decider.ts';
+import {
+  type Conditions,
+  isAtMost,
+  type Projection,
+  type RowChange,
+  rowKey,
+  type Sums,
+} from './projection.ts';
+
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly (string | null)[];
+}
+
+/** Sums are numeric, so that no number of additions overflows; so is money. */
+const SQL_TYPES: Readonly<Record<ColumnType, string>> = {
+  text: 'text',
+  'text?': 'text',
+  bigint: 'bigint',
+  'bigint?': 'bigint',
+  nanos: 'numeric',
+  'nanos?': 'numeric',
+  sum: 'numeric',
+  instant: 'timestamptz(3)',
+  'instant?': 'timestamptz(3)',
+  boolean: 'boolean',
+  json: 'jsonb',
+  'json?': 'jsonb',
+  'text[]': 'text[]',
+};
+
+/** Columns in the order of the definition, quoted, as a list. */
+export function columnList(projection: Projection): string {
+  return Object.keys(projection.columns).map(quoted).join(', ');
+}
+
+/** The table and its indexes. Text sorts by code point, whatever the locale of the database is. */
+export function tableDdl(projection: Projection, table: string, temporary = false): readonly string[] {
+  const columns = Object.entries(projection.columns).map(([name, type]) => {
+    const collation = type === 'text' || type === 'text?' ? ' collate "C"' : '';
+    return `${quoted(name)} ${SQL_TYPES[type]}${collation}${type.endsWith('?') ? '' : ' not null'}`;
+  });
+  // Rows that are added to keep changing: with room on the page the indexes need not follow.
+  const room = Object.values(projection.columns).includes('sum') ? ' with (fillfactor = 80)' : '';
+  const key = `primary key (${projection.key.map(quoted).join(', ')})`;
+  return [
+    `create ${temporary ? 'temporary ' : ''}table ${quoted(table)} (${[...columns, key].join(', ')})${room}` +
+      (temporary ? ' on commit drop' : ''),
+    ...projection.indexes.map(
+      (index) => `create index on ${quoted(table)} (${index.map(quoted).join(', ')})`,
+    ),
+  ];
+}
+
+/** Tells whether a table was made from this definition. */
+export function tableDigest(projection: Projection): string {
+  return createHash('sha256').update(tableDdl(projection, 'table').join(';\n')).digest('hex');
+}
+
+/** Changes of one key, merged. */
+type Pending =
+  | { readonly op: 'insert'; row: Row }
+  | { readonly op: 'update' | 'add'; readonly key: Row; set: Row; by: Sums };
+
+/**
+ * The changes as statements with the same effect in the same order. Changes that name their row by
+ * its key are merged per row and gathered, one statement per kind; anything else is a statement of
+ * its own, before which all that was gathered is written.
+ */
+export function statementsFor(
+  projection: Projection,
+  table: string,
+  changes: readonly RowChange[],
+): readonly Statement[] {
+  const statements: Statement[] = [];
+  let pending = new Map<string, Pending>();
+  const flush = (): void => {
+    statements.push(...pendingStatements(projection, table, pending.values()));
+    pending = new Map();
+  };
+  for (const change of changes) {
+    const next = byKey(projection, change);
+    if (next === null) {
+      flush();
+      statements.push(searched(projection, table, change));
+      continue;
+    }
+    const key = rowKey(projection, next.op === 'insert' ? next.row : next.key);
+    const known = pending.get(key);
+    if (known !== undefined && merge(known, next)) continue;
+    if (known !== undefined) flush();
+    pending.set(key, next);
+  }
+  flush();
+  return statements;
+}
+
+/** The change as one of a single row known by its key; null when it is not. */
+function byKey(projection: Projection, change: RowChange): Pending | null {
+  const { key } = projection;
+  switch (change.op) {
+    case 'insert':
+      return { op: 'insert', row: change.row };
+    case 'add':
+      return { op: 'add', key: change.key, set: change.set ?? {}, by: change.by };
+    case 'update': {
+      const { where, set, by = {} } = change;
+      const columns = Object.keys(where);
+      const exact =
+        columns.length === key.length &&
+        key.every((name) => where[name] !== undefined && !isAtMost(where[name]) && !(name in set));
+      return exact ? { op: 'update', key: where as Row, set, by } : null;
+    }
+    case 'remove':
+      return null;
+    default:
+      return unreachable(change);
+  }
+}
+
+/** Makes one change of two of the same row. False when they have to stay two. */
+function merge(known: Pending, next: Pending): boolean {
+  if (known.op === 'insert') {
+    if (next.op !== 'update') return false;
+    known.row = { ...known.row, ...next.set, ...plus(known.row as Sums, next.by) };
+    return true;
+  }
+  if (known.op !== next.op) return false;
+  known.set = { ...known.set, ...next.set };
+  known.by = { ...known.by, ...plus(known.by, next.by) };
+  return true;
+}
+
+function plus(sums: Sums, by: Sums): Sums {
+  const result: Record<string, bigint> = {};
+  for (const name of Object.keys(by)) result[name] = (sums[name] ?? 0n) + by[name]!;
+  return result;
+}
+
+function pendingStatements(
+  projection: Projection,
+  table: string,
+  pending: Iterable<Pending>,
+): readonly Statement[] {
+  const groups = new Map<string, Row[]>();
+  const makers = new Map<string, (rows: readonly Row[]) => Statement>();
+  for (const change of pending) {
+    const row = change.op === 'insert' ? change.row : { ...change.key, ...change.set, ...change.by };
+    const signature =
+      change.op === 'insert' ? 'insert' : `${change.op} ${Object.keys(row).toSorted().join(' ')}`;
+    const group = groups.get(signature);
+    if (group !== undefined) {
+      group.push(row);
+      continue;
+    }
+    groups.set(signature, [row]);
+    makers.set(signature, (rows) => {
+      if (change.op === 'insert') return insert(projection, table, rows);
+      const { set, by } = change;
+      const columns = { set: Object.keys(set), by: Object.keys(by) };
+      return change.op === 'add'
+        ? add(projection, table, columns, rows)
+        : update(projection, table, columns, rows);
+    });
+  }
+  return [...groups].map(([signature, rows]) => makers.get(signature)!(rows));
+}
+
+function insert(projection: Projection, table: string, rows: readonly Row[]): Statement {
+  const columns = columnList(projection);
+  return {
+    text: `insert into ${quoted(table)} (${columns}) select ${columns} from ${records(projection, Object.keys(projection.columns))}`,
+    values: [jsonOf(rows)],
+  };
+}
+
+interface Changing {
+  readonly set: readonly string[];
+  readonly by: readonly string[];
+}
+
+function add(projection: Projection, table: string, { set, by }: Changing, rows: readonly Row[]): Statement {
+  const names = [...projection.key, ...set, ...by];
+  const columns = names.map(quoted).join(', ');
+  const assignments = [
+    ...set.map((name) => `${quoted(name)} = excluded.${quoted(name)}`),
+    ...by.map((name) => `${quoted(name)} = t.${quoted(name)} + excluded.${quoted(name)}`),
+  ];
+  return {
+    text:
+      `insert into ${quoted(table)} as t (${columns}) select ${columns} from ${records(projection, names)}` +
+      ` on conflict (${projection.key.map(quoted).join(', ')}) do update set ${assignments.join(', ')}`,
+    values: [jsonOf(rows)],
+  };
+}
+
+function update(
+  projection: Projection,
+  table: string,
+  { set, by }: Changing,
+  rows: readonly Row[],
+): Statement {
+  const on = projection.key.map((name) => `t.${quoted(name)} = r.${quoted(name)}`);
+  return {
+    text:
+      `update ${quoted(table)} as t set ${assigned(set, by)}` +
+      ` from ${records(projection, [...projection.key, ...set, ...by])} where ${on.join(' and ')}`,
+    values: [jsonOf(rows)],
+  };
+}
+
+/** An update or removal of all rows that match. */
+function searched(projection: Projection, table: string, change: RowChange): Statement {
+  if (change.op !== 'update' && change.op !== 'remove') throw new TypeError(`${change.op} needs a key`);
+  const { where } = change;
+  if (change.op === 'remove') {
+    const { text, values } = conditions(projection, where, 0);
+    return { text: `delete from ${quoted(table)} as t where ${text}`, values };
+  }
+  const { set, by = {} } = change;
+  const { text, values } = conditions(projection, where, 1);
+  return {
+    text:
+      `update ${quoted(table)} as t set ${assigned(Object.keys(set), Object.keys(by))}` +
+      ` from ${records(projection, [...Object.keys(set), ...Object.keys(by)])} where ${text}`,
+    values: [jsonOf([{ ...set, ...by }]), ...values],
+  };
+}
+
+function assigned(set: readonly string[], by: readonly string[]): string {
+  return [
+    ...set.map((name) => `${quoted(name)} = r.${quoted(name)}`),
+    ...by.map((name) => `${quoted(name)} = t.${quoted(name)} + r.${quoted(name)}`),
+  ].join(', ');
+}
+
+function conditions(projection: Projection, where: Conditions, parametersBefore: number): Statement {
+  const values: string[] = [];
+  const parameter = (name: string, value: Value): string => {
+    values.push(valueText(value));
+    return `$${parametersBefore + values.length}::${sqlType(projection, name)}`;
+  };
+  const texts = Object.entries(where).map(([name, condition]) => {
+    const column = `t.${quoted(name)}`;
+    if (condition === null) return `${column} is null`;
+    return isAtMost(condition)
+      ? `${column} <= ${parameter(name, condition.atMost)}`
+      : `${column} = ${parameter(name, condition)}`;
+  });
+  return { text: texts.length === 0 ? 'true' : texts.join(' and '), values };
+}
+
+/** The rows in $1, as a table r with these columns. */
+function records(projection: Projection, names: readonly string[]): string {
+  return `json_to_recordset($1::json) as r(${names.map((name) => `${quoted(name)} ${sqlType(projection, name)}`).join(', ')})`;
+}
+
+function sqlType(projection: Projection, name: string): string {
+  const type = projection.columns[name];
+  if (type === undefined) throw new TypeError(`${projection.name} has no column ${name}`);
+  return SQL_TYPES[type];
+}
+
+function jsonOf(rows: readonly Row[]): string {
+  return JSON.stringify(rows, (_name, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+}
+
+/** Names are those of definitions and contain nothing that needs escaping; see defineProjection. */
+export function quoted(name: string): string {
+  return `"${name}"`;
+}

@@ -1,0 +1,137 @@
+/** Writing the changes of events, and the position that they lead to, in one transaction. */
+import { DatabaseError, type Pool, type PoolClient, type QueryResult } from 'pg';
+import { withConnection } from './connections.ts';
+import type { Recorded } from './events.ts';
+import { FailingEvent, Superseded } from './failing-event.ts';
+import type { Projection, RowChange } from './projection.ts';
+import { statementsFor } from './projection-sql.ts';
+import { fromRow, type RegistryRow, TargetGone } from './projection-tables.ts';
+
+/**
+ * Applies events to the table of a registry row and moves its position, in one transaction. What is
+ * at or below its position already is passed over.
+ * Throws FailingEvent, after everything before that event was applied; TargetGone; Superseded; and
+ * what the database throws when it cannot work at the moment.
+ */
+export async function applyEvents(
+  pool: Pool,
+  projection: Projection,
+  target: string,
+  events: readonly Recorded[],
+  position: bigint,
+): Promise<void> {
+  const applied: Applied[] = [];
+  let failing: FailingEvent | null = null;
+  for (const recorded of events) {
+    try {
+      applied.push({ recorded, changes: projection.apply(recorded) });
+    } catch (error) {
+      failing = new FailingEvent(projection.name, recorded, error);
+      break;
+    }
+  }
+  const end = failing === null ? position : failing.position - 1n;
+  try {
+    await write(pool, projection, target, applied, end);
+  } catch (error) {
+    if (!isDataError(error)) throw error;
+    await writeOneByOne(pool, projection, target, applied);
+    await write(pool, projection, target, [], end);
+  }
+  if (failing !== null) throw failing;
+}
+
+interface Applied {
+  readonly recorded: Recorded;
+  readonly changes: readonly RowChange[];
+}
+
+/** Finds the event that fails, and applies everything before it. */
+async function writeOneByOne(
+  pool: Pool,
+  projection: Projection,
+  target: string,
+  applied: readonly Applied[],
+): Promise<void> {
+  for (const one of applied) {
+    try {
+      await write(pool, projection, target, [one], one.recorded.position);
+    } catch (error) {
+      throw isDataError(error) ? new FailingEvent(projection.name, one.recorded, error) : error;
+    }
+  }
+}
+
+async function write(
+  pool: Pool,
+  projection: Projection,
+  target: string,
+  applied: readonly Applied[],
+  position: bigint,
+): Promise<void> {
+  await withConnection(pool, async (client) => {
+    // Several statements in one text are one round trip.
+    const results = (await client.query(
+      `begin; select version, table_name, position from projections where name = '${target}' for update`,
+    )) as unknown as readonly QueryResult<RegistryRow>[];
+    const row = results[1]?.rows[0];
+    if (row === undefined) throw new TargetGone(`there is no ${target} to write to`);
+    const { version, tableName, position: known } = fromRow(row);
+    if (version > projection.version) throw new Superseded(projection.name, projection.version, version);
+    if (version < projection.version) throw new TargetGone(`${target} is of version ${version}`);
+    const changes = applied.flatMap((one) => (one.recorded.position > known ? one.changes : []));
+    await writeChanges(client, projection, tableName, changes);
+    await client.query(position > known ? `${moveText(target, position)}; commit` : 'commit');
+  });
+}
+
+export async function writeChanges(
+  client: PoolClient,
+  projection: Projection,
+  table: string,
+  changes: readonly RowChange[],
+): Promise<void> {
+  for (const { text, values } of statementsFor(projection, table, changes)) {
+    await client.query(text, values as (string | null)[]);
+  }
+}
+
+function moveText(target: string, position: bigint): string {
+  return `update projections set position = ${position}, error = null, updated_at = clock_timestamp() where name = '${target}'`;
+}
+
+/**
+ * Notes that nothing up to here concerned the projection. Only for whoever has applied everything
+ * below to the same target; a lower or equal position changes nothing.
+ */
+export async function moveCheckpoint(
+  pool: Pool,
+  projection: Projection,
+  target: string,
+  position: bigint,
+): Promise<void> {
+  await pool.query(`${moveText(target, position)} and version = $1 and position < ${position}`, [
+    projection.version,
+  ]);
+}
+
+export async function noteError(
+  pool: Pool,
+  projection: Projection,
+  target: string,
+  error: string,
+): Promise<void> {
+  await pool.query(
+    'update projections set error = $3, updated_at = clock_timestamp() where name = $1 and version = $2',
+    [target, projection.version, error],
+  );
+}
+
+/**
+ * True for what fails with these events whenever it is tried: SQLSTATE classes for data, constraints,
+ * wrong statements and exceeded program limits. The rest, from lost connections to deadlocks, passes.
+ */
+function isDataError(error: unknown): boolean {
+  if (error instanceof DatabaseError) return /^(?:0A|2[1-3]|42|44|54)/.test(error.code ?? '');
+  return error instanceof TypeError || error instanceof RangeError;
+}

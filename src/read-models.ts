@@ -1,0 +1,35 @@
+import { agencies } from '../projections/agencies.ts';
+import { includedUsage } from '../projections/included-usage.ts';
+import { invoices } from '../projections/invoices.ts';
+import { keys } from '../projections/keys.ts';
+import { periods } from '../projections/periods.ts';
+import { plans } from '../projections/plans.ts';
+import { projects } from '../projections/projects.ts';
+import { spendLog } from '../projections/spend-log.ts';
+import { spendTotals } from '../projections/spend-totals.ts';
+import { tenants } from '../projections/tenants.ts';
+import { usage } from '../projections/usage.ts';
+import type { Projection } from './projection.ts';
+
+/** Every read model that is kept as a table. A new one is a file in projections/ and a line here. */
+export const readModels: readonly Projection[] = [
+  agencies,
+  plans,
+  tenants,
+  projects,
+  keys,
+  spendTotals,
+  spendLog,
+  usage,
+  includedUsage,
+  invoices,
+  periods,
+];
+
+/** Throws an Error that lists the names there are. */
+export function readModel(name: string): Projection {
+  const found = readModels.find((projection) => projection.name === name);
+  if (found !== undefined) return found;
+  const names = readModels.map((projection) => projection.name).join(', ');
+  throw new Error(`There is no read model ${name}. There are: ${names}.`);
+}

@@ -1,0 +1,102 @@
+import { Refusal } from '../errors.ts';
+import { decode, type Encoded, encodeAll, headAfter } from './codec.ts';
+import type { Appended, EventStore, StreamHead } from './event-store.ts';
+import { ZERO_HASH } from './event-store.ts';
+import { createSubscriptions } from './subscriptions.ts';
+import { createTail } from './tail.ts';
+import type { Placed } from './stored-event.ts';
+
+export interface MemoryStoreOptions {
+  /** ISO instant, UTC, milliseconds. */
+  readonly now: () => string;
+  /** A log to start from, in order and complete. */
+  readonly stored?: readonly Placed[];
+}
+
+/** The log in this process's memory: for tests, and for looking at an export. It keeps everything. */
+export function memoryStore({ now, stored = [] }: MemoryStoreOptions): EventStore {
+  const log: Placed[] = [];
+  const streams = new Map<string, Placed[]>();
+  const tail = createTail({ eventsMax: Number.POSITIVE_INFINITY, charactersMax: Number.POSITIVE_INFINITY });
+  const subscriptions = createSubscriptions({
+    tail,
+    refresh: () => Promise.resolve(),
+    older: () => Promise.reject(new Error('the tail of a log in memory is all of it')),
+    isBehind: () => false,
+  });
+  let closed = false;
+  for (const placed of stored) put(placed);
+
+  function put(placed: Placed, encoded?: Encoded): void {
+    log.push(placed);
+    const events = streams.get(placed.stream);
+    if (events === undefined) streams.set(placed.stream, [placed]);
+    else events.push(placed);
+    tail.push(placed, encoded?.event);
+  }
+
+  function headOf(stream: string): StreamHead {
+    return streams.get(stream)?.at(-1) ?? { revision: -1n, hash: ZERO_HASH };
+  }
+
+  /** The position of a write that is stored already; null when it is new and follows the head. */
+  function positionOf(encoded: readonly Encoded[]): bigint | null {
+    const [first] = encoded;
+    const { stream, revision, previousHash } = first!.stored;
+    const head = headOf(stream);
+    if (head.revision === revision - 1n && head.hash === previousHash) return null;
+    const last = headAfter(encoded);
+    const known = streams.get(stream)?.[Number(last.revision)];
+    if (known?.hash !== last.hash) throw new Refusal('stream_changed');
+    return known.position;
+  }
+
+  function appendNow(writes: readonly (readonly Encoded[])[]): Appended {
+    const known = writes.map(positionOf);
+    const recordedAt = now();
+    const positions = writes.map((encoded, i) => {
+      const position = known[i] ?? null;
+      if (position !== null) return position;
+      for (const one of encoded) put({ ...one.stored, position: BigInt(log.length + 1), recordedAt }, one);
+      return BigInt(log.length);
+    });
+    const position = positions.reduce((highest, one) => (one > highest ? one : highest));
+    return { position, heads: writes.map(headAfter) };
+  }
+
+  function mustBeOpen(): void {
+    if (closed) throw new Error('the event store is closed');
+  }
+
+  return {
+    async append(writes) {
+      mustBeOpen();
+      const encoded = encodeAll(writes);
+      // Another turn of the event loop, as with any real store: callers must not rely on less.
+      await Promise.resolve();
+      return appendNow(encoded);
+    },
+    async *readStream(stream) {
+      mustBeOpen();
+      const events = streams.get(stream) ?? [];
+      for (let i = 0; i < events.length; i += 1) yield decode(events[i]!);
+    },
+    async *readLog(position) {
+      mustBeOpen();
+      const until = log.length;
+      for (let i = Number(position); i < until; i += 1) yield log[i]!;
+    },
+    async *subscribe(position, signal, options) {
+      mustBeOpen();
+      yield* subscriptions.open(position, signal, options);
+    },
+    head() {
+      return closed ? Promise.reject(new Error('the event store is closed')) : Promise.resolve(tail.to);
+    },
+    close() {
+      closed = true;
+      subscriptions.close();
+      return Promise.resolve();
+    },
+  };
+}

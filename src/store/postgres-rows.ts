@@ -1,0 +1,138 @@
+import type { Encoded } from './codec.ts';
+import type { Placed } from './stored-event.ts';
+
+/** The statements on the event log, and how its rows and events become each other. */
+
+/** How much of the log one statement looks at to find what a subscription wants. */
+export const WALK_MAX = 20_000;
+
+/** Everything is read as text and in this order, whatever parsers and zone the connection has. */
+const COLUMNS = `position, stream, revision, id, type, schema, agency_id, tenant_id,
+  (extract(epoch from occurred_at) * 1000)::bigint, (extract(epoch from recorded_at) * 1000)::bigint,
+  actor, correlation_id, causation_id, command_hash, hash, previous_hash, data`;
+
+export type Row = readonly (string | null)[];
+
+export const AS_TEXT = { rowMode: 'array', types: { getTypeParser: () => String } } as const;
+
+export interface Query {
+  readonly text: string;
+  /** Prepared once per connection under this name. */
+  readonly name?: string;
+}
+
+export const HEAD: Query = {
+  name: 'event_log_head',
+  text: 'select coalesce(max(position), 0) from events',
+};
+
+/** $1 stream, $2 revision to read after, $3 most rows. */
+export const STREAM: Query = {
+  name: 'event_log_stream',
+  text: `select ${COLUMNS} from events where stream = $1 and revision > $2 order by revision limit $3`,
+};
+
+/*
+ * A range with an upper end, before the table has statistics, is planned as a sort of the whole
+ * range. With a lower end and a limit only, it is always a walk along an index.
+ */
+
+/** $1 position to read after, $2 most rows. */
+export const LOG: Query = {
+  name: 'event_log',
+  text: `select ${COLUMNS} from events where position > $1 order by position limit $2`,
+};
+
+/** Like LOG, with $3 the prefixes of the types. Looks at WALK_MAX events. */
+const FILTERED: Query = {
+  name: 'event_log_filtered',
+  text: `select ${COLUMNS} from (select * from events where position > $1 order by position limit ${WALK_MAX}) as walk
+    where type ^@ any($3::text[]) order by position limit $2`,
+};
+
+/** Like FILTERED, without end, by the index that passes spend over. */
+const FILTERED_WITHOUT_SPEND: Query = {
+  name: 'event_log_without_spend',
+  text: `select ${COLUMNS} from events
+    where position > $1 and type not like 'spend.%' and type ^@ any($3::text[]) order by position limit $2`,
+};
+
+const SPEND = 'spend.';
+
+export function includesSpend(prefixes: readonly string[]): boolean {
+  return prefixes.some((prefix) => prefix.startsWith(SPEND) || SPEND.startsWith(prefix));
+}
+
+export function filtered(prefixes: readonly string[]): Query {
+  return includesSpend(prefixes) ? FILTERED : FILTERED_WITHOUT_SPEND;
+}
+
+/** The parameters of append_events for one write. */
+const PARAMETERS = 16;
+
+/** One call of append_events per write, in order, in one statement and so in one transaction. */
+export function appendQuery(writes: number): Query {
+  const calls = Array.from({ length: writes }, (_, i) => {
+    const parameters = Array.from({ length: PARAMETERS }, (__, n) => `$${i * PARAMETERS + n + 1}`);
+    return `select last_position, (extract(epoch from written_at) * 1000)::bigint, is_new
+      from append_events(${parameters.join(', ')})`;
+  });
+  const text = calls.join(' union all ');
+  return writes === 1 ? { name: 'event_log_append', text } : { text };
+}
+
+export function appendValues(encoded: readonly Encoded[], recordedAt: string | null): unknown[] {
+  const events = encoded.map(({ stored }) => stored);
+  const [first] = events;
+  return [
+    first!.stream,
+    first!.revision - 1n,
+    first!.previousHash,
+    recordedAt,
+    events.map((event) => event.id),
+    events.map((event) => event.type),
+    events.map((event) => event.schema),
+    events.map((event) => event.agencyId),
+    events.map((event) => event.tenantId),
+    events.map((event) => event.occurredAt),
+    lines(events.map((event) => event.actor)),
+    events.map((event) => event.correlationId),
+    events.map((event) => event.causationId),
+    events.map((event) => event.commandHash),
+    events.map((event) => event.hash),
+    lines(events.map((event) => event.data)),
+  ];
+}
+
+/** JSON without white space has no line feed of its own. */
+function lines(texts: readonly string[]): string {
+  return texts.join('\n');
+}
+
+export function toPlaced(row: Row): Placed {
+  const [position, stream, revision, id, type, schema, agencyId, tenantId, occurredMs, recordedMs] = row;
+  const [actor, correlationId, causationId, commandHash, hash, previousHash, data] = row.slice(10);
+  return {
+    position: BigInt(position!),
+    stream: stream!,
+    revision: BigInt(revision!),
+    id: id!,
+    type: type!,
+    schema: Number(schema),
+    agencyId: agencyId!,
+    tenantId: tenantId!,
+    occurredAt: instant(occurredMs!),
+    recordedAt: instant(recordedMs!),
+    actor: actor!,
+    correlationId: correlationId!,
+    causationId: causationId!,
+    commandHash: commandHash!,
+    hash: hash!,
+    previousHash: previousHash!,
+    data: data!,
+  };
+}
+
+export function instant(milliseconds: string): string {
+  return new Date(Number(milliseconds)).toISOString();
+}

@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest';
+import { invoice, type InvoiceDraft, type InvoiceEvent } from '../../src/domain/invoice.ts';
+import { specification } from '../support/specification.ts';
+
+const given = specification(invoice);
+const draft: InvoiceDraft = {
+  invoiceId: 'inv_1',
+  period: '2026-11',
+  currency: 'EUR',
+  lines: [
+    {
+      kind: 'fee',
+      projectId: null,
+      model: null,
+      unit: null,
+      serviceMonth: '2026-11',
+      quantity: 1n,
+      priceRate: null,
+      nanos: 49_000_000_000n,
+      netCents: 4_900n,
+    },
+  ],
+  taxes: [{ category: 'S', ratePercent: '19', netCents: 4_900n, taxCents: 931n }],
+  netCents: 4_900n,
+  taxCents: 931n,
+  grossCents: 5_831n,
+};
+const finalize = {
+  type: 'finalize',
+  number: 'RE-2026-00001',
+  issuedOn: '2026-12-01',
+  documentHash: 'a'.repeat(64),
+} as const;
+const { type: _, ...issued } = finalize;
+const drafted: InvoiceEvent = { type: 'invoice.drafted', data: draft };
+const finalized: InvoiceEvent = { type: 'invoice.finalized', data: { invoiceId: 'inv_1', ...issued } };
+
+describe('an invoice', () => {
+  test('is drafted once: a second draft, even another one, changes nothing', () => {
+    given().when({ type: 'draft', draft }).gives(drafted).andNothingWhenRepeated();
+    given(drafted)
+      .when({ type: 'draft', draft: { ...draft, grossCents: 1n } })
+      .gives();
+  });
+
+  test('is finalised once, and keeps its first number', () => {
+    given(drafted).when(finalize).gives(finalized).andNothingWhenRepeated();
+    given(drafted, finalized)
+      .when({ ...finalize, number: 'RE-2026-00002' })
+      .gives();
+    expect(given(drafted, finalized).state).toEqual({
+      status: 'finalized',
+      draft,
+      finalized: { invoiceId: 'inv_1', ...issued },
+    });
+  });
+
+  test('cannot be finalised before it is drafted', () => {
+    given().when(finalize).refuses('not_found', { what: 'invoice' });
+  });
+
+  test('never changes after it is final, whatever event comes', () => {
+    const { state } = given(drafted, finalized);
+    const other: InvoiceEvent = { type: 'invoice.drafted', data: { ...draft, grossCents: 1n } };
+    expect(invoice.evolve(state, other)).toBe(state);
+    expect(invoice.evolve(state, finalized)).toBe(state);
+    expect(invoice.evolve(invoice.initial, finalized)).toBe(invoice.initial);
+  });
+});

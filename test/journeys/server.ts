@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/**
+ * The built program as a user runs it: its own process, its own data folder and port, an embedded
+ * Postgres. Journeys talk to it over real HTTP only.
+ */
+export interface Server {
+  readonly url: string;
+  readonly masterKey: string;
+  readonly dataDir: string;
+  readonly port: number;
+  readonly child: ChildProcess;
+  /** Everything it printed on standard output so far. */
+  output(): string;
+  /** SIGINT, then the exit code. */
+  stop(): Promise<number | null>;
+  /** SIGKILL: no handler runs. */
+  kill(): Promise<void>;
+  /** A request as the administrator; the parsed body. */
+  api<T>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer<T>>;
+}
+
+export interface Answer<T> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: T;
+}
+
+export const MASTER_KEY = 'sk-journey-master-key-0123456789abcdef';
+const START_MS_MAX = 60_000;
+
+export function temporaryDataDir(): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'keyledger-journey-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+/** Starts the server and waits until it is ready. Settings left out come from the defaults. */
+export async function startServer(
+  dataDir: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Server> {
+  const port = Number(settings['PORT'] ?? (await freePort()));
+  const environment = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: process.env['HOME'] ?? '/',
+    KEYLEDGER_DATA_DIR: dataDir,
+    KEYLEDGER_DEMO: 'off',
+    LITELLM_MASTER_KEY: MASTER_KEY,
+    SIMULATED_LATENCY_MS: '0',
+    SIMULATED_CHUNK_DELAY_MS: '0',
+    ...settings,
+    PORT: String(port),
+  };
+  const child = spawn(process.execPath, ['dist/src/cli.js', 'start'], { env: environment, stdio: 'pipe' });
+  let printed = '';
+  let complained = '';
+  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (complained += chunk.toString()));
+  const url = `http://127.0.0.1:${port}`;
+  await untilReady(url, child, () => complained);
+  const api: Server['api'] = async (method, path, body, headers = {}) => {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${environment.LITELLM_MASTER_KEY}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (text === '' ? null : JSON.parse(text)) as never,
+    };
+  };
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    child.kill(signal);
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return code;
+  };
+  return {
+    url,
+    masterKey: environment.LITELLM_MASTER_KEY,
+    dataDir,
+    port,
+    child,
+    output: () => printed,
+    stop: () => end('SIGINT'),
+    kill: async () => void (await end('SIGKILL')),
+    api,
+  };
+}
+
+async function untilReady(url: string, child: ChildProcess, complained: () => string): Promise<void> {
+  const deadline = performance.now() + START_MS_MAX;
+  while (performance.now() < deadline) {
+    if (child.exitCode !== null)
+      throw new Error(`the server exited with ${child.exitCode}:\n${complained()}`);
+    try {
+      const response = await fetch(`${url}/health/readiness`);
+      await response.text();
+      if (response.ok) return;
+    } catch {
+      // Not listening yet: ask again.
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  throw new Error(`the server was not ready in time:\n${complained()}`);
+}
+
+/** Runs a command of the program to its end. */
+export async function runCommand(
+  args: readonly string[],
+  settings: Readonly<Record<string, string>>,
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+  const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...settings };
+  const child = spawn(process.execPath, ['dist/src/cli.js', ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stdout, stderr };
+}

@@ -1,0 +1,188 @@
+/**
+ * The admin API over a real database, log and read models, without a gateway: what tests of the
+ * routes talk to. Time stands still unless a test moves it.
+ */
+import { type FastifyInstance, type InjectOptions, type LightMyRequestResponse } from 'fastify';
+import { pino } from 'pino';
+import type { Kysely } from 'kysely';
+import { agency } from '../../src/domain/agency.ts';
+import { plan, type Terms } from '../../src/domain/plan.ts';
+import { tenant } from '../../src/domain/tenant.ts';
+import type { Cause } from '../../src/events.ts';
+import { keyHistory } from '../../src/audit/key-history.ts';
+import type { HttpDeps } from '../../src/http/deps.ts';
+import type { Tables } from '../../src/http/read.ts';
+import { createHttp } from '../../src/http/server.ts';
+import { startProjector } from '../../src/projector.ts';
+import { readModels } from '../../src/read-models.ts';
+import type { EventStore } from '../../src/store/event-store.ts';
+import { postgresStore } from '../../src/store/postgres.ts';
+import { transact } from '../../src/transact.ts';
+import { testDatabase } from './database.ts';
+import { someTerms } from './terms.ts';
+
+export const MASTER_KEY = 'sk-test-master-key-0123456789';
+export const OWN = { agencyId: 'age_test', tenantId: 'ten_own' } as const;
+export const START = '2026-11-20T10:00:00.000Z';
+
+export interface Admin {
+  readonly app: FastifyInstance;
+  readonly store: EventStore;
+  readonly db: Kysely<Tables>;
+  readonly deps: HttpDeps;
+  /** Lines that were logged, as JSON texts. */
+  readonly logged: readonly string[];
+  /** Moves the clock. */
+  setNow(iso: string): void;
+  /** A request as the administrator, or as the bearer that is given; null sends no key. */
+  call(request: Call): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+export interface Call {
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS';
+  readonly url: string;
+  /** Sent as JSON; a string as it is. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly bearer?: string | null;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: LightMyRequestResponse['headers'];
+  // oxlint-disable-next-line typescript/no-explicit-any
+  readonly body: any;
+}
+
+export interface AdminOptions {
+  readonly terms?: readonly Terms[];
+  readonly deps?: Partial<HttpDeps>;
+}
+
+export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
+  const database = await testDatabase();
+  const closers: (() => Promise<void>)[] = [database.drop];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).toReversed()) await closer();
+  };
+  try {
+    const logged: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) });
+    let clock = START;
+    let appended = 0n;
+    const inner = postgresStore({ pool: database.pool, listenUrl: database.url, log });
+    closers.push(() => inner.close());
+    const store: EventStore = {
+      ...inner,
+      async append(writes) {
+        const result = await inner.append(writes);
+        if (result.position > appended) appended = result.position;
+        return result;
+      },
+    };
+    const projector = await startProjector({ store, pool: database.pool, projections: readModels, log });
+    closers.push(() => projector.stop());
+    await furnish(store, options.terms ?? [someTerms()]);
+    const now = () => clock;
+    const deps: HttpDeps = {
+      store,
+      db: database.db,
+      now,
+      settled: (position) => projector.reached(position, 10_000),
+      appendedPosition: () => appended,
+      masterKey: MASTER_KEY,
+      serverSecret: 'server secret of the tests',
+      ownTenant: OWN,
+      keyHeader: null,
+      version: '0.0.0-test',
+      log,
+      models: () => ['demo-small', 'demo-large', 'openai/gpt-4o', 'other/*'].map(servedModel),
+      status: () => ({
+        head: appended,
+        projections: projector.status().map(({ name, position, error }) => ({
+          name,
+          position,
+          error: error === null ? null : error.message,
+        })),
+        deployments: [],
+        inFlight: 0,
+      }),
+      runInvoices: () => Promise.reject(new Error('no invoice run here')),
+      replay: (name, at) => keyHistory({ store, db: database.db, now }, name, at === null ? {} : { at }),
+      bodyBytesMax: 1_048_576,
+      ...options.deps,
+    };
+    const app = createHttp(deps);
+    closers.push(() => app.close());
+    await app.ready();
+    return {
+      app,
+      store,
+      db: deps.db,
+      deps,
+      logged,
+      setNow: (iso) => void (clock = iso),
+      call: (request) => call(app, request),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function servedModel(publicName: string) {
+  return { publicName, id: `${publicName} at upstream` };
+}
+
+async function call(app: FastifyInstance, { method, url, body, headers, bearer = MASTER_KEY }: Call): Promise<Answer> {
+  const options: InjectOptions = {
+    method: method ?? (body === undefined ? 'GET' : 'POST'),
+    url,
+    headers: {
+      ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
+  };
+  const response = await app.inject(options);
+  const isJson = String(response.headers['content-type']).includes('json');
+  return {
+    status: response.statusCode,
+    headers: response.headers,
+    body: isJson && response.body !== '' ? response.json() : response.body,
+  };
+}
+
+/** The agency, its own tenant and the plans: what every installation has before anybody calls it. */
+async function furnish(store: EventStore, terms: readonly Terms[]): Promise<void> {
+  const cause: Cause = {
+    agencyId: OWN.agencyId,
+    tenantId: null,
+    actor: { kind: 'system', id: 'test' },
+    correlationId: 'start',
+    causationId: 'start',
+  };
+  const settings = {
+    agencyId: OWN.agencyId,
+    currency: 'EUR',
+    zone: 'Europe/Berlin',
+    invoiceSeries: 'RE',
+    contactVersion: 0,
+  };
+  const meta = { ...cause, at: START };
+  await transact(store, agency, `agency-${OWN.agencyId}`, { type: 'register', settings }, { ...meta, commandId: 'agency' });
+  await transact(
+    store,
+    tenant,
+    `tenant-${OWN.tenantId}`,
+    { type: 'onboard', tenant: { ...OWN, own: true, contactVersion: 0 }, contract: null, projects: [] },
+    { ...meta, tenantId: OWN.tenantId, commandId: 'own tenant' },
+  );
+  for (const term of terms) {
+    const commandId = `${term.plan} ${term.planVersion}`;
+    await transact(store, plan, `plan-${term.plan}`, { type: 'publish', terms: term }, { ...meta, commandId });
+  }
+}

@@ -1,0 +1,318 @@
+/** Valid events for tests, one builder per type; what a test is about is given as overrides of the payload. */
+import { createHash } from 'node:crypto';
+import type { AgencySettings } from '../../src/domain/agency.ts';
+import type { InvoiceDraft } from '../../src/domain/invoice.ts';
+import type { KeySettings } from '../../src/domain/key.ts';
+import { type Limits, UNLIMITED } from '../../src/domain/limits.ts';
+import type { Terms } from '../../src/domain/plan.ts';
+import type { DomainEvent, EventOf, EventType, NewEvent, Recorded } from '../../src/events.ts';
+import { ZERO_HASH } from '../../src/store/event-store.ts';
+
+export const AT = '2026-11-20T10:00:00.000Z';
+/** The hash of the secret of every key here that names no other. */
+export const TOKEN_HASH = sha256('sk-test');
+
+type Overrides<T extends EventType> = Partial<EventOf<T>['data']>;
+
+export function limits(overrides: Partial<Limits> = {}): Limits {
+  return { ...UNLIMITED, requestsPerMinute: 60, tokensPerMinute: 10_000, parallelRequests: 4, ...overrides };
+}
+
+export function terms(overrides: Partial<Terms> = {}): Terms {
+  return {
+    plan: 'studio',
+    planVersion: 1,
+    currency: 'EUR',
+    monthlyFeeNanos: 49_000_000_000n,
+    includedUsageNanos: 10_000_000_000n,
+    prices: {
+      models: {
+        'gpt-4o-mini': {
+          inputRate: 150_000_000n,
+          cachedInputRate: 75_000_000n,
+          outputRate: 600_000_000n,
+        },
+      },
+      markupPercent: '20',
+    },
+    limits: {
+      production: limits({ budget: { nanos: 250_000_000_000n, window: '1mo' } }),
+      staging: limits({ requestsPerMinute: 6 }),
+    },
+    tenantLimits: UNLIMITED,
+    ...overrides,
+  };
+}
+
+export function keySettings(overrides: Partial<KeySettings> = {}): KeySettings {
+  return {
+    alias: null,
+    userId: null,
+    projectId: 'prj_1',
+    environment: 'production',
+    expiresAt: null,
+    aliases: {},
+    allowedRoutes: [],
+    metadata: {},
+    options: {},
+    ...overrides,
+  };
+}
+
+function agencySettings(overrides: Partial<AgencySettings>): AgencySettings {
+  const settings = { currency: 'EUR', zone: 'Europe/Berlin', invoiceSeries: 'RE', contactVersion: 1 };
+  return { agencyId: 'age_1', ...settings, ...overrides };
+}
+
+export function agencyRegistered(data: Overrides<'agency.registered'> = {}): EventOf<'agency.registered'> {
+  return { type: 'agency.registered', data: agencySettings(data) };
+}
+
+export function agencyChanged(data: Overrides<'agency.changed'> = {}): EventOf<'agency.changed'> {
+  return { type: 'agency.changed', data: agencySettings(data) };
+}
+
+export function planPublished(overrides: Partial<Terms> = {}): EventOf<'plan.published'> {
+  return { type: 'plan.published', data: { terms: terms(overrides) } };
+}
+
+export function tenantOnboarded(data: Overrides<'tenant.onboarded'> = {}): EventOf<'tenant.onboarded'> {
+  return {
+    type: 'tenant.onboarded',
+    data: { tenantId: 'ten_1', agencyId: 'age_1', own: false, contactVersion: 1, ...data },
+  };
+}
+
+export function tenantSuspended(data: Overrides<'tenant.suspended'> = {}): EventOf<'tenant.suspended'> {
+  return { type: 'tenant.suspended', data: { tenantId: 'ten_1', reason: 'payment overdue', ...data } };
+}
+
+export function tenantReinstated(data: Overrides<'tenant.reinstated'> = {}): EventOf<'tenant.reinstated'> {
+  return { type: 'tenant.reinstated', data: { tenantId: 'ten_1', ...data } };
+}
+
+export function contractSigned(data: Overrides<'contract.signed'> = {}): EventOf<'contract.signed'> {
+  const contract = { contractId: 'con_1', effectiveFrom: '2026-11-01T00:00:00.000Z', terms: terms() };
+  return { type: 'contract.signed', data: { tenantId: 'ten_1', ...contract, ...data } };
+}
+
+export function projectOpened(data: Overrides<'project.opened'> = {}): EventOf<'project.opened'> {
+  const project = { projectId: 'prj_1', environments: ['production', 'staging'] as const, limits: null };
+  return { type: 'project.opened', data: { tenantId: 'ten_1', ...project, ...data } };
+}
+
+export function projectBlocked(data: Overrides<'project.blocked'> = {}): EventOf<'project.blocked'> {
+  return { type: 'project.blocked', data: { projectId: 'prj_1', ...data } };
+}
+
+export function projectUnblocked(data: Overrides<'project.unblocked'> = {}): EventOf<'project.unblocked'> {
+  return { type: 'project.unblocked', data: { projectId: 'prj_1', ...data } };
+}
+
+export function keyGenerated(data: Overrides<'key.generated'> = {}): EventOf<'key.generated'> {
+  const secret = { tokenHash: TOKEN_HASH, keyName: 'sk-...test' };
+  const key = { keyId: 'key_1', tenantId: 'ten_1', limits: limits(), settings: keySettings() };
+  return { type: 'key.generated', data: { ...key, ...secret, ...data } };
+}
+
+export function keyLimitsChanged(data: Overrides<'key.limits-changed'> = {}): EventOf<'key.limits-changed'> {
+  return {
+    type: 'key.limits-changed',
+    data: { keyId: 'key_1', limits: limits({ requestsPerMinute: 120 }), ...data },
+  };
+}
+
+export function keyChanged(data: Overrides<'key.changed'> = {}): EventOf<'key.changed'> {
+  return { type: 'key.changed', data: { keyId: 'key_1', settings: keySettings({ alias: 'shop' }), ...data } };
+}
+
+export function keyBlocked(data: Overrides<'key.blocked'> = {}): EventOf<'key.blocked'> {
+  return { type: 'key.blocked', data: { keyId: 'key_1', ...data } };
+}
+
+export function keyUnblocked(data: Overrides<'key.unblocked'> = {}): EventOf<'key.unblocked'> {
+  return { type: 'key.unblocked', data: { keyId: 'key_1', ...data } };
+}
+
+export function keyRotated(data: Overrides<'key.rotated'> = {}): EventOf<'key.rotated'> {
+  const secrets = { tokenHash: sha256('sk-next'), keyName: 'sk-...next', oldTokenHash: TOKEN_HASH };
+  return {
+    type: 'key.rotated',
+    data: { keyId: 'key_1', ...secrets, graceEndsAt: '2026-11-21T10:00:00.000Z', ...data },
+  };
+}
+
+export function keyDeleted(data: Overrides<'key.deleted'> = {}): EventOf<'key.deleted'> {
+  return { type: 'key.deleted', data: { keyId: 'key_1', tokenHash: TOKEN_HASH, ...data } };
+}
+
+/** 1,000 tokens in, 100 of them cached, 200 out. Overriding `usage` does not change lines and sums. */
+export function spendRecorded(data: Overrides<'spend.recorded'> = {}): EventOf<'spend.recorded'> {
+  return {
+    type: 'spend.recorded',
+    data: {
+      requestId: 'req_1',
+      responseId: 'chatcmpl-1',
+      keyId: 'key_1',
+      tokenHash: TOKEN_HASH,
+      projectId: 'prj_1',
+      userId: null,
+      endUser: null,
+      tags: [],
+      route: 'chat/completions',
+      model: 'gpt-4o-mini',
+      deployment: 'upstream-1',
+      stream: false,
+      admittedAt: AT,
+      month: '2026-11',
+      outcome: 'completed',
+      status: 200,
+      usageSource: 'reported',
+      usage: { inputTokens: 1_000, cachedInputTokens: 100, outputTokens: 200, reasoningTokens: 0 },
+      lines: [
+        { unit: 'input', quantity: 900, priceRate: 150_000_000n, priceNanos: 135_000n, costNanos: 112_500n },
+        {
+          unit: 'cached-input',
+          quantity: 100,
+          priceRate: 75_000_000n,
+          priceNanos: 7_500n,
+          costNanos: 6_250n,
+        },
+        { unit: 'output', quantity: 200, priceRate: 600_000_000n, priceNanos: 120_000n, costNanos: 100_000n },
+      ],
+      currency: 'EUR',
+      priceNanos: 262_500n,
+      costNanos: 218_750n,
+      durationMs: 840,
+      firstByteMs: 210,
+      ...data,
+    },
+  };
+}
+
+export function periodClosed(data: Overrides<'period.closed'> = {}): EventOf<'period.closed'> {
+  return { type: 'period.closed', data: { agencyId: 'age_1', period: '2026-11', ...data } };
+}
+
+export function numberAssigned(data: Overrides<'number.assigned'> = {}): EventOf<'number.assigned'> {
+  return { type: 'number.assigned', data: { invoiceId: 'inv_1', ...data } };
+}
+
+export function invoiceDrafted(overrides: Partial<InvoiceDraft> = {}): EventOf<'invoice.drafted'> {
+  const fee = { kind: 'fee', projectId: null, model: null, unit: null, priceRate: null } as const;
+  const usage = { kind: 'usage', projectId: 'prj_1', model: 'gpt-4o-mini', unit: 'output' } as const;
+  return {
+    type: 'invoice.drafted',
+    data: {
+      invoiceId: 'inv_1',
+      period: '2026-11',
+      currency: 'EUR',
+      lines: [
+        { ...fee, serviceMonth: '2026-11', quantity: 1n, nanos: 49_000_000_000n, netCents: 4_900n },
+        {
+          ...usage,
+          serviceMonth: '2026-11',
+          quantity: 20_000n,
+          priceRate: 600_000_000n,
+          nanos: 12_000_000n,
+          netCents: 1n,
+        },
+      ],
+      taxes: [{ category: 'S', ratePercent: '19', netCents: 4_901n, taxCents: 931n }],
+      netCents: 4_901n,
+      taxCents: 931n,
+      grossCents: 5_832n,
+      ...overrides,
+    },
+  };
+}
+
+export function invoiceFinalized(data: Overrides<'invoice.finalized'> = {}): EventOf<'invoice.finalized'> {
+  const document = { number: 'RE-2026-00001', issuedOn: '2026-12-01', documentHash: sha256('document') };
+  return { type: 'invoice.finalized', data: { invoiceId: 'inv_1', ...document, ...data } };
+}
+
+/** One event of each type, in an order in which they could happen. A new type breaks the build here. */
+export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
+  'agency.registered': agencyRegistered,
+  'agency.changed': agencyChanged,
+  'plan.published': planPublished,
+  'tenant.onboarded': tenantOnboarded,
+  'tenant.suspended': tenantSuspended,
+  'tenant.reinstated': tenantReinstated,
+  'contract.signed': contractSigned,
+  'project.opened': projectOpened,
+  'project.blocked': projectBlocked,
+  'project.unblocked': projectUnblocked,
+  'key.generated': keyGenerated,
+  'key.limits-changed': keyLimitsChanged,
+  'key.changed': keyChanged,
+  'key.blocked': keyBlocked,
+  'key.unblocked': keyUnblocked,
+  'key.rotated': keyRotated,
+  'key.deleted': keyDeleted,
+  'spend.recorded': spendRecorded,
+  'period.closed': periodClosed,
+  'number.assigned': numberAssigned,
+  'invoice.drafted': invoiceDrafted,
+  'invoice.finalized': invoiceFinalized,
+};
+
+/** The envelope before the event is in the log. `name` makes its id: the same name, the same id. */
+export function newEvent<E extends DomainEvent>(
+  event: E,
+  name: string,
+  overrides: Partial<Omit<NewEvent, 'event'>> = {},
+): NewEvent<E> {
+  return {
+    id: uuid(name),
+    agencyId: 'age_1',
+    tenantId: 'ten_1',
+    actor: { kind: 'master', id: 'default_user_id' },
+    correlationId: 'request-1',
+    causationId: 'request-1',
+    occurredAt: AT,
+    commandHash: null,
+    ...overrides,
+    event,
+  };
+}
+
+/** An event as read from the log, for projections and folds. Its hash is not a real one. */
+export function recorded<E extends DomainEvent>(
+  event: E,
+  overrides: Partial<Omit<Recorded, 'event'>> = {},
+): Recorded<E> {
+  const position = overrides.position ?? 1n;
+  const stream = overrides.stream ?? 'test-1';
+  return {
+    ...newEvent(event, `${stream} ${position}`),
+    stream,
+    revision: position - 1n,
+    position,
+    schema: 1,
+    recordedAt: AT,
+    hash: sha256(`${position}`),
+    previousHash: ZERO_HASH,
+    ...overrides,
+    event,
+  };
+}
+
+/** The events as a log of their own: positions 1, 2, 3 … */
+export function recordedAll(
+  events: readonly DomainEvent[],
+  overrides: Partial<Omit<Recorded, 'event'>> = {},
+): Recorded[] {
+  return events.map((event, index) => recorded(event, { position: BigInt(index + 1), ...overrides }));
+}
+
+/** A UUID that follows from the text. */
+export function uuid(text: string): string {
+  const hex = sha256(text);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

@@ -1,0 +1,155 @@
+/** Random histories that could have happened, for property tests of read models. */
+import * as fc from 'fast-check';
+import type { DomainEvent, NewEvent } from '../../src/events.ts';
+import type { EventStore } from '../../src/store/event-store.ts';
+import * as make from './events.ts';
+
+export interface Happening {
+  readonly event: DomainEvent;
+  readonly envelope: Partial<Omit<NewEvent, 'event'>>;
+}
+
+const MONTHS = ['2026-01', '2026-02', '2026-03', '2026-04'] as const;
+/** Everything that a caller may send, down to what no database takes. */
+const text = fc.string({ unit: 'binary', maxLength: 8 });
+const id = (prefix: string) => fc.integer({ min: 1, max: 3 }).map((n) => `${prefix}_${n}`);
+const instant = fc
+  .date({ min: new Date('2026-01-01T00:00:00Z'), max: new Date('2026-12-31T00:00:00Z'), noInvalidDate: true })
+  .map((date) => date.toISOString());
+const whole = fc.bigInt({ min: 0n, max: 10n ** 20n });
+const count = fc.nat(1_000_000);
+const json = fc.dictionary(text, fc.jsonValue({ maxDepth: 2 }), { maxKeys: 3 });
+
+const limits = fc
+  .record({
+    requestsPerMinute: fc.option(count),
+    models: fc.array(text, { maxLength: 2 }),
+    budget: fc.option(fc.record({ nanos: whole, window: fc.option(fc.constant('30d')) })),
+  })
+  .map((overrides) => make.limits(overrides));
+const settings = fc
+  .record({
+    alias: fc.option(text),
+    userId: fc.option(id('usr')),
+    projectId: fc.option(id('prj')),
+    expiresAt: fc.option(instant),
+    metadata: json.map((value) => JSON.parse(JSON.stringify(value)) as Record<string, never>),
+    allowedRoutes: fc.array(text, { maxLength: 2 }),
+  })
+  .map((overrides) => make.keySettings(overrides));
+
+const keyEvent = fc.oneof(
+  fc.record({ keyId: id('key'), limits, settings }).map(make.keyGenerated),
+  fc.record({ keyId: id('key'), limits }).map(make.keyLimitsChanged),
+  fc.record({ keyId: id('key'), settings }).map(make.keyChanged),
+  fc.record({ keyId: id('key') }).map(make.keyBlocked),
+  fc.record({ keyId: id('key') }).map(make.keyUnblocked),
+  fc.record({ keyId: id('key'), tokenHash: text, graceEndsAt: fc.option(instant) }).map(make.keyRotated),
+  fc.record({ keyId: id('key') }).map(make.keyDeleted),
+);
+const line = fc.record({
+  unit: fc.constantFrom('input', 'output'),
+  quantity: count,
+  priceRate: fc.constantFrom(150_000_000n, 600_000_000n),
+  priceNanos: whole,
+  costNanos: whole,
+});
+const spend = fc
+  .record({
+    requestId: fc.uuid(),
+    responseId: fc.option(text),
+    keyId: id('key'),
+    projectId: fc.option(id('prj')),
+    userId: fc.option(text),
+    endUser: fc.option(text),
+    tags: fc.array(text, { maxLength: 3 }),
+    month: fc.constantFrom(...MONTHS),
+    admittedAt: instant,
+    lines: fc.array(line, { maxLength: 3 }),
+    priceNanos: whole,
+    costNanos: whole,
+    firstByteMs: fc.option(count),
+  })
+  .map(make.spendRecorded);
+const tenantEvent = fc.oneof(
+  fc.record({ tenantId: id('ten') }).map(make.tenantOnboarded),
+  fc.record({ tenantId: id('ten'), reason: text }).map(make.tenantSuspended),
+  fc.record({ tenantId: id('ten') }).map(make.tenantReinstated),
+  fc.record({ tenantId: id('ten'), effectiveFrom: instant }).map(make.contractSigned),
+  fc.record({ projectId: id('prj'), limits: fc.option(limits) }).map(make.projectOpened),
+  fc.record({ projectId: id('prj') }).map(make.projectBlocked),
+  fc.record({ projectId: id('prj') }).map(make.projectUnblocked),
+);
+const billingEvent = fc.oneof(
+  fc.record({ agencyId: id('age'), period: fc.constantFrom(...MONTHS) }).map(make.periodClosed),
+  fc.record({ invoiceId: id('inv'), period: fc.constantFrom(...MONTHS) }).map(make.invoiceDrafted),
+  fc.record({ invoiceId: id('inv') }).map(make.invoiceFinalized),
+  fc.record({ agencyId: id('age') }).map(make.agencyRegistered),
+  fc.record({ agencyId: id('age'), invoiceSeries: text }).map(make.agencyChanged),
+  fc.integer({ min: 1, max: 3 }).map((planVersion) => make.planPublished({ planVersion })),
+);
+
+const happening = fc.record({
+  event: fc.oneof(
+    { arbitrary: spend, weight: 5 },
+    { arbitrary: keyEvent, weight: 4 },
+    { arbitrary: tenantEvent, weight: 2 },
+    { arbitrary: billingEvent, weight: 2 },
+  ),
+  envelope: fc.record({ agencyId: id('age'), tenantId: id('ten'), occurredAt: instant }),
+});
+
+/** What the deciders let happen once only happens once; changes of what never was stay in. */
+export function histories(lengthMax: number): fc.Arbitrary<readonly Happening[]> {
+  return fc.array(happening, { maxLength: lengthMax, size: 'max' }).map((all) => {
+    const seen = new Set<string>();
+    return all.filter(({ event }) => {
+      const once = onceOnly(event);
+      if (once === null) return true;
+      const first = !seen.has(once);
+      seen.add(once);
+      return first;
+    });
+  });
+}
+
+function onceOnly(event: DomainEvent): string | null {
+  switch (event.type) {
+    case 'key.generated':
+      return `key ${event.data.keyId}`;
+    case 'tenant.onboarded':
+      return `tenant ${event.data.tenantId}`;
+    case 'project.opened':
+      return `project ${event.data.projectId}`;
+    case 'agency.registered':
+      return `agency ${event.data.agencyId}`;
+    case 'plan.published':
+      return `plan ${event.data.terms.planVersion}`;
+    case 'invoice.drafted':
+      return `invoice ${event.data.invoiceId}`;
+    case 'spend.recorded':
+      return `spend ${event.data.requestId}`;
+    case 'period.closed':
+      return `period ${event.data.agencyId} ${event.data.period}`;
+    default:
+      return null;
+  }
+}
+
+let streams = 0;
+
+/** Appends them in order, each to a stream of its own; returns the position of the last one. */
+export async function append(store: EventStore, happenings: readonly Happening[]): Promise<bigint> {
+  if (happenings.length === 0) return await store.head();
+  const writes = happenings.map(({ event, envelope }) => {
+    streams += 1;
+    const stream = `test-${streams}`;
+    return { stream, expected: 'none' as const, events: [make.newEvent(event, stream, envelope)] };
+  });
+  return (await store.append(writes)).position;
+}
+
+/** The events with the usual envelope. */
+export function happenings(...events: readonly DomainEvent[]): readonly Happening[] {
+  return events.map((event) => ({ event, envelope: {} }));
+}
