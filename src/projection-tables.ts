@@ -4,7 +4,7 @@
  * A table is named `<name>__v<version>`, or `<name>__v<version>_<generation>` after a rebuild; the
  * view `<name>` shows the current one. The registry has a row per read model, and one more, named
  * after the table, for each table that is being filled beside it. The lock on that row is what
- * serialises writers: any number of processes may apply the same events, each is applied once.
+ * serialises writers: however many processes apply the same events, each is applied once.
  */
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from './connections.ts';
@@ -172,4 +172,3 @@ export async function switchTable(
     return true;
   });
 }
-

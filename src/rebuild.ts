@@ -8,13 +8,7 @@ import type { Projection } from './projection.ts';
 import { applyStretch, catchUpFrom } from './projection-catch-up.ts';
 import { inSnapshot } from './projection-reader.ts';
 import { columnList, quoted, tableDdl } from './projection-sql.ts';
-import {
-  abandon,
-  createTable,
-  register,
-  registered,
-  switchTable,
-} from './projection-tables.ts';
+import { abandon, createTable, register, registered, switchTable } from './projection-tables.ts';
 import { applyEvents } from './projection-writer.ts';
 import type { EventStore } from './store/event-store.ts';
 import { dumpTable, type TableDump } from './table-dump.ts';

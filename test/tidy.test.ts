@@ -12,7 +12,7 @@ const levels: readonly RegExp[] = [
   /^src\/(projection|column-values)\.ts$/,
   /^projections\//,
   /^src\/store\//,
-  /^src\/(transact|projector|projection-(sql|tables|reader|catch-up)|failing-event|position-waiters|rebuild|table-dump|memory-table|follow|read-models|plans|database|migrate)\.ts$/,
+  /^src\/(transact|projector|projection-(sql|tables|writer|reader|catch-up|loop)|connections|failing-event|position-waiters|rebuild|table-dump|memory-table|follow|read-models|plans|database|migrate)\.ts$/,
   /^src\/(gateway|http|billing|audit|demo)\//,
   /^src\/app\.ts$/,
   /^src\/commands\//,

@@ -8,7 +8,7 @@ import { formatCents } from '../domain/money.ts';
 import type { Recorded } from '../events.ts';
 import { type EventStore, UndecodableEvent } from '../store/event-store.ts';
 import { type CheckResult, newCheck } from './check.ts';
-import { tenantPeriod } from './spend-check.ts';
+import { type InvoicedUsage, tenantPeriod } from './spend-check.ts';
 
 /**
  * Every invoice follows from the log: its lines from contract and usage at the cut, its sums from
@@ -17,8 +17,8 @@ import { tenantPeriod } from './spend-check.ts';
  */
 export interface InvoiceCheck {
   accept(recorded: Recorded): void;
-  /** Usage on each invoice in nanos, by tenantPeriod(). */
-  readonly invoiced: ReadonlyMap<string, bigint>;
+  /** By tenantPeriod(). */
+  readonly invoiced: ReadonlyMap<string, InvoicedUsage>;
   results(deps: InvoiceCheckDeps, onProgress?: (done: number, total: number) => void): Promise<CheckResult>;
 }
 
@@ -54,7 +54,7 @@ export function invoiceCheck(): InvoiceCheck {
   const check = newCheck('invoices');
   const drafts = new Map<string, Drafted>();
   const numbers = new Map<string, string>();
-  const invoiced = new Map<string, bigint>();
+  const invoiced = new Map<string, InvoicedUsage>();
 
   function accept(recorded: Recorded): void {
     const { event, position } = recorded;
@@ -91,7 +91,8 @@ export function invoiceCheck(): InvoiceCheck {
     }
     const usageNanos = lines.reduce((sum, { kind, nanos }) => (kind === 'usage' ? sum + nanos : sum), 0n);
     const id = tenantPeriod(tenantId, period);
-    invoiced.set(id, (invoiced.get(id) ?? 0n) + usageNanos);
+    if (invoiced.has(id)) check.fail(position, `${invoiceId} is a second invoice of ${id}`);
+    invoiced.set(id, { nanos: usageNanos, position });
     drafts.set(invoiceId, {
       position,
       agencyId,

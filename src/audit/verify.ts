@@ -3,12 +3,11 @@ import { registered } from '../projection-tables.ts';
 import type { Projection } from '../projection.ts';
 import { readModels } from '../read-models.ts';
 import { compareWithRebuild } from '../rebuild.ts';
-import { decode } from '../store/codec.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { chainCheck, POSITIONS } from './chain-check.ts';
 import { type CheckResult, newCheck } from './check.ts';
 import { invoiceCheck, type RecomputeDraft } from './invoice-check.ts';
-import { spendCheck } from './spend-check.ts';
+import { readSpendTables, spendCheck } from './spend-check.ts';
 
 /**
  * Checks the whole log and everything that was made from it, while the server goes on. The log is
@@ -53,9 +52,9 @@ export async function verifyLog(
   const { store, pool, nowMs } = deps;
   const { onProgress } = options;
   const began = nowMs();
+  const spend = spendCheck(await readSpendTables(pool));
   const head = await store.head();
   const chain = chainCheck();
-  const spend = spendCheck();
   const invoices = invoiceCheck();
   for await (const placed of store.readLog(0n)) {
     if (placed.position > head) break;
@@ -70,12 +69,7 @@ export async function verifyLog(
   const readMs = nowMs() - began;
 
   const checks: CheckResult[] = [...chain.results(head), await endCheck(deps, head)];
-  const tables = await spend.readTables(pool);
-  for await (const placed of store.readLog(head)) {
-    if (placed.position > tables.position) break;
-    spend.accept(decode(placed));
-  }
-  checks.push(spend.results(head, invoices.invoiced));
+  checks.push(spend.results(invoices.invoiced));
   checks.push(await invoices.results(deps, (done, total) => onProgress?.({ part: 'invoices', done, total })));
   const isWhole = checks.every(({ name, ok }) => ok || name !== POSITIONS);
   for (const projection of readModels) {

@@ -61,6 +61,7 @@ export async function rotateKey(
   const tokenHash = hashSecret(secret);
   const view = (await findKey(deps.db, name, command.at)) ?? (await findRotated(deps, command, tokenHash));
   if (view === undefined) throw new Refusal('key_not_found', {}, { param: 'key' });
+  if (command.repeatable && !newKey) await requireFirstUse(deps, tokenHash, view);
   const graceEndsAt = graceEndOf(grace, command.at);
   const named = { tokenHash, keyName: maskSecret(secret), graceEndsAt };
   const claim = { keyId: view.key_id, alias: fields.key_alias || null, tokenHash };
@@ -79,6 +80,12 @@ async function findRotated(deps: HttpDeps, command: Command, tokenHash: string):
   if (!command.repeatable) return undefined;
   const view = await findKey(deps.db, tokenHash, command.at);
   return view !== undefined && (await hasRun(deps.store, `key-${view.key_id}`, command)) ? view : undefined;
+}
+
+/** The secret that a repeatable command draws can only be the one of another key if it was run on that. */
+async function requireFirstUse(deps: HttpDeps, tokenHash: string, view: KeyView): Promise<void> {
+  const holder = await findKey(deps.db, tokenHash, deps.now());
+  if (holder !== undefined && holder.key_id !== view.key_id) throw new Refusal('idempotency_key_reused');
 }
 
 /** An expired key gets its lifetime anew, or the new secret would be refused like the old one. */

@@ -1,6 +1,6 @@
 import { type KeyState, key, type KeySettings } from '../domain/key.ts';
 import type { Limits } from '../domain/limits.ts';
-import { Refusal } from '../errors.ts';
+import { isRefusal, Refusal } from '../errors.ts';
 import { derivedId, derivedSecret, hashSecret, maskSecret, newSecret } from '../secrets.ts';
 import { transact } from '../transact.ts';
 import { type Command, metaFor } from './command.ts';
@@ -45,7 +45,7 @@ export interface KeyIssuer {
   claim<T>(claim: Claim, task: () => Promise<T>): Promise<T>;
 }
 
-const FRESH_ALIASES_MAX = 1_000;
+const FRESH_ALIAS_ATTEMPTS_MAX = 100;
 
 /** One per process: its locks are what makes an alias unique among simultaneous requests. */
 export function keyIssuer(deps: HttpDeps): KeyIssuer {
@@ -90,14 +90,15 @@ export function keyIssuer(deps: HttpDeps): KeyIssuer {
     });
   }
 
-  async function generateWithFreshAlias(wanted: NewKey, alias: string): Promise<IssuedKey> {
+  async function generateWithFreshAlias(wanted: NewKey, base: string): Promise<IssuedKey> {
+    const keyId = derivedId('key', wanted.command.commandId, wanted.name);
     for (let attempt = 1; ; attempt += 1) {
-      const candidate = attempt === 1 ? alias : `${alias}-${attempt}`;
+      const alias = await freshAlias(deps, base, keyId);
       try {
-        return await generate({ ...wanted, settings: { ...wanted.settings, alias: candidate } });
+        return await generate({ ...wanted, settings: { ...wanted.settings, alias } });
       } catch (error) {
-        const taken = error instanceof Refusal && error.code === 'alias_taken';
-        if (!taken || attempt === FRESH_ALIASES_MAX) throw error;
+        // Somebody else was faster; look again.
+        if (!isRefusal(error, 'alias_taken') || attempt === FRESH_ALIAS_ATTEMPTS_MAX) throw error;
       }
     }
   }
@@ -126,6 +127,20 @@ async function hasAlias({ db }: HttpDeps, alias: string, exceptKeyId: string): P
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
+}
+
+/** `base` is a slug and holds nothing that `like` would read as a pattern. */
+async function freshAlias({ db }: HttpDeps, base: string, exceptKeyId: string): Promise<string> {
+  const rows = await db
+    .selectFrom('keys')
+    .select('alias')
+    .where((eb) => eb.or([eb('alias', '=', base), eb('alias', 'like', `${base}-%`)]))
+    .where('status', '!=', 'deleted')
+    .where('key_id', '!=', exceptKeyId)
+    .execute();
+  const taken = new Set(rows.map(({ alias }) => alias));
+  if (!taken.has(base)) return base;
+  for (let number = 2; ; number += 1) if (!taken.has(`${base}-${number}`)) return `${base}-${number}`;
 }
 
 async function hasSecret({ db }: HttpDeps, tokenHash: string, exceptKeyId: string): Promise<boolean> {

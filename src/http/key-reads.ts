@@ -14,12 +14,12 @@ import { settle } from './settle.ts';
 
 const Text = z.string().max(500).optional();
 const Flag = z.enum(['true', 'false', 'True', 'False', '1', '0']).optional();
-const PageNumber = z.coerce.number().int().min(1).max(10_000_000).default(1);
-const PageSize = z.coerce.number().int().min(1).max(100).default(10);
+const PageNumber = z.coerce.number().int().min(1).max(10_000_000);
+const PageSize = z.coerce.number().int().min(1).max(100);
 
 const ListQuery = After.extend({
-  page: PageNumber,
-  size: PageSize,
+  page: PageNumber.default(1),
+  size: PageSize.default(10),
   key_alias: Text.describe('Part of an alias; an exact match comes first'),
   user_id: Text.describe('Part of a user id'),
   team_id: Text,

@@ -56,7 +56,7 @@ export async function openKeys(deps: HttpDeps, issuer: KeyIssuer, project: NewPr
   const { command, owner, projectId, terms, currency } = project;
   const slug = slugOf(project.name) || projectId.toLowerCase();
   const keys: z.output<typeof NewKeyAnswer>[] = [];
-  let position = deps.appendedPosition();
+  let position = 0n;
   for (const environment of project.environments) {
     const wanted = {
       command,

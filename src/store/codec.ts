@@ -86,6 +86,9 @@ function encodeOne(stream: string, head: StreamHead, event: NewEvent): Encoded {
   const read = readPayload(type, schema, data);
   if ('problem' in read)
     throw new TypeError(`${type} cannot be stored: ${read.problem}`, { cause: read.cause });
+  if (countMembers(read.payload) > countMembers(read.event.data)) {
+    throw new TypeError(`${type} cannot be stored: it holds facts that its schema does not know`);
+  }
   stored.hash = hashOf(stored);
   return { stored, event: read.event };
 }
@@ -164,7 +167,9 @@ export function toRecorded(placed: Placed, event: DomainEvent): Recorded {
   };
 }
 
-type ReadPayload = { readonly event: DomainEvent } | { readonly problem: string; readonly cause?: unknown };
+type ReadPayload =
+  | { readonly event: DomainEvent; readonly payload: Json }
+  | { readonly problem: string; readonly cause?: unknown };
 
 function readPayload(type: string, schema: number, text: string): ReadPayload {
   if (!isKnown(type)) return { problem: 'this build does not know the event type' };
@@ -181,7 +186,15 @@ function readPayload(type: string, schema: number, text: string): ReadPayload {
   }
   const parsed = read.safeParse(payload);
   if (!parsed.success) return { problem: 'the payload is not readable', cause: parsed.error };
-  return { event: { type, data: parsed.data } as DomainEvent };
+  return { event: { type, data: parsed.data } as DomainEvent, payload };
+}
+
+/** Reading drops members that the schema does not name; this many are there. */
+function countMembers(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 1;
+  let count = 1;
+  for (const name in value) count += countMembers((value as Readonly<Record<string, unknown>>)[name]);
+  return count;
 }
 
 function isKnown(type: string): type is EventType {

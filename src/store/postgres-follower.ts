@@ -89,9 +89,10 @@ export function createFollower({ page, head, listenUrl, pollMs, log }: FollowerO
 
   async function readPage(): Promise<void> {
     const placed = await page(rows.LOG, [tail.to, PAGE]);
-    for (const one of placed) tail.push(one);
-    if (placed.length < PAGE) return;
-    // Too much is new: subscriptions read it at their own pace and meet the tail at its new place.
+    const follows = placed.every((one) => tail.push(one));
+    if (!follows) log.warn({ after: String(tail.to) }, 'the event log lacks positions; verify it');
+    if (follows && placed.length < PAGE) return;
+    // What is new is read by the subscriptions, at their own pace, until they meet the tail again.
     const newest = await head();
     if (newest > tail.to) tail.reset(newest);
   }

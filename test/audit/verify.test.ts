@@ -30,11 +30,15 @@ afterEach(() =>
   ),
 );
 
+function triggers(what: 'enable' | 'disable'): string {
+  return ['events', 'invoice_documents']
+    .map((table) => `alter table ${table} ${what} trigger user`)
+    .join(';');
+}
+
 /** What somebody does who owns the database: no trigger stands in the way. */
 async function forge(statements: string): Promise<void> {
-  const toggle = (what: string) =>
-    ['events', 'invoice_documents'].map((table) => `alter table ${table} ${what} trigger user`).join(';');
-  await audited.pool.query(`begin; ${toggle('disable')}; ${statements}; ${toggle('enable')}; commit`);
+  await audited.pool.query(`begin; ${triggers('disable')}; ${statements}; ${triggers('enable')}; commit`);
 }
 
 async function one<T>(query: string): Promise<T> {

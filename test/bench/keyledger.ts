@@ -23,7 +23,7 @@ const PLAN = 'bench';
 const READY_WITHIN_MS = 60_000;
 /** Limits of every kind on key and contract, so that all are checked, and so high that none refuses. */
 const LIMITS =
-  '{ requests_per_minute: 1000000000, tokens_per_minute: 1000000000000, parallel_requests: 100000, models: [], budget: { amount: "1000000.00", window: 30d } }';
+  '{ requests_per_minute: 1000000000, tokens_per_minute: 1000000000, parallel_requests: 100000, models: [], budget: { amount: "1000000.00", window: 30d } }';
 const PLAN_FILE = `
 name: ${PLAN}
 version: 1

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Admin, type Answer, MASTER_KEY, START, startAdmin } from '../support/admin.ts';
 
@@ -389,7 +390,7 @@ describe('regenerating a key', () => {
     expect(again).toMatchObject({ status: 200, body: { key: first.body.key, rotation_count: 1 } });
     const another = await generate();
     const misused = await post('/key/regenerate', { key: another.key }, { 'idempotency-key': 'rot-1' });
-    expect(misused.status).toBeGreaterThanOrEqual(400);
+    expect(misused.body.error.reason).toBe('idempotency_key_reused');
   });
 
   test('refuses unknown keys and requests that name none', async () => {
@@ -419,9 +420,8 @@ describe('every write', () => {
     const rotated = await post('/key/regenerate', { key, new_key: 'sk-canary-0123456789abcdef' });
     const tables = ['events', 'keys', 'contacts', 'spend_log'];
     for (const table of tables) {
-      const { rows } = await admin.db.executeQuery<{ text: string }>(
-        { sql: `select t::text as text from ${table} t`, parameters: [], query: { kind: 'RawNode' } } as never,
-      );
+      const { rows } = await sql<{ text: string }>`select t::text as text from ${sql.table(table)} t`.execute(admin.db);
+      if (table === 'events' || table === 'keys') expect(rows.length).toBeGreaterThan(0);
       for (const { text } of rows) {
         expect(text).not.toContain(key);
         expect(text).not.toContain(rotated.body.key);

@@ -49,11 +49,18 @@ const ONBOARDING = {
   },
   projects: [{ name: 'Shop' }, { name: 'Chat', environments: ['production'] }],
 };
+const AGENCY = {
+  AGENCY_NAME: 'Nordlicht Digital GmbH',
+  AGENCY_STREET: 'Speicherstraße 7',
+  AGENCY_POSTAL_CODE: '24103',
+  AGENCY_CITY: 'Kiel',
+  AGENCY_VAT_ID: 'DE811569869',
+};
 let server: Server;
 let made: Onboarded;
 
 beforeAll(async () => {
-  server = await startServer(folder.path);
+  server = await startServer(folder.path, AGENCY);
 });
 
 afterAll(async () => {
@@ -183,7 +190,7 @@ test('200 parallel requests against a budget for 50: exactly 50 are served and p
     messages: [{ role: 'user', content: 'Wie spät ist es?' }],
     max_tokens: 40,
   };
-  const probe = await server.api<{ key: string }>('POST', '/key/generate', { team_id: made.projects[1]!.id });
+  const probe = await server.api<{ key: string }>('POST', '/key/generate', {});
   const send = (secret: string) =>
     fetch(`${server.url}/v1/chat/completions`, {
       method: 'POST',
@@ -196,10 +203,7 @@ test('200 parallel requests against a budget for 50: exactly 50 are served and p
   expect(await send(probe.body.key)).toBe(200);
   const price = parseNanos((await spendOf(probe.body.key)).toFixed(9));
   const budget = Number(price * 50n) / 1e9;
-  const limited = await server.api<{ key: string }>('POST', '/key/generate', {
-    max_budget: budget,
-    team_id: made.projects[1]!.id,
-  });
+  const limited = await server.api<{ key: string }>('POST', '/key/generate', { max_budget: budget });
   expect(limited.status).toBe(200);
   const statuses = await Promise.all(Array.from({ length: 200 }, () => send(limited.body.key)));
   expect(statuses.filter((status) => status === 200)).toHaveLength(50);

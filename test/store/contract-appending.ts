@@ -1,12 +1,27 @@
 import { expect, test } from 'vitest';
 import { WRITE_BYTES_MAX, ZERO_HASH } from '../../src/store/event-store.ts';
 import type { NewEvent } from '../../src/events.ts';
-import { keyChanged, keyGenerated, keySettings, newEvent, oneOfEach, spendRecorded } from '../support/events.ts';
+import {
+  keyChanged,
+  keyGenerated,
+  keySettings,
+  newEvent,
+  oneOfEach,
+  spendRecorded,
+} from '../support/events.ts';
 import { all, append, freshStream, someEvents, write } from '../support/log.ts';
 import type { Suite } from './contract.ts';
 
 /** Strings that travel badly: escapes, NUL, halves of characters, right to left, outside the BMP. */
-const ODD_TEXTS = ['"\\/\b\f\n\r\t', '\u0000', '\ud800', '\udfff\ud800', 'ümläut ﷽ \u202e', '👩‍👩‍👧', '\u2028'];
+const ODD_TEXTS = [
+  '"\\/\b\f\n\r\t',
+  '\u0000',
+  '\ud800',
+  '\udfff\ud800',
+  'ümläut ﷽ \u202e',
+  '👩‍👩‍👧',
+  '\u2028',
+];
 
 export function appending({ log, gapless, comparesHashes }: Suite): void {
   test('an unknown stream is an empty one', async () => {
@@ -129,15 +144,18 @@ export function appending({ log, gapless, comparesHashes }: Suite): void {
     expect(await all(store.readStream(stream))).toEqual([]);
   });
 
-  test.each(['here', 'in another process'])('an append repeated %s is answered alike and stored once', async (where) => {
-    const { store, other } = log();
-    const stream = freshStream();
-    const writes = [write(stream, 'none', 3)];
-    const first = await store.append(writes);
-    expect(await (where === 'here' ? store : other).append(writes)).toEqual(first);
-    expect(await all(store.readStream(stream))).toHaveLength(3);
-    expect(await store.head()).toBe(first.position);
-  });
+  test.each(['here', 'in another process'])(
+    'an append repeated %s is answered alike and stored once',
+    async (where) => {
+      const { store, other } = log();
+      const stream = freshStream();
+      const writes = [write(stream, 'none', 3)];
+      const first = await store.append(writes);
+      expect(await (where === 'here' ? store : other).append(writes)).toEqual(first);
+      expect(await all(store.readStream(stream))).toHaveLength(3);
+      expect(await store.head()).toBe(first.position);
+    },
+  );
 
   test('an append can be repeated however much was appended since', async () => {
     const { store } = log();
@@ -254,9 +272,12 @@ export function appending({ log, gapless, comparesHashes }: Suite): void {
     expect(await all(store.readStream(stream))).toEqual([]);
   });
 
-  test.each(['', 'key-\0', 'key-\ud800', `key-${'x'.repeat(500)}`])('%j is no name of a stream', async (stream) => {
-    await expect(append(log().store, stream, 'none', 1)).rejects.toThrow(TypeError);
-  });
+  test.each(['', 'key-\0', 'key-\ud800', `key-${'x'.repeat(500)}`])(
+    '%j is no name of a stream',
+    async (stream) => {
+      await expect(append(log().store, stream, 'none', 1)).rejects.toThrow(TypeError);
+    },
+  );
 
   test('the times of recording never go backwards', async () => {
     const { store, other, start } = log();

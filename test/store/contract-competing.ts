@@ -18,7 +18,9 @@ export function competing({ log, gapless }: Suite): void {
       const expected: StreamHead | 'none' = head;
       const results = await Promise.allSettled(writers().map((store) => append(store, stream, expected, 2)));
       const winners = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-      const losers = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+      const losers = results.flatMap((result) =>
+        result.status === 'rejected' ? [result.reason as unknown] : [],
+      );
       expect(winners).toHaveLength(1);
       expect(losers.every((error) => isRefusal(error, 'stream_changed'))).toBe(true);
       [head] = winners as [StreamHead];

@@ -8,7 +8,18 @@ import {
   planPublished,
   spendRecorded,
 } from '../support/events.ts';
-import { all, append, appendNew, catchUp, eventsOf, freshStream, gate, hasReached, isCaughtUp, watch } from '../support/log.ts';
+import {
+  all,
+  append,
+  appendNew,
+  catchUp,
+  eventsOf,
+  freshStream,
+  gate,
+  hasReached,
+  isCaughtUp,
+  watch,
+} from '../support/log.ts';
 import type { Suite } from './contract.ts';
 import { logWithDamage } from './damage.ts';
 
@@ -34,13 +45,16 @@ export function following({ log, reopen, gapless }: Suite): void {
     expect(positions.filter((position) => position > start)).toHaveLength(3);
   });
 
-  test.each(['that is empty', 'that has been read before'])('at the end of a log %s, the first batch comes at once', async (what) => {
-    const { store, start } = log();
-    if (what !== 'that is empty') await append(store, freshStream(), 'none', 2);
-    const head = await store.head();
-    expect(what === 'that is empty' ? start : head).toBe(head);
-    expect(await catchUp(store, head)).toEqual([{ events: [], position: head, caughtUp: true }]);
-  });
+  test.each(['that is empty', 'that has been read before'])(
+    'at the end of a log %s, the first batch comes at once',
+    async (what) => {
+      const { store, start } = log();
+      if (what !== 'that is empty') await append(store, freshStream(), 'none', 2);
+      const head = await store.head();
+      expect(what === 'that is empty' ? start : head).toBe(head);
+      expect(await catchUp(store, head)).toEqual([{ events: [], position: head, caughtUp: true }]);
+    },
+  );
 
   test('batches hold at most what was asked for, and only the last one has caught up', async () => {
     const { store, other, start } = log();
@@ -93,9 +107,15 @@ export function following({ log, reopen, gapless }: Suite): void {
   test.each([
     [['key.'], ['key.generated', 'key.blocked', 'key.deleted']],
     [['key.b'], ['key.blocked']],
-    [['key.generated', 'plan.'], ['key.generated', 'plan.published']],
+    [
+      ['key.generated', 'plan.'],
+      ['key.generated', 'plan.published'],
+    ],
     [['spend.'], ['spend.recorded', 'spend.recorded']],
-    [['spend.', 'period.'], ['spend.recorded', 'period.closed', 'spend.recorded']],
+    [
+      ['spend.', 'period.'],
+      ['spend.recorded', 'period.closed', 'spend.recorded'],
+    ],
     [['nothing.'], []],
     [['%'], []],
   ])('of the types that begin with %j it brings only those', async (prefixes, types) => {

@@ -1,0 +1,188 @@
+/**
+ * One projection's loop: reads the log from where its table is, writes, and reads on, until it is
+ * told to end or meets an event that it cannot apply. Fills the table of a raised version first,
+ * and switches to it.
+ */
+import type { Pool } from 'pg';
+import { FailingEvent, isFinal, Superseded } from './failing-event.ts';
+import type { Log } from './log.ts';
+import { positionWaiters, type PositionWaiters } from './position-waiters.ts';
+import type { Projection } from './projection.ts';
+import { catchUpFrom } from './projection-catch-up.ts';
+import { buildingTable, registered, switchTable, TargetGone } from './projection-tables.ts';
+import { applyEvents, moveCheckpoint, noteError } from './projection-writer.ts';
+import { type EventStore, UndecodableEvent } from './store/event-store.ts';
+
+export interface LoopOptions {
+  readonly store: EventStore;
+  readonly pool: Pool;
+  readonly log: Log;
+  /** Most events in one transaction; default 2 000. */
+  readonly batchMax?: number;
+  /**
+   * The pause after a batch while nobody waits; 0 for none, default 100. After a batch without
+   * events it is four times as long.
+   */
+  readonly idleGatherMs?: number;
+  /** First and longest pause after the database or the log failed; doubled each time. Default 100 and 5 000. */
+  readonly retryMs?: number;
+  readonly retryMsMax?: number;
+}
+
+/** Why a loop stands still, or what it is retrying. The place is null unless an event is the cause. */
+export interface LoopError {
+  readonly message: string;
+  readonly position: bigint | null;
+  readonly stream: string | null;
+  readonly eventId: string | null;
+}
+
+const BATCH_MAX = 2_000;
+const IDLE_GATHER_MS = 100;
+const RETRY_MS = 100;
+const RETRY_MS_MAX = 5_000;
+
+export interface Loop {
+  readonly projection: Projection;
+  readonly waiters: PositionWaiters;
+  /** The registry row that is written to. */
+  target: string;
+  position: bigint;
+  /** The position that the registry has. */
+  saved: bigint;
+  caughtUp: boolean;
+  stopped: boolean;
+  error: LoopError | null;
+  /** Ends the current pause. */
+  wake: (() => void) | null;
+}
+
+export interface LoopContext extends LoopOptions {
+  readonly signal: AbortSignal;
+  /** Somebody waits for all projections. */
+  readonly isAwaited: () => boolean;
+  readonly moved: (loop: Loop) => void;
+  readonly failed: () => void;
+}
+
+export function newLoop(projection: Projection): Loop {
+  return {
+    projection,
+    waiters: positionWaiters(0n),
+    target: projection.name,
+    position: 0n,
+    saved: 0n,
+    caughtUp: false,
+    stopped: false,
+    error: null,
+    wake: null,
+  };
+}
+
+export async function runLoop(context: LoopContext, loop: Loop): Promise<void> {
+  const { signal, log, pool, retryMs = RETRY_MS, retryMsMax = RETRY_MS_MAX } = context;
+  const { name } = loop.projection;
+  let pauseMs = retryMs;
+  while (!signal.aborted) {
+    const before = loop.position;
+    try {
+      await project(context, loop);
+    } catch (error) {
+      if (error instanceof TargetGone) continue;
+      if (loop.position > before) pauseMs = retryMs;
+      loop.error = describe(error);
+      if (isFinal(error)) {
+        log.error({ err: error, projection: name }, `the read model ${name} stands still`);
+        loop.stopped = true;
+        loop.waiters.stop();
+        context.failed();
+        await noteError(pool, loop.projection, loop.target, loop.error.message).catch(() => undefined);
+        return;
+      }
+      log.warn({ err: error, projection: name }, `the read model ${name} could not go on, trying again`);
+      await pause(loop, pauseMs, signal);
+      pauseMs = Math.min(pauseMs * 2, retryMsMax);
+    }
+  }
+}
+
+/** One subscription, from where the registry says. Ends with the signal, or throws. */
+async function project(context: LoopContext, loop: Loop): Promise<void> {
+  const { store, pool, signal, batchMax = BATCH_MAX } = context;
+  const { projection } = loop;
+  const start = await findTarget(pool, loop);
+  for await (const batch of store.subscribe(start, signal, { prefixes: projection.prefixes, batchMax })) {
+    if (batch.events.length > 0) {
+      await applyEvents(pool, projection, loop.target, batch.events, batch.position);
+      loop.saved = batch.position;
+    }
+    loop.position = batch.position;
+    loop.error = null;
+    if (loop.target !== projection.name && batch.caughtUp) {
+      await saveCheckpoint(pool, loop);
+      await switchTable(pool, projection, loop.target, catchUpFrom(store, projection, batchMax));
+      throw new TargetGone('the new table is the current one now');
+    }
+    if (loop.target === projection.name) {
+      if (batch.caughtUp) loop.caughtUp = true;
+      loop.waiters.advance(batch.position);
+      context.moved(loop);
+    }
+    if (batch.caughtUp) await gather(context, loop, batch.events.length > 0);
+  }
+  if (!signal.aborted) throw new Error('the log was closed');
+}
+
+/** Points the loop at the current table, or at the one that is being filled for this version; returns its position. */
+async function findTarget(pool: Pool, loop: Loop): Promise<bigint> {
+  const { projection } = loop;
+  const live = await registered(pool, projection.name);
+  if (live === null) throw new Error(`the read model ${projection.name} is missing in the registry`);
+  if (live.version > projection.version)
+    throw new Superseded(projection.name, projection.version, live.version);
+  const building =
+    live.version === projection.version ? null : await registered(pool, buildingTable(projection));
+  loop.target = building === null ? projection.name : building.tableName;
+  const { position } = building ?? live;
+  loop.position = position;
+  loop.saved = position;
+  return position;
+}
+
+export async function saveCheckpoint(pool: Pool, loop: Loop): Promise<void> {
+  const { position, saved, projection, target, stopped } = loop;
+  if (stopped || position <= saved) return;
+  await moveCheckpoint(pool, projection, target, position);
+  loop.saved = position;
+}
+
+async function gather(context: LoopContext, loop: Loop, hadEvents: boolean): Promise<void> {
+  const { idleGatherMs = IDLE_GATHER_MS, signal, isAwaited } = context;
+  if (idleGatherMs === 0 || isAwaited() || loop.waiters.count > 0) return;
+  await pause(loop, hadEvents ? idleGatherMs : idleGatherMs * 4, signal);
+}
+
+/** Waits for the time, the signal, or somebody who calls `wake`. */
+function pause(loop: Loop, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      loop.wake = null;
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    loop.wake = end;
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+}
+
+function describe(error: unknown): LoopError {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof FailingEvent || error instanceof UndecodableEvent) {
+    const { position, stream, eventId } = error;
+    return { message, position, stream, eventId };
+  }
+  return { message, position: null, stream: null, eventId: null };
+}
