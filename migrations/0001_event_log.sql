@@ -3,7 +3,7 @@
 -- a complete checkpoint. The price is one append at a time, which is why spend is written in
 -- batches (src/gateway/spend-writer.ts): the lock and the group commit are one design.
 create table events (
-  position       bigint      primary key,
+  position       bigint      primary key check (position > 0),
   stream         text        not null,
   revision       bigint      not null,
   id             uuid        not null,
@@ -50,7 +50,7 @@ create function append_events(
   stream_name text, head_revision bigint, head_hash text, recorded timestamptz,
   ids uuid[], types text[], schemas smallint[], agency_ids text[], tenant_ids text[], occurred_ats timestamptz[],
   actors text, correlation_ids text[], causation_ids text[], command_hashes text[], hashes text[], payloads text,
-  out last_position bigint, out written_at timestamptz, out is_new boolean
+  out last_position bigint, out written_at timestamptz
 ) language plpgsql as $$
 declare
   appended constant int := cardinality(ids);
@@ -62,7 +62,7 @@ begin
   where e.stream = stream_name order by e.revision desc limit 1;
   if coalesce(stream_head.revision, -1) <> head_revision
      or coalesce(stream_head.hash, repeat('0', 64)) <> head_hash then
-    select e.position, e.recorded_at, false into last_position, written_at, is_new from events e
+    select e.position, e.recorded_at into last_position, written_at from events e
     where e.stream = stream_name and e.revision = head_revision + appended and e.hash = hashes[appended];
     if not found then
       raise exception 'stream_changed' using errcode = 'P0409', detail = stream_name;
@@ -72,7 +72,6 @@ begin
 
   select coalesce(max(e.position), 0) + appended into last_position from events e;
   written_at := date_trunc('milliseconds', coalesce(recorded, clock_timestamp()));
-  is_new := true;
   insert into events (position, stream, revision, id, type, schema, agency_id, tenant_id, occurred_at, recorded_at,
                       actor, correlation_id, causation_id, command_hash, hash, previous_hash, data)
   select last_position - appended + u.n, stream_name, head_revision + u.n, u.id, u.type, u.schema, u.agency_id,

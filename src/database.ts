@@ -6,11 +6,7 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import { Pool, types } from 'pg';
 
-/** For code that does not name its tables: every table has any column, values must be checked. */
-// oxlint-disable-next-line typescript/no-explicit-any
-export type AnyTables = any;
-
-export interface Database<Tables = AnyTables> {
+export interface Database<Tables = unknown> {
   readonly pool: Pool;
   readonly db: Kysely<Tables>;
   /** Resolves when every connection is closed; waits for those in use. May be called twice. */
@@ -31,7 +27,7 @@ export interface DatabaseOptions {
   readonly log?: (line: string) => void;
 }
 
-export function openDatabase<Tables = AnyTables>(options: DatabaseOptions): Database<Tables> {
+export function openDatabase<Tables = unknown>(options: DatabaseOptions): Database<Tables> {
   const { url, poolMax, applicationName, statementMsMax, connectMsMax = 10_000, log } = options;
   const pool = new Pool({
     connectionString: url,

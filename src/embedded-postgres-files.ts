@@ -18,6 +18,7 @@ import {
   realpath,
   rename,
   rm,
+  rmdir,
   stat,
   symlink,
   writeFile,
@@ -78,7 +79,11 @@ export async function findPlace(dataDir: string, log: (line: string) => void): P
 export async function removePlace(dataDir: string): Promise<void> {
   const moved = await movedTo(dataDir);
   if (moved !== null) await rm(moved, { recursive: true, force: true });
-  await rm(dataDir, { recursive: true, force: true });
+  for (const name of ['cluster', 'password', 'postgres.log', MOVED]) {
+    await rm(join(dataDir, name), { recursive: true, force: true });
+  }
+  // What else is in the folder is not ours; an empty one goes.
+  await rmdir(dataDir).catch(() => undefined);
 }
 
 /** The password of the cluster's only role; drawn when there is no cluster yet. */

@@ -1,7 +1,10 @@
 import { mkdirSync } from 'node:fs';
+import type { HistoryTables } from './audit/key-history.ts';
+import type { BillingTables } from './billing/billing-records.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
+import type { Tables } from './http/read.ts';
 import type { Log } from './log.ts';
 import { migrate } from './migrate.ts';
 import type { EventStore } from './store/event-store.ts';
@@ -12,8 +15,11 @@ import { postgresStore } from './store/postgres.ts';
  * one-off commands open it the same way; a command that finds the embedded Postgres running uses it
  * and leaves it running.
  */
+/** What the parts of the program read with the query builder. */
+type AllTables = Tables & BillingTables & HistoryTables;
+
 export interface Installation {
-  readonly database: Database;
+  readonly database: Database<AllTables>;
   readonly store: EventStore;
   readonly embedded: EmbeddedPostgres | null;
   close(): Promise<void>;
@@ -34,7 +40,12 @@ export async function openInstallation(options: InstallationOptions): Promise<In
   mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
   const embedded = config.databaseUrl === null ? await startEmbedded(options) : null;
   const url = embedded?.url ?? config.databaseUrl!;
-  const database = openDatabase({ url, poolMax: config.settings.DATABASE_POOL_MAX, applicationName, log: (line) => log.warn(line) });
+  const database = openDatabase<AllTables>({
+    url,
+    poolMax: config.settings.DATABASE_POOL_MAX,
+    applicationName,
+    log: (line) => log.warn(line),
+  });
   try {
     const applied = await migrate(database.db, options.migrationsDir);
     if (applied.length > 0) say(`applied ${applied.length} migrations`);

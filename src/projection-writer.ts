@@ -70,11 +70,12 @@ async function write(
   position: bigint,
 ): Promise<void> {
   await withConnection(pool, async (client) => {
-    // Several statements in one text are one round trip.
+    // Several statements in one text are one round trip. The commit need not wait for the disk: rows
+    // and position are lost together at worst, and are made again from the log.
     const results = (await client.query(
-      `begin; select version, table_name, position from projections where name = '${target}' for update`,
+      `begin; set local synchronous_commit = off; select version, table_name, position from projections where name = '${target}' for update`,
     )) as unknown as readonly QueryResult<RegistryRow>[];
-    const row = results[1]?.rows[0];
+    const row = results[2]?.rows[0];
     if (row === undefined) throw new TargetGone(`there is no ${target} to write to`);
     const { version, tableName, position: known } = fromRow(row);
     if (version > projection.version) throw new Superseded(projection.name, projection.version, version);

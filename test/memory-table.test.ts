@@ -222,9 +222,10 @@ describe('tables that follow the log', () => {
     const store = memoryStore({ now: () => AT });
     const { follower, clock, stop } = start(store, [memoryTable(keys)]);
     expect(follower.lastHeardMs()).toBe(Infinity);
+    clock.ms = 50;
     await follower.reached(await append(store, happenings(keyGenerated())), WAIT_MS);
     expect(follower.lastHeardMs()).toBe(0);
-    clock.ms = 700;
+    clock.ms = 750;
     expect(follower.lastHeardMs()).toBe(700);
     await stop();
   });

@@ -171,6 +171,18 @@ describe('waiting for a position', () => {
     await projector.reached(3n, WAIT_MS, ['spend_totals']);
   });
 
+  test('keeps the pause from beginning until the position is there', async () => {
+    const store = newStore();
+    const projector = await start(store, [spendTotals], { idleGatherMs: 3_600_000 });
+    const waiting = [projector.reached(3n, WAIT_MS), projector.reached(2n, WAIT_MS, ['spend_totals'])];
+    for (let i = 0; i < 3; i += 1) {
+      await append(store, spends(1, i));
+      // What was appended is written before the next comes.
+      while ((await registry('spend_totals'))!.position <= BigInt(i)) await pool.query('select 1');
+    }
+    await Promise.all(waiting);
+  });
+
   test('is refused as stale when the time is over', async () => {
     const store = newStore();
     const projector = await start(store, [spendTotals]);

@@ -103,6 +103,19 @@ describe('a rebuild', () => {
     });
   });
 
+  test('that is behind the table when it takes over first applies what it lacks', async () => {
+    const position = await running();
+    const hasty: EventStore = {
+      ...store,
+      async *subscribe(...args) {
+        for await (const batch of store.subscribe(...args)) yield { ...batch, caughtUp: true };
+      },
+    };
+    const rebuilt = await rebuild({ store: hasty, pool, projection: usage, nowMs, batchMax: 30 });
+    expect(rebuilt).toMatchObject({ events: 30, position });
+    expect(await compare(usage)).toMatchObject({ equal: true, position });
+  });
+
   test('repairs what was altered by hand', async () => {
     await running();
     await pool.query(`update usage set quantity = quantity + 1 where unit = 'output'`);
@@ -164,6 +177,21 @@ describe('a rebuild', () => {
     expect(table.size).toBe(200);
     expect(position).toBe(await store.head());
   });
+});
+
+test('a table is loaded as it was at the position that goes with it, whatever is written meanwhile', async () => {
+  const position = await running();
+  const table = memoryTable(spendLog);
+  const slow = Object.create(table, {
+    load: {
+      async value(...args: Parameters<typeof table.load>) {
+        await projector.reached(await append(store, happenings(spend(900))), WAIT_MS);
+        await table.load(...args);
+      },
+    },
+  }) as typeof table;
+  expect(await loadTable(pool, slow)).toBe(position);
+  expect(table.size).toBe(200);
 });
 
 describe('a comparison', () => {

@@ -7,14 +7,14 @@ import { refusals } from '../src/errors.ts';
 const levels: readonly RegExp[] = [
   /^src\/(errors|log)\.ts$/,
   /^src\/domain\//,
-  /^src\/(config|litellm-config|yaml-file|secrets|credentials|embedded-postgres|embedded-postgres-files|instance-lock)\.ts$/,
+  /^src\/(config|litellm-config|secrets|master-key|credentials|yaml-file|embedded-postgres|embedded-postgres-files|instance-lock)\.ts$/,
   /^src\/events\.ts$/,
   /^src\/(projection|column-values)\.ts$/,
   /^projections\//,
   /^src\/store\//,
-  /^src\/(transact|projector|projection-(sql|tables|writer|reader|catch-up|loop)|connections|failing-event|position-waiters|rebuild|table-dump|memory-table|follow|read-models|plans|database|migrate)\.ts$/,
+  /^src\/(?!(?:app|installation|cli)\.)[a-z-]+\.ts$/,
   /^src\/(gateway|http|billing|audit|demo)\//,
-  /^src\/app\.ts$/,
+  /^src\/(app|installation)\.ts$/,
   /^src\/commands\//,
   /^src\/cli\.ts$/,
 ];
@@ -25,6 +25,10 @@ const files = ['src', 'projections'].flatMap((root) =>
     .filter((name) => name.endsWith('.ts'))
     .map((name) => join(root, name)),
 );
+
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '').replaceAll(/'[^'\n]*'|`[^`]*`/g, "''");
+}
 
 function importsOf(file: string): string[] {
   const text = readFileSync(file, 'utf8');
@@ -55,7 +59,7 @@ describe.each(files)('%s', (file) => {
 
   test(`has at most ${LINES_MAX} lines, no any and no barrel`, () => {
     expect(text.split('\n').length).toBeLessThanOrEqual(LINES_MAX + 1);
-    expect(text).not.toMatch(/: any\b|\bas any\b|@ts-(ignore|expect-error|nocheck)/);
+    expect(withoutComments(text)).not.toMatch(/: any\b|\bas any\b|= any\b|@ts-(ignore|expect-error|nocheck)/);
     expect(text).not.toMatch(/^export \* from/m);
   });
 });

@@ -72,8 +72,13 @@ describe('a command', () => {
     ]);
     const [, blocked] = await all(store.readStream(STREAM));
     expect(blocked).toMatchObject({
-      ...{ agencyId: 'age_1', tenantId: 'ten_1', correlationId: 'c', causationId: 'd' },
-      ...{ occurredAt: '2026-11-20T11:00:00.000Z', event: { type: 'key.blocked' }, revision: 1n },
+      agencyId: 'age_1',
+      tenantId: 'ten_1',
+      correlationId: 'c',
+      causationId: 'd',
+      occurredAt: '2026-11-20T11:00:00.000Z',
+      event: { type: 'key.blocked' },
+      revision: 1n,
     });
     expect(await load(store, key, STREAM)).toEqual(second.state);
   });

@@ -8,7 +8,7 @@ import { type CheckResult, newCheck } from './check.ts';
  * Checks that the log is whole, event by event in its order: no position missing, no revision
  * missing, every event as it was sealed and continuing the one before it. After a problem it goes on
  * from what it found, so that one altered event is reported once. It remembers the head of every
- * stream and nothing else: about 300 bytes per stream.
+ * stream and nothing else: about 200 bytes per stream.
  */
 export interface ChainCheck {
   /** The decoded event; null when it cannot be read. */

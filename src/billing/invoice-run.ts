@@ -54,10 +54,18 @@ export interface ReportedInvoice {
   readonly error: { readonly reason: string; readonly message: string } | null;
 }
 
-/** Throws Refusal(not_found | period_not_started | invoice_run_busy). */
-export function runInvoices(deps: InvoiceRunDeps, request: InvoiceRunRequest): Promise<InvoiceRunReport> {
+const PERIOD = /^\d{4}-(0[1-9]|1[0-2])$/;
+
+/** Throws Refusal(invalid_input | not_found | period_not_started | invoice_run_busy). */
+export async function runInvoices(
+  deps: InvoiceRunDeps,
+  request: InvoiceRunRequest,
+): Promise<InvoiceRunReport> {
   const { period, agencyId, onProgress } = request;
-  return deps.records.exclusively(agencyId, async () => {
+  if (!PERIOD.test(period)) {
+    throw new Refusal('invalid_input', { problems: 'period: write it as YYYY-MM' }, { param: 'period' });
+  }
+  return await deps.records.exclusively(agencyId, async () => {
     const { run, currency } = await openRun(deps, request);
     const tenantIds = await deps.records.tenantIds(agencyId);
     const invoices: ReportedInvoice[] = [];

@@ -71,8 +71,10 @@ export async function issueInvoice(
   const found = known.status === 'draft' ? known.draft : await newDraft(deps, run, tenantId, invoiceId);
   if (typeof found === 'string') return { status: found };
 
-  // Before anything is written: an invoice that cannot be issued must not use up a number.
-  const parties = readParties(await records.contact(run.agencyId), await records.contact(tenantId));
+  // Before anything is written: an invoice that cannot be issued must not use up a number. One whose
+  // document is kept has been issued in all but name, whatever has become of the contacts.
+  const kept = await records.document(invoiceId);
+  const parties = kept === null ? await readContacts(records, run, tenantId) : null;
   const meta = metaOf(deps, run, tenantId);
   const drafting = { type: 'draft', draft: found } as const;
   const asking = { input: { invoiceId } };
@@ -81,11 +83,21 @@ export async function issueInvoice(
   const { draft } = drafted.state;
 
   const number = run.numbers.get(invoiceId) ?? (await assignNumber(deps, run, invoiceId));
-  const { document, hash } = await keepDocument(records, run, { draft, number, tenantId, parties });
-  const issuedOn = document.issued_on;
-  const finalizing = { type: 'finalize', number: number.number, issuedOn, documentHash: hash } as const;
+  const document =
+    parties === null ? kept! : await keepDocument(records, run, { draft, number, tenantId, parties });
+  const issuedOn = issuedOnOf(document, draft, number);
+  const finalizing = {
+    type: 'finalize',
+    number: number.number,
+    issuedOn,
+    documentHash: document.hash,
+  } as const;
   const { state } = await transact(store, invoice, stream, finalizing, meta(`finalize ${invoiceId}`));
   return { status: 'finalized', state };
+}
+
+async function readContacts(records: BillingRecords, { agencyId }: Run, tenantId: string): Promise<Parties> {
+  return readParties(await records.contact(agencyId), await records.contact(tenantId));
 }
 
 /** What the cut put on the tenant's invoice. */
@@ -126,30 +138,8 @@ interface DocumentInput {
   readonly parties: Parties;
 }
 
-/**
- * A document that an interrupted run has kept is the invoice, even if a contact has changed since.
- * Throws Error when it belongs to another draft or number.
- */
+/** Keeps a new document, or finds the one that somebody else kept meanwhile. */
 async function keepDocument(
-  records: BillingRecords,
-  run: Run,
-  input: DocumentInput,
-): Promise<{ readonly document: InvoiceDocument; readonly hash: string }> {
-  const { draft, number } = input;
-  const earlier = await records.document(draft.invoiceId);
-  const kept = earlier ?? (await records.keepDocument(await newDocument(records, run, input)));
-  const document = JSON.parse(kept.document) as InvoiceDocument;
-  const same =
-    kept.hash === documentHash(kept.document) &&
-    document.number === number.number &&
-    document.lines.length === draft.lines.length &&
-    canonicalJson(document.totals) === canonicalJson(totalsText(draft));
-  if (!same)
-    throw new Error(`the kept document of ${draft.invoiceId} is not the one of this draft and number`);
-  return { document, hash: kept.hash };
-}
-
-async function newDocument(
   records: BillingRecords,
   { agencyId, zone }: Run,
   { draft, number, tenantId, parties }: DocumentInput,
@@ -160,7 +150,21 @@ async function newDocument(
   const facts = { draft, number: number.number, issuedOn, agencyId, tenantId, zone, parties, projectNames };
   const document = canonicalJson(invoiceDocument(facts));
   const { invoiceId } = draft;
-  return { invoiceId, number: number.number, agencyId, tenantId, document, hash: documentHash(document) };
+  const hash = documentHash(document);
+  return await records.keepDocument({ invoiceId, number: number.number, agencyId, tenantId, document, hash });
+}
+
+/** The date on the document. Throws Error when it is not the document of this draft and number. */
+function issuedOnOf(kept: StoredDocument, draft: InvoiceDraft, number: AssignedNumber): string {
+  const document = JSON.parse(kept.document) as InvoiceDocument;
+  const same =
+    kept.hash === documentHash(kept.document) &&
+    document.number === number.number &&
+    document.lines.length === draft.lines.length &&
+    canonicalJson(document.totals) === canonicalJson(totalsText(draft));
+  if (!same)
+    throw new Error(`the kept document of ${draft.invoiceId} is not the one of this draft and number`);
+  return document.issued_on;
 }
 
 /** Command ids follow from what is done, so that a repeated run finds its own events. */

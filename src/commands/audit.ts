@@ -4,6 +4,7 @@ import { keyHistory, type Moment } from '../audit/key-history.ts';
 import { verifyLog } from '../audit/verify.ts';
 import { billingRecords } from '../billing/billing-records.ts';
 import { recomputeDraft } from '../billing/recompute.ts';
+import { maskSecret } from '../secrets.ts';
 import { type CommandContext, toJson, usage, withInstallation } from './context.ts';
 import { withReadModels } from './read-models.ts';
 
@@ -23,7 +24,7 @@ export async function auditKey(context: CommandContext): Promise<number> {
       const deps = { store: installation.store, db: installation.database.db, now };
       const history = await keyHistory(deps, name, moment === undefined ? {} : { at: moment });
       if (history === null) {
-        context.say(`There is no key ${name}.`);
+        context.say(`There is no key ${name.startsWith('sk-') ? maskSecret(name) : name}.`);
         return 1;
       }
       context.say(context.options.json ? toJson(history) : formatKeyHistory(history));

@@ -186,11 +186,11 @@ async function showLifecycle(api: Api, tenants: readonly DemoTenant[], say: Demo
         messages: [{ role: 'user', content: QUESTIONS[0]! }],
       })
     ).status;
-  await api.post('/key/block', { key: staging.secret }, 'demo-block');
+  await api.post('/key/block', { key: staging.id }, 'demo-block');
   const blocked = await ask(staging.secret);
-  await api.post('/key/unblock', { key: staging.secret }, 'demo-unblock');
+  await api.post('/key/unblock', { key: staging.id }, 'demo-unblock');
   const unblocked = await ask(staging.secret);
-  const rotated = await api.post<{ key: string }>('/key/regenerate', { key: staging.secret }, 'demo-rotate');
+  const rotated = await api.post<{ key: string }>('/key/regenerate', { key: staging.id }, 'demo-rotate');
   say(
     `  life of a key: blocked -> ${blocked}, unblocked -> ${unblocked}, rotated: old secret -> ${await ask(staging.secret)}, new -> ${await ask(rotated.key)}`,
   );

@@ -1,5 +1,4 @@
 import type { Pool } from 'pg';
-import type { LedgerSum } from './budget.ts';
 import type { LevelName, SpentSince } from './limiter.ts';
 
 /**
@@ -33,12 +32,13 @@ export function createLedger({ pool, startPosition, settled }: LedgerOptions): S
         : await pool.query<Row>(sinceQuery(level), [id, since]);
     const [row] = rows;
     if (row === undefined) throw new Error('the read models of spend do not exist yet');
-    return { nanos: BigInt(row.nanos), position: BigInt(row.position) } satisfies LedgerSum;
+    return { nanos: BigInt(row.nanos), position: BigInt(row.position) };
   };
 }
 
 interface Row {
-  readonly position: string;
+  /** As the pool's readers for bigint leave it. */
+  readonly position: string | bigint;
   readonly nanos: string;
 }
 

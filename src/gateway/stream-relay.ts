@@ -119,11 +119,18 @@ export function streamRelay(deps: RelayDeps, exchange: Exchange, headers: Incomi
 
   function take(events: string): void {
     if (!isSpecial(events)) return pass(events);
+    let plain = '';
     for (const event of splitEvents(events)) {
+      if (!isSpecial(event)) {
+        plain += event;
+        continue;
+      }
+      if (plain !== '') pass(plain);
+      plain = '';
+      takeSpecial(event);
       if (exchange.concluded) return;
-      if (isSpecial(event)) takeSpecial(event);
-      else pass(event);
     }
+    if (plain !== '') pass(plain);
   }
 
   function onBroken({ outcome, refusal }: { outcome: Outcome; refusal: Refusal }): void {

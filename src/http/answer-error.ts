@@ -18,14 +18,18 @@ export function answerError(
   const refusal = faults.length > 0 ? invalidInput(faults) : refusalFor(error, deps);
   if (refusal === null) {
     const { id, method } = request;
-    deps.log.error({ err: error, requestId: id, method, route: request.routeOptions.url }, 'a request failed');
+    deps.log.error(
+      { err: error, requestId: id, method, route: request.routeOptions.url },
+      'a request failed',
+    );
     return reply.status(500).send(defectBody(id));
   }
   if (refusal.code === 'database_unavailable') {
     deps.log.warn({ err: error, requestId: request.id }, 'the database cannot be reached');
   }
   if (refusal.retryAfterSeconds !== null) void reply.header('retry-after', String(refusal.retryAfterSeconds));
-  const detail = refusal.code === 'invalid_input' ? { detail: faults.length > 0 ? faults : [faultOf(refusal)] } : {};
+  const detail =
+    refusal.code === 'invalid_input' ? { detail: faults.length > 0 ? faults : [faultOf(refusal)] } : {};
   return reply.status(refusal.status).send({ ...refusalBody(refusal), ...detail });
 }
 

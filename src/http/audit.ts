@@ -39,7 +39,8 @@ export function auditRoutes({ replay }: HttpDeps): FastifyPluginCallbackZod {
       '/api/audit/keys/:id',
       {
         schema: {
-          summary: 'Replay a key from the log: who changed what and when, its state and its spend at that moment',
+          summary:
+            'Replay a key from the log: who changed what and when, its state and its spend at that moment',
           tags: ['audit'],
           params: z.object({ id: z.string().describe('Key id, token hash or alias; deleted keys too') }),
           querystring: After.extend({ at: At.optional() }),

@@ -40,7 +40,13 @@ export async function generateKey(
   const wanted = { command, owner, name: 'key', secret: chosen, limits, settings, blocked };
   const issued = await issuer.generate(wanted);
   const view = await viewOfKey(deps.db, issued.state.keyId);
-  const untouched = { ...view, spend: 0n, last_active: null, updated_at: view.created_at, updated_by: view.created_by };
+  const untouched = {
+    ...view,
+    spend: 0n,
+    last_active: null,
+    updated_at: view.created_at,
+    updated_by: view.created_by,
+  };
   const first = asLeftBehind({ ...untouched, last_rotated_at: null }, issued.state);
   return { answer: keyWithSecret(first, issued.secret, deps.now()), position: issued.position };
 }
@@ -76,7 +82,11 @@ export async function rotateKey(
 }
 
 /** A repeated request names the secret that it replaced itself; it is found by the one that it drew. */
-async function findRotated(deps: HttpDeps, command: Command, tokenHash: string): Promise<KeyView | undefined> {
+async function findRotated(
+  deps: HttpDeps,
+  command: Command,
+  tokenHash: string,
+): Promise<KeyView | undefined> {
   if (!command.repeatable) return undefined;
   const view = await findKey(deps.db, tokenHash, command.at);
   return view !== undefined && (await hasRun(deps.store, `key-${view.key_id}`, command)) ? view : undefined;
@@ -138,7 +148,12 @@ function differences<T extends object>(before: T, after: T): Partial<T> {
   return Object.fromEntries(changed.map((name) => [name, after[name]])) as Partial<T>;
 }
 
-export function onKey(deps: HttpDeps, command: Command, view: KeyView, change: KeyCommand): Promise<Outcome<KeyState>> {
+export function onKey(
+  deps: HttpDeps,
+  command: Command,
+  view: KeyView,
+  change: KeyCommand,
+): Promise<Outcome<KeyState>> {
   const meta = metaFor(command, { agencyId: view.agency_id, tenantId: view.tenant_id });
   return transact(deps.store, key, `key-${view.key_id}`, change, meta, { input: command.input });
 }

@@ -33,7 +33,11 @@ export function commandOf(deps: Pick<HttpDeps, 'now'>, request: FastifyRequest):
     actor,
     correlationId: request.id,
     causationId: request.id,
-    input: { route: request.routeOptions.url ?? '', params: { ...(request.params as object) }, body: request.body },
+    input: {
+      route: request.routeOptions.url ?? '',
+      params: { ...(request.params as object) },
+      body: request.body,
+    },
   };
 }
 
@@ -42,7 +46,11 @@ const HEADER_LENGTH_MAX = 255;
 function headerOf(request: FastifyRequest, name: string): string | undefined {
   const value = request.headers[name];
   if (value === undefined) return undefined;
-  if (typeof value !== 'string' || value.length > HEADER_LENGTH_MAX || !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)) {
+  if (
+    typeof value !== 'string' ||
+    value.length > HEADER_LENGTH_MAX ||
+    !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)
+  ) {
     const problems = `header ${name}: send 1 to ${HEADER_LENGTH_MAX} printable ASCII characters`;
     throw new Refusal('invalid_input', { problems }, { param: name });
   }
@@ -55,7 +63,15 @@ export function metaFor(
   owner: { readonly agencyId: string; readonly tenantId: string | null },
 ): CommandMeta {
   const { commandId, at, actor, correlationId, causationId } = command;
-  return { commandId, at, actor, correlationId, causationId, agencyId: owner.agencyId, tenantId: owner.tenantId };
+  return {
+    commandId,
+    at,
+    actor,
+    correlationId,
+    causationId,
+    agencyId: owner.agencyId,
+    tenantId: owner.tenantId,
+  };
 }
 
 /** Whether this very command has been carried out on the stream before. */

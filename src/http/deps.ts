@@ -1,4 +1,5 @@
 import type { FastifyServerFactory } from 'fastify';
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Kysely } from 'kysely';
 import type { Json } from '../domain/json.ts';
 import type { Actor } from '../events.ts';
@@ -39,6 +40,9 @@ export interface HttpDeps {
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */
   readonly serverFactory?: FastifyServerFactory;
 }
+
+/** Where the routes of one family are registered. */
+export type App = Parameters<FastifyPluginCallbackZod>[0];
 
 export interface ServedModel {
   /** May be a pattern such as `openai/*`. */

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { HttpDeps } from './deps.ts';
+import type { App, HttpDeps } from './deps.ts';
 import { refusalAnswers } from './schemas.ts';
 
 /** The release of LiteLLM whose API this one follows; some clients look at it. */
@@ -32,95 +32,108 @@ const Deployment = z.object({ model: z.string(), model_id: z.string(), error: z.
 
 export function healthRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    for (const url of ['/health/liveliness', '/health/liveness'] as const) {
-      const schema = {
-        summary: 'Is the process alive?',
-        tags: ['health'],
-        response: { 200: z.string(), ...refusalAnswers },
-      };
-      app.get(url, { config: { access: 'public' }, schema }, () => "I'm alive!");
-    }
-
-    app.get(
-      '/health/readiness',
-      {
-        config: { access: 'public' },
-        schema: {
-          summary: 'Can the server do its work? 503 when the database is gone or a read model has stopped',
-          tags: ['health'],
-          response: { 200: Readiness, ...refusalAnswers, 503: Readiness },
-        },
-      },
-      async (_request, reply) => {
-        const connected = await isConnected(deps);
-        const { head, projections } = deps.status();
-        const healthy = connected && projections.every(({ error }) => error === null);
-        return reply.status(healthy ? 200 : 503).send({
-          status: healthy ? 'healthy' : 'unhealthy',
-          db: connected ? 'connected' : 'Not connected',
-          cache: null,
-          litellm_version: LITELLM_VERSION,
-          version: deps.version,
-          success_callbacks: [],
-          position: String(head),
-          projections: projections.map(({ name, position, error }) => ({
-            name,
-            position: String(position),
-            lag: Number(head > position ? head - position : 0n),
-            error,
-          })),
-        });
-      },
-    );
-
-    app.get(
-      '/health',
-      {
-        config: { settles: false },
-        schema: {
-          summary: 'The deployments as the gateway sees them; calls nobody',
-          tags: ['health'],
-          response: {
-            200: z.object({
-              healthy_endpoints: z.array(Deployment),
-              unhealthy_endpoints: z.array(Deployment),
-              healthy_count: z.number(),
-              unhealthy_count: z.number(),
-            }),
-            ...refusalAnswers,
-          },
-        },
-      },
-      () => {
-        const { deployments } = deps.status();
-        const shown = (wanted: boolean) =>
-          deployments
-            .filter(({ healthy }) => healthy === wanted)
-            .map(({ id, publicName, problem }) => ({ model: publicName, model_id: id, error: problem }));
-        const [healthy, unhealthy] = [shown(true), shown(false)];
-        return {
-          healthy_endpoints: healthy,
-          unhealthy_endpoints: unhealthy,
-          healthy_count: healthy.length,
-          unhealthy_count: unhealthy.length,
-        };
-      },
-    );
-
-    app.get(
-      '/health/backlog',
-      {
-        config: { settles: false },
-        schema: {
-          summary: 'Requests that the gateway is serving right now',
-          tags: ['health'],
-          response: { 200: z.object({ in_flight_requests: z.number() }), ...refusalAnswers },
-        },
-      },
-      () => ({ in_flight_requests: deps.status().inFlight }),
-    );
+    livenessRoutes(app);
+    readinessRoute(app, deps);
+    deploymentsRoute(app, deps);
+    backlogRoute(app, deps);
     done();
   };
+}
+
+function livenessRoutes(app: App): void {
+  for (const url of ['/health/liveliness', '/health/liveness'] as const) {
+    const schema = {
+      summary: 'Is the process alive?',
+      tags: ['health'],
+      response: { 200: z.string(), ...refusalAnswers },
+    };
+    app.get(url, { config: { access: 'public' }, schema }, () => "I'm alive!");
+  }
+}
+
+function readinessRoute(app: App, deps: HttpDeps): void {
+  app.get(
+    '/health/readiness',
+    {
+      config: { access: 'public' },
+      schema: {
+        summary: 'Can the server do its work? 503 when the database is gone or a read model has stopped',
+        tags: ['health'],
+        response: { 200: Readiness, ...refusalAnswers, 503: Readiness },
+      },
+    },
+    async (_request, reply) => {
+      const connected = await isConnected(deps);
+      const { head, projections } = deps.status();
+      const healthy = connected && projections.every(({ error }) => error === null);
+      return reply.status(healthy ? 200 : 503).send({
+        status: healthy ? 'healthy' : 'unhealthy',
+        db: connected ? 'connected' : 'Not connected',
+        cache: null,
+        litellm_version: LITELLM_VERSION,
+        version: deps.version,
+        success_callbacks: [],
+        position: String(head),
+        projections: projections.map(({ name, position, error }) => ({
+          name,
+          position: String(position),
+          lag: Number(head > position ? head - position : 0n),
+          error,
+        })),
+      });
+    },
+  );
+}
+
+function deploymentsRoute(app: App, deps: HttpDeps): void {
+  app.get(
+    '/health',
+    {
+      config: { settles: false },
+      schema: {
+        summary: 'The deployments as the gateway sees them; calls nobody',
+        tags: ['health'],
+        response: {
+          200: z.object({
+            healthy_endpoints: z.array(Deployment),
+            unhealthy_endpoints: z.array(Deployment),
+            healthy_count: z.number(),
+            unhealthy_count: z.number(),
+          }),
+          ...refusalAnswers,
+        },
+      },
+    },
+    () => {
+      const { deployments } = deps.status();
+      const shown = (wanted: boolean) =>
+        deployments
+          .filter(({ healthy }) => healthy === wanted)
+          .map(({ id, publicName, problem }) => ({ model: publicName, model_id: id, error: problem }));
+      const [healthy, unhealthy] = [shown(true), shown(false)];
+      return {
+        healthy_endpoints: healthy,
+        unhealthy_endpoints: unhealthy,
+        healthy_count: healthy.length,
+        unhealthy_count: unhealthy.length,
+      };
+    },
+  );
+}
+
+function backlogRoute(app: App, deps: HttpDeps): void {
+  app.get(
+    '/health/backlog',
+    {
+      config: { settles: false },
+      schema: {
+        summary: 'Requests that the gateway is serving right now',
+        tags: ['health'],
+        response: { 200: z.object({ in_flight_requests: z.number() }), ...refusalAnswers },
+      },
+    },
+    () => ({ in_flight_requests: deps.status().inFlight }),
+  );
 }
 
 async function isConnected(deps: HttpDeps): Promise<boolean> {

@@ -4,7 +4,7 @@ import type { Json } from '../domain/json.ts';
 import { formatCents } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
 import { commandOf, takeEffect } from './command.ts';
-import type { HttpDeps, InvoiceRunReport } from './deps.ts';
+import type { App, HttpDeps, InvoiceRunReport } from './deps.ts';
 import { type Db, ID, pageOf, placeIn, type Tables } from './read.ts';
 import { After, AnyValue, Money, money, Page, refusalAnswers } from './schemas.ts';
 import { settle } from './settle.ts';
@@ -96,105 +96,119 @@ const RunAnswer = z.object({
 const Period = z.string().regex(/^20\d\d-(0[1-9]|1[0-2])$/, 'expected a month such as 2026-11');
 
 export function invoiceRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
-  const { db } = deps;
   return (app, _options, done) => {
-    app.get(
-      '/api/invoices',
-      {
-        schema: {
-          summary: 'List invoices, newest first',
-          tags: ['invoices'],
-          querystring: Page.extend({
-            tenant_id: z.string().optional(),
-            agency_id: z.string().optional(),
-            period: Period.optional(),
-            status: z.enum(['draft', 'finalized']).optional(),
-          }),
-          response: {
-            200: z.object({ data: z.array(Summary), next_cursor: z.string().nullable() }),
-            ...refusalAnswers,
-          },
-        },
-      },
-      async ({ query }) => {
-        const place = placeIn(query.cursor, [/^\d{1,18}$/, ID]);
-        let rows = db.selectFrom('invoices').selectAll();
-        for (const field of ['tenant_id', 'agency_id', 'period', 'status'] as const) {
-          const wanted = query[field];
-          if (wanted !== undefined) rows = rows.where(field, '=', wanted);
-        }
-        if (place !== undefined) {
-          const [position, id] = place;
-          rows = rows.where((eb) =>
-            eb.or([
-              eb('position', '<', BigInt(position!)),
-              eb.and([eb('position', '=', BigInt(position!)), eb('invoice_id', '<', id!)]),
-            ]),
-          );
-        }
-        const found = await rows
-          .orderBy('position', 'desc')
-          .orderBy('invoice_id', 'desc')
-          .limit(query.limit + 1)
-          .execute();
-        const page = pageOf(found, query.limit, (row) => [String(row.position), row.invoice_id]);
-        return { data: page.rows.map(summaryOf), next_cursor: page.nextCursor };
-      },
-    );
-
-    app.get(
-      '/api/invoices/:id',
-      {
-        schema: {
-          summary: 'Show one invoice with its lines and the document as issued',
-          tags: ['invoices'],
-          params: z.object({ id: z.string().describe('Id or invoice number') }),
-          querystring: After,
-          response: { 200: Invoice, ...refusalAnswers },
-        },
-      },
-      async ({ params: { id } }) => {
-        const row = await db
-          .selectFrom('invoices')
-          .selectAll()
-          .where((eb) => eb.or([eb('invoice_id', '=', id), eb('number', '=', id)]))
-          .executeTakeFirst();
-        if (row === undefined) throw new Refusal('not_found', { what: 'invoice' });
-        return await invoiceOf(db, row);
-      },
-    );
-
-    app.post(
-      '/api/invoice-runs',
-      {
-        schema: {
-          summary: 'Close a period and finalise its invoices; safe to repeat',
-          tags: ['invoices'],
-          body: z.strictObject({ period: Period, agency_id: z.string().optional() }),
-          response: {
-            200: RunAnswer,
-            ...refusalAnswers,
-          },
-        },
-      },
-      async (request, reply) => {
-        const { actor, correlationId } = commandOf(deps, request);
-        const { period, agency_id: wanted } = request.body;
-        await settle(deps, deps.appendedPosition());
-        const agencies = await db.selectFrom('agencies').select('agency_id').orderBy('agency_id').execute();
-        const agencyIds = agencies.map(({ agency_id }) => agency_id).filter((id) => wanted === undefined || id === wanted);
-        if (agencyIds.length === 0) throw new Refusal('not_found', { what: 'agency' }, { param: 'agency_id' });
-        const reports: InvoiceRunReport[] = [];
-        for (const agencyId of agencyIds) {
-          reports.push(await deps.runInvoices({ period, agencyId, actor, correlationId }));
-        }
-        const position = reports.map((report) => BigInt(report.position)).reduce((a, b) => (a > b ? a : b));
-        await takeEffect(deps, reply, position);
-        return { period, position: String(position), runs: reports.map(runAnswer) };
-      },
-    );
+    listRoute(app, deps);
+    showRoute(app, deps);
+    runRoute(app, deps);
     done();
   };
+}
+
+function listRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.get(
+    '/api/invoices',
+    {
+      schema: {
+        summary: 'List invoices, newest first',
+        tags: ['invoices'],
+        querystring: Page.extend({
+          tenant_id: z.string().optional(),
+          agency_id: z.string().optional(),
+          period: Period.optional(),
+          status: z.enum(['draft', 'finalized']).optional(),
+        }),
+        response: {
+          200: z.object({ data: z.array(Summary), next_cursor: z.string().nullable() }),
+          ...refusalAnswers,
+        },
+      },
+    },
+    async ({ query }) => {
+      const place = placeIn(query.cursor, [/^\d{1,18}$/, ID]);
+      let rows = db.selectFrom('invoices').selectAll();
+      for (const field of ['tenant_id', 'agency_id', 'period', 'status'] as const) {
+        const wanted = query[field];
+        if (wanted !== undefined) rows = rows.where(field, '=', wanted);
+      }
+      if (place !== undefined) {
+        const [position, id] = place;
+        rows = rows.where((eb) =>
+          eb.or([
+            eb('position', '<', BigInt(position!)),
+            eb.and([eb('position', '=', BigInt(position!)), eb('invoice_id', '<', id!)]),
+          ]),
+        );
+      }
+      const found = await rows
+        .orderBy('position', 'desc')
+        .orderBy('invoice_id', 'desc')
+        .limit(query.limit + 1)
+        .execute();
+      const page = pageOf(found, query.limit, (row) => [String(row.position), row.invoice_id]);
+      return { data: page.rows.map(summaryOf), next_cursor: page.nextCursor };
+    },
+  );
+}
+
+function showRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.get(
+    '/api/invoices/:id',
+    {
+      schema: {
+        summary: 'Show one invoice with its lines and the document as issued',
+        tags: ['invoices'],
+        params: z.object({ id: z.string().describe('Id or invoice number') }),
+        querystring: After,
+        response: { 200: Invoice, ...refusalAnswers },
+      },
+    },
+    async ({ params: { id } }) => {
+      const row = await db
+        .selectFrom('invoices')
+        .selectAll()
+        .where((eb) => eb.or([eb('invoice_id', '=', id), eb('number', '=', id)]))
+        .executeTakeFirst();
+      if (row === undefined) throw new Refusal('not_found', { what: 'invoice' });
+      return await invoiceOf(db, row);
+    },
+  );
+}
+
+function runRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.post(
+    '/api/invoice-runs',
+    {
+      schema: {
+        summary: 'Close a period and finalise its invoices; safe to repeat',
+        tags: ['invoices'],
+        body: z.strictObject({ period: Period, agency_id: z.string().optional() }),
+        response: {
+          200: RunAnswer,
+          ...refusalAnswers,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { actor, correlationId } = commandOf(deps, request);
+      const { period, agency_id: wanted } = request.body;
+      await settle(deps, deps.appendedPosition());
+      const agencies = await db.selectFrom('agencies').select('agency_id').orderBy('agency_id').execute();
+      const agencyIds = agencies
+        .map(({ agency_id }) => agency_id)
+        .filter((id) => wanted === undefined || id === wanted);
+      if (agencyIds.length === 0) throw new Refusal('not_found', { what: 'agency' }, { param: 'agency_id' });
+      const reports: InvoiceRunReport[] = [];
+      for (const agencyId of agencyIds) {
+        reports.push(await deps.runInvoices({ period, agencyId, actor, correlationId }));
+      }
+      const position = reports.map((report) => BigInt(report.position)).reduce((a, b) => (a > b ? a : b));
+      await takeEffect(deps, reply, position);
+      return { period, position: String(position), runs: reports.map(runAnswer) };
+    },
+  );
 }
 
 function runAnswer({ agency_id, currency, closed_position, invoices }: InvoiceRunReport) {

@@ -73,7 +73,14 @@ export function keyIssuer(deps: HttpDeps): KeyIssuer {
     const keyId = derivedId('key', command.commandId, name);
     const secret = wanted.secret ?? drawSecret(deps, command, name);
     const tokenHash = hashSecret(secret);
-    const data = { keyId, tenantId: owner.tenantId, tokenHash, keyName: maskSecret(secret), limits, settings };
+    const data = {
+      keyId,
+      tenantId: owner.tenantId,
+      tokenHash,
+      keyName: maskSecret(secret),
+      limits,
+      settings,
+    };
     const chosenHash = wanted.secret === null ? null : tokenHash;
     return claim({ keyId, alias: settings.alias, tokenHash: chosenHash }, async () => {
       const outcome = await transact(
@@ -129,7 +136,7 @@ async function hasAlias({ db }: HttpDeps, alias: string, exceptKeyId: string): P
   return row !== undefined;
 }
 
-/** `base` is a slug and holds nothing that `like` would read as a pattern. */
+/** What `like` finds beyond the numbered ones does no harm: names are compared exactly afterwards. */
 async function freshAlias({ db }: HttpDeps, base: string, exceptKeyId: string): Promise<string> {
   const rows = await db
     .selectFrom('keys')

@@ -57,7 +57,9 @@ export const OPTION_NAMES = Object.keys(optionFields) as readonly (keyof typeof 
 const keyFields = {
   key_alias: optional(Alias).describe('Unique among all live keys'),
   duration: optional(Duration).describe('Lifetime from now; "-1" on update: for ever'),
-  expires: optional(z.string().max(50)).describe('A date, to its end in the zone of the agency, or an instant'),
+  expires: optional(z.string().max(50)).describe(
+    'A date, to its end in the zone of the agency, or an instant',
+  ),
   models: optional(Texts).describe('Empty: all that the contract allows'),
   aliases: optional(z.record(z.string(), ShortText)).describe('Requested model to the model that serves it'),
   max_budget: optional(Amount).describe('0: nothing may be spent'),
@@ -79,7 +81,12 @@ export const GenerateBody = z.object({ ...keyFields, key: optional(Secret).descr
 
 export const UpdateBody = z.object({
   ...keyFields,
-  key: z.string().min(1).max(500).optional().describe('Secret, token hash or key id; else key_alias names the key'),
+  key: z
+    .string()
+    .min(1)
+    .max(500)
+    .optional()
+    .describe('Secret, token hash or key id; else key_alias names the key'),
 });
 
 export const RegenerateBody = z.object({

@@ -162,7 +162,10 @@ function expiryOf(text: string, zone: string): string {
     return isoInstant(firstInstantAt(day + DAY_MS, zone));
   }
   const instant = Date.parse(text);
-  if (!/^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) || Number.isNaN(instant)) {
+  if (
+    !/^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) ||
+    Number.isNaN(instant)
+  ) {
     throw badField('expires', 'must be a date such as 2026-12-31 or an instant such as 2026-12-31T12:00:00Z');
   }
   return isoInstant(instant);

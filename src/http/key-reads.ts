@@ -2,7 +2,7 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
-import type { HttpDeps } from './deps.ts';
+import type { App, HttpDeps } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
 import { keyRecord } from './key-record.ts';
 import { findKey, viewOfKey } from './key-target.ts';
@@ -43,137 +43,168 @@ const KeyList = z.object({
   total_pages: z.number(),
 });
 
+const route = (summary: string) => ({ summary, tags: ['keys'] });
+
 export function keyReadRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
-  const { db } = deps;
   return (app, _options, done) => {
-    const route = (summary: string) => ({ summary, tags: ['keys'] });
-
-    app.get(
-      '/key/info',
-      {
-        config: { access: 'key' },
-        schema: {
-          ...route('Show a key; a virtual key sees itself'),
-          querystring: After.extend({ key: Text.describe('Secret, token hash or key id; your own key by default') }),
-          response: { 200: z.object({ key: z.string(), info: KeyRecord }), ...refusalAnswers },
-        },
-      },
-      async ({ caller, query: { key: name } }) => {
-        const own = caller?.role === 'key' ? caller.key : null;
-        const found = name === undefined ? undefined : await findKey(db, name, deps.now());
-        // Whether other keys exist is none of a virtual key's business.
-        const keyId = own === null ? found?.key_id : name === undefined || found?.key_id === own.key_id ? own.key_id : undefined;
-        if (keyId === undefined) throw new Refusal('key_not_found', {}, { param: 'key' });
-        const view = await viewOfKey(db, keyId);
-        return { key: name ?? view.token_hash, info: keyRecord(view, deps.now()) };
-      },
-    );
-
-    app.post(
-      '/v2/key/info',
-      {
-        schema: {
-          ...route('Show several keys; unknown ones are left out'),
-          body: z.object({ keys: z.array(z.string().max(500)).min(1).max(1_000) }),
-          response: { 200: z.object({ key: z.array(z.string()), info: z.array(KeyRecord) }), ...refusalAnswers },
-        },
-      },
-      async ({ body: { keys } }) => {
-        await settle(deps, deps.appendedPosition());
-        const views = await Promise.all(keys.map((name) => findKey(db, name, deps.now())));
-        const info = views.flatMap((view) => (view === undefined ? [] : [keyRecord(view, deps.now())]));
-        return { key: keys, info };
-      },
-    );
-
-    app.get(
-      '/key/list',
-      {
-        schema: {
-          ...route('List keys, newest first'),
-          querystring: ListQuery,
-          response: { 200: KeyList, ...refusalAnswers },
-        },
-      },
-      async ({ query }) => {
-        const { page, size } = query;
-        const matching = filtered(db, query);
-        const [{ total }, views] = await Promise.all([
-          matching
-            .clearSelect()
-            .select((eb) => eb.fn.countAll<bigint>().as('total'))
-            .executeTakeFirstOrThrow(),
-          sorted(matching, query)
-            .limit(size)
-            .offset((page - 1) * size)
-            .execute(),
-        ]);
-        const full = isTrue(query.return_full_object);
-        return {
-          keys: views.map((view) =>
-            full ? { ...keyRecord(view, deps.now()), token: view.token_hash } : view.token_hash,
-          ),
-          total_count: Number(total),
-          current_page: page,
-          total_pages: Math.ceil(Number(total) / size),
-        };
-      },
-    );
-
-    app.get(
-      '/key/aliases',
-      {
-        schema: {
-          ...route('List the aliases of live keys; all of them unless a page is asked for'),
-          querystring: After.extend({
-            page: PageNumber.optional(),
-            size: PageSize.optional(),
-            search: Text.describe('Part of an alias'),
-          }),
-          response: {
-            200: z.object({
-              aliases: z.array(z.string()),
-              total_count: z.number(),
-              current_page: z.number(),
-              total_pages: z.number(),
-            }),
-            ...refusalAnswers,
-          },
-        },
-      },
-      async ({ query: { page = 1, size, search } }) => {
-        let rows = db.selectFrom('keys').where('status', '!=', 'deleted').where('alias', 'is not', null);
-        if (search !== undefined) rows = rows.where(sql<boolean>`strpos(lower(alias), lower(${search})) > 0`);
-        const { total } = await rows.select((eb) => eb.fn.countAll<bigint>().as('total')).executeTakeFirstOrThrow();
-        let aliases = rows.select('alias').orderBy('alias');
-        if (size !== undefined) aliases = aliases.limit(size).offset((page - 1) * size);
-        const found = await aliases.execute();
-        return {
-          aliases: found.map(({ alias }) => alias!),
-          total_count: Number(total),
-          current_page: page,
-          total_pages: size === undefined ? 1 : Math.ceil(Number(total) / size),
-        };
-      },
-    );
-
-    app.post(
-      '/key/health',
-      {
-        config: { access: 'key' },
-        schema: {
-          ...route('Check the key that the request is sent with'),
-          body: z.unknown(),
-          response: {
-            200: z.object({ key: z.enum(['healthy', 'unhealthy']), logging_callbacks: z.null() }),
-            ...refusalAnswers,
-          },
-        },
-      },
-      () => ({ key: 'healthy' as const, logging_callbacks: null }),
-    );
+    infoRoute(app, deps);
+    infosRoute(app, deps);
+    listRoute(app, deps);
+    aliasesRoute(app, deps);
+    healthRoute(app);
     done();
   };
+}
+
+function infoRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.get(
+    '/key/info',
+    {
+      config: { access: 'key' },
+      schema: {
+        ...route('Show a key; a virtual key sees itself'),
+        querystring: After.extend({
+          key: Text.describe('Secret, token hash or key id; your own key by default'),
+        }),
+        response: { 200: z.object({ key: z.string(), info: KeyRecord }), ...refusalAnswers },
+      },
+    },
+    async ({ caller, query: { key: name } }) => {
+      const own = caller?.role === 'key' ? caller.key : null;
+      const found = name === undefined ? undefined : await findKey(db, name, deps.now());
+      // Whether other keys exist is none of a virtual key's business.
+      const keyId =
+        own === null
+          ? found?.key_id
+          : name === undefined || found?.key_id === own.key_id
+            ? own.key_id
+            : undefined;
+      if (keyId === undefined) throw new Refusal('key_not_found', {}, { param: 'key' });
+      const view = await viewOfKey(db, keyId);
+      return { key: name ?? view.token_hash, info: keyRecord(view, deps.now()) };
+    },
+  );
+}
+
+function infosRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.post(
+    '/v2/key/info',
+    {
+      schema: {
+        ...route('Show several keys; unknown ones are left out'),
+        body: z.object({ keys: z.array(z.string().max(500)).min(1).max(1_000) }),
+        response: {
+          200: z.object({ key: z.array(z.string()), info: z.array(KeyRecord) }),
+          ...refusalAnswers,
+        },
+      },
+    },
+    async ({ body: { keys } }) => {
+      await settle(deps, deps.appendedPosition());
+      const views = await Promise.all(keys.map((name) => findKey(db, name, deps.now())));
+      const info = views.flatMap((view) => (view === undefined ? [] : [keyRecord(view, deps.now())]));
+      return { key: keys, info };
+    },
+  );
+}
+
+function listRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.get(
+    '/key/list',
+    {
+      schema: {
+        ...route('List keys, newest first'),
+        querystring: ListQuery,
+        response: { 200: KeyList, ...refusalAnswers },
+      },
+    },
+    async ({ query }) => {
+      const { page, size } = query;
+      const matching = filtered(db, query);
+      const [{ total }, views] = await Promise.all([
+        matching
+          .clearSelect()
+          .select((eb) => eb.fn.countAll<bigint>().as('total'))
+          .executeTakeFirstOrThrow(),
+        sorted(matching, query)
+          .limit(size)
+          .offset((page - 1) * size)
+          .execute(),
+      ]);
+      const full = isTrue(query.return_full_object);
+      return {
+        keys: views.map((view) =>
+          full ? { ...keyRecord(view, deps.now()), token: view.token_hash } : view.token_hash,
+        ),
+        total_count: Number(total),
+        current_page: page,
+        total_pages: Math.ceil(Number(total) / size),
+      };
+    },
+  );
+}
+
+function aliasesRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.get(
+    '/key/aliases',
+    {
+      schema: {
+        ...route('List the aliases of live keys; all of them unless a page is asked for'),
+        querystring: After.extend({
+          page: PageNumber.optional(),
+          size: PageSize.optional(),
+          search: Text.describe('Part of an alias'),
+        }),
+        response: {
+          200: z.object({
+            aliases: z.array(z.string()),
+            total_count: z.number(),
+            current_page: z.number(),
+            total_pages: z.number(),
+          }),
+          ...refusalAnswers,
+        },
+      },
+    },
+    async ({ query: { page = 1, size, search } }) => {
+      let rows = db.selectFrom('keys').where('status', '!=', 'deleted').where('alias', 'is not', null);
+      if (search !== undefined) rows = rows.where(sql<boolean>`strpos(lower(alias), lower(${search})) > 0`);
+      const { total } = await rows
+        .select((eb) => eb.fn.countAll<bigint>().as('total'))
+        .executeTakeFirstOrThrow();
+      let aliases = rows.select('alias').orderBy('alias');
+      if (size !== undefined) aliases = aliases.limit(size).offset((page - 1) * size);
+      const found = await aliases.execute();
+      return {
+        aliases: found.map(({ alias }) => alias!),
+        total_count: Number(total),
+        current_page: page,
+        total_pages: size === undefined ? 1 : Math.ceil(Number(total) / size),
+      };
+    },
+  );
+}
+
+function healthRoute(app: App): void {
+  app.post(
+    '/key/health',
+    {
+      config: { access: 'key' },
+      schema: {
+        ...route('Check the key that the request is sent with'),
+        body: z.unknown(),
+        response: {
+          200: z.object({ key: z.enum(['healthy', 'unhealthy']), logging_callbacks: z.null() }),
+          ...refusalAnswers,
+        },
+      },
+    },
+    () => ({ key: 'healthy' as const, logging_callbacks: null }),
+  );
 }
 
 function filtered(db: Db, query: ListQuery) {
@@ -186,8 +217,10 @@ function filtered(db: Db, query: ListQuery) {
   if (project !== undefined) rows = rows.where('keys.project_id', '=', project);
   if (query.organization_id !== undefined) rows = rows.where('keys.tenant_id', '=', query.organization_id);
   if (query.key_hash !== undefined) rows = rows.where('keys.token_hash', '=', query.key_hash.toLowerCase());
-  if (query.key_alias !== undefined) rows = rows.where(sql<boolean>`strpos(keys.alias, ${query.key_alias}) > 0`);
-  if (query.user_id !== undefined) rows = rows.where(sql<boolean>`strpos(keys.user_id, ${query.user_id}) > 0`);
+  if (query.key_alias !== undefined)
+    rows = rows.where(sql<boolean>`strpos(keys.alias, ${query.key_alias}) > 0`);
+  if (query.user_id !== undefined)
+    rows = rows.where(sql<boolean>`strpos(keys.user_id, ${query.user_id}) > 0`);
   return rows;
 }
 

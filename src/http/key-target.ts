@@ -71,8 +71,7 @@ export interface KeyPlace {
 export async function placeOfNewKey(deps: HttpDeps, fields: KeyFields, at: string): Promise<KeyPlace> {
   const { db, ownTenant } = deps;
   const project = await projectNamed(db, fields.team_id);
-  const owner =
-    project === null ? ownTenant : { agencyId: project.agency_id, tenantId: project.tenant_id };
+  const owner = project === null ? ownTenant : { agencyId: project.agency_id, tenantId: project.tenant_id };
   const tenant = await tenantOf(db, owner.tenantId);
   if (tenant.status !== 'active') throw new Refusal('tenant_not_active', { status: tenant.status });
   if (fields.organization_id && fields.organization_id !== owner.tenantId) {
@@ -97,7 +96,10 @@ export async function placeOfKey(
   const owner = { agencyId: view.agency_id, tenantId: view.tenant_id };
   const leaves = fields.team_id === null;
   const moves = fields.team_id !== undefined && !leaves && fields.team_id !== '';
-  const project = moves || view.project_id === null ? await projectNamed(db, fields.team_id) : await projectNamed(db, view.project_id);
+  const project =
+    moves || view.project_id === null
+      ? await projectNamed(db, fields.team_id)
+      : await projectNamed(db, view.project_id);
   if ((leaves && !view.own) || (project !== null && project.tenant_id !== owner.tenantId)) {
     const problem = 'A key stays with its tenant. Generate another one in the other project.';
     throw new Refusal('bad_request', { problem }, { param: 'team_id' });

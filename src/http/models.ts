@@ -37,7 +37,10 @@ export function modelRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
             summary: 'List the models that the key may call; asks nobody upstream',
             tags: ['models'],
             querystring: Query,
-            response: { 200: z.object({ object: z.literal('list'), data: z.array(Model) }), ...refusalAnswers },
+            response: {
+              200: z.object({ object: z.literal('list'), data: z.array(Model) }),
+              ...refusalAnswers,
+            },
           },
         },
         async ({ caller, query }) => {

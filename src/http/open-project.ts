@@ -10,7 +10,9 @@ import { EnvironmentName, LimitsAnswer, limitsAnswer } from './schemas.ts';
 
 export const ProjectName = z.string().trim().min(1).max(200);
 /** Appears in paths and logs, hence no blanks. */
-export const ProjectId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'expected 1 to 100 of A-Z a-z 0-9 . _ -');
+export const ProjectId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'expected 1 to 100 of A-Z a-z 0-9 . _ -');
 export const Environments = z
   .array(EnvironmentName)
   .min(1)
@@ -52,7 +54,11 @@ export interface OpenedKeys {
 }
 
 /** Finds the keys that the same command has made before, and makes those that are missing. */
-export async function openKeys(deps: HttpDeps, issuer: KeyIssuer, project: NewProjectKeys): Promise<OpenedKeys> {
+export async function openKeys(
+  deps: HttpDeps,
+  issuer: KeyIssuer,
+  project: NewProjectKeys,
+): Promise<OpenedKeys> {
   const { command, owner, projectId, terms, currency } = project;
   const slug = slugOf(project.name) || projectId.toLowerCase();
   const keys: z.output<typeof NewKeyAnswer>[] = [];

@@ -31,7 +31,12 @@ function operation(summary: string, required: readonly string[], properties: obj
         required: true,
         content: {
           'application/json': {
-            schema: { type: 'object' as const, required: [...required], properties, additionalProperties: true },
+            schema: {
+              type: 'object' as const,
+              required: [...required],
+              properties,
+              additionalProperties: true,
+            },
           },
         },
       },

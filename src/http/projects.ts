@@ -7,7 +7,7 @@ import { Refusal } from '../errors.ts';
 import { derivedId } from '../secrets.ts';
 import { type Outcome, transact } from '../transact.ts';
 import { type Command, commandOf, metaFor, takeEffect } from './command.ts';
-import type { HttpDeps } from './deps.ts';
+import type { App, HttpDeps } from './deps.ts';
 import type { KeyIssuer } from './issue-key.ts';
 import { keyedLock } from './keyed-lock.ts';
 import { Environments, NewKeyAnswer, openKeys, ProjectId, ProjectName } from './open-project.ts';
@@ -29,101 +29,129 @@ const NewProject = z.object({
 });
 
 export function projectRoutes(deps: HttpDeps, issuer: KeyIssuer): FastifyPluginCallbackZod {
-  const { db } = deps;
   return (app, _options, done) => {
-    app.post(
-      '/api/projects',
-      {
-        schema: {
-          summary: 'Open a project of a tenant, with a key for each environment',
-          tags: ['projects'],
-          body: ProjectBody,
-          response: { 201: NewProject, ...refusalAnswers },
-        },
-      },
-      async (request, reply) => {
-        const { tenant_id: tenantId, name, id, environments } = request.body;
-        const command = commandOf(deps, request);
-        const projectId = id ?? derivedId('prj', command.commandId, 'project');
-        const outcome = await openProject(deps, command, { tenantId, projectId, name, environments, limits: null });
-        const row = await projectRows(db).where('projects.project_id', '=', projectId).executeTakeFirstOrThrow();
-        const { currency } = await agencyOf(db, row.agency_id);
-        const terms = outcome.state.status === 'absent' ? null : outcome.state.terms;
-        const owner = { agencyId: row.agency_id, tenantId };
-        const opened = await openKeys(deps, issuer, { command, owner, projectId, name, environments, terms, currency });
-        const [shown] = await projectAnswers(db, [{ ...row, name }], currency);
-        const position = opened.position > outcome.position ? opened.position : outcome.position;
-        await takeEffect(deps, reply, position);
-        const project = { ...shown!, keys: [...opened.keys] };
-        return reply.status(201).send({ project, position: String(position) });
-      },
-    );
-
-    app.get(
-      '/api/projects',
-      {
-        schema: {
-          summary: 'List projects, newest first',
-          tags: ['projects'],
-          querystring: Page.extend({ tenant_id: z.string().optional() }),
-          response: {
-            200: z.object({ data: z.array(ProjectAnswer), next_cursor: z.string().nullable() }),
-            ...refusalAnswers,
-          },
-        },
-      },
-      async ({ query: { limit, cursor, tenant_id: tenantId } }) => {
-        const place = placeIn(cursor, [INSTANT, ID]);
-        let rows = projectRows(db);
-        if (tenantId !== undefined) rows = rows.where('projects.tenant_id', '=', tenantId);
-        if (place !== undefined) {
-          const [at, id] = place as [string, string];
-          rows = rows.where((eb) =>
-            eb.or([
-              eb('projects.opened_at', '<', at),
-              eb.and([eb('projects.opened_at', '=', at), eb('projects.project_id', '<', id)]),
-            ]),
-          );
-        }
-        const found = await rows
-          .orderBy('projects.opened_at', 'desc')
-          .orderBy('projects.project_id', 'desc')
-          .limit(limit + 1)
-          .execute();
-        const page = pageOf(found, limit, (row) => [row.opened_at, row.project_id]);
-        const currencies = await db.selectFrom('agencies').select(['agency_id', 'currency']).execute();
-        const data: z.output<typeof ProjectAnswer>[] = [];
-        for (const { agency_id, currency } of currencies) {
-          const own = page.rows.filter((row) => row.agency_id === agency_id);
-          data.push(...(await projectAnswers(db, own, currency)));
-        }
-        const places = new Map(page.rows.map((row, index) => [row.project_id, index]));
-        data.sort((a, b) => places.get(a.id)! - places.get(b.id)!);
-        return { data, next_cursor: page.nextCursor };
-      },
-    );
-
-    app.get(
-      '/api/projects/:id',
-      {
-        schema: {
-          summary: 'Show a project with its keys; no secrets',
-          tags: ['projects'],
-          params: z.object({ id: z.string() }),
-          querystring: After,
-          response: { 200: ProjectAnswer, ...refusalAnswers },
-        },
-      },
-      async ({ params: { id } }) => {
-        const row = await projectRows(db).where('projects.project_id', '=', id).executeTakeFirst();
-        if (row === undefined) throw new Refusal('not_found', { what: 'project' });
-        const { currency } = await agencyOf(db, row.agency_id);
-        const [shown] = await projectAnswers(db, [row], currency);
-        return shown!;
-      },
-    );
+    openRoute(app, deps, issuer);
+    listRoute(app, deps);
+    showRoute(app, deps);
     done();
   };
+}
+
+function openRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
+  const { db } = deps;
+  app.post(
+    '/api/projects',
+    {
+      schema: {
+        summary: 'Open a project of a tenant, with a key for each environment',
+        tags: ['projects'],
+        body: ProjectBody,
+        response: { 201: NewProject, ...refusalAnswers },
+      },
+    },
+    async (request, reply) => {
+      const { tenant_id: tenantId, name, id, environments } = request.body;
+      const command = commandOf(deps, request);
+      const projectId = id ?? derivedId('prj', command.commandId, 'project');
+      const outcome = await openProject(deps, command, {
+        tenantId,
+        projectId,
+        name,
+        environments,
+        limits: null,
+      });
+      const row = await projectRows(db)
+        .where('projects.project_id', '=', projectId)
+        .executeTakeFirstOrThrow();
+      const { currency } = await agencyOf(db, row.agency_id);
+      const terms = outcome.state.status === 'absent' ? null : outcome.state.terms;
+      const owner = { agencyId: row.agency_id, tenantId };
+      const opened = await openKeys(deps, issuer, {
+        command,
+        owner,
+        projectId,
+        name,
+        environments,
+        terms,
+        currency,
+      });
+      const [shown] = await projectAnswers(db, [{ ...row, name }], currency);
+      const position = opened.position > outcome.position ? opened.position : outcome.position;
+      await takeEffect(deps, reply, position);
+      const project = { ...shown!, keys: [...opened.keys] };
+      return reply.status(201).send({ project, position: String(position) });
+    },
+  );
+}
+
+function listRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.get(
+    '/api/projects',
+    {
+      schema: {
+        summary: 'List projects, newest first',
+        tags: ['projects'],
+        querystring: Page.extend({ tenant_id: z.string().optional() }),
+        response: {
+          200: z.object({ data: z.array(ProjectAnswer), next_cursor: z.string().nullable() }),
+          ...refusalAnswers,
+        },
+      },
+    },
+    async ({ query: { limit, cursor, tenant_id: tenantId } }) => {
+      const place = placeIn(cursor, [INSTANT, ID]);
+      let rows = projectRows(db);
+      if (tenantId !== undefined) rows = rows.where('projects.tenant_id', '=', tenantId);
+      if (place !== undefined) {
+        const [at, id] = place as [string, string];
+        rows = rows.where((eb) =>
+          eb.or([
+            eb('projects.opened_at', '<', at),
+            eb.and([eb('projects.opened_at', '=', at), eb('projects.project_id', '<', id)]),
+          ]),
+        );
+      }
+      const found = await rows
+        .orderBy('projects.opened_at', 'desc')
+        .orderBy('projects.project_id', 'desc')
+        .limit(limit + 1)
+        .execute();
+      const page = pageOf(found, limit, (row) => [row.opened_at, row.project_id]);
+      const currencies = await db.selectFrom('agencies').select(['agency_id', 'currency']).execute();
+      const data: z.output<typeof ProjectAnswer>[] = [];
+      for (const { agency_id, currency } of currencies) {
+        const own = page.rows.filter((row) => row.agency_id === agency_id);
+        data.push(...(await projectAnswers(db, own, currency)));
+      }
+      const places = new Map(page.rows.map((row, index) => [row.project_id, index]));
+      data.sort((a, b) => places.get(a.id)! - places.get(b.id)!);
+      return { data, next_cursor: page.nextCursor };
+    },
+  );
+}
+
+function showRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.get(
+    '/api/projects/:id',
+    {
+      schema: {
+        summary: 'Show a project with its keys; no secrets',
+        tags: ['projects'],
+        params: z.object({ id: z.string() }),
+        querystring: After,
+        response: { 200: ProjectAnswer, ...refusalAnswers },
+      },
+    },
+    async ({ params: { id } }) => {
+      const row = await projectRows(db).where('projects.project_id', '=', id).executeTakeFirst();
+      if (row === undefined) throw new Refusal('not_found', { what: 'project' });
+      const { currency } = await agencyOf(db, row.agency_id);
+      const [shown] = await projectAnswers(db, [row], currency);
+      return shown!;
+    },
+  );
 }
 
 export interface NewProjectFacts {

@@ -105,21 +105,13 @@ export async function agencyOf(db: Db, agencyId: string): Promise<AgencyRow> {
 }
 
 export async function tenantOf(db: Db, tenantId: string): Promise<TenantRow> {
-  const row = await db
-    .selectFrom('tenants')
-    .selectAll()
-    .where('tenant_id', '=', tenantId)
-    .executeTakeFirst();
+  const row = await db.selectFrom('tenants').selectAll().where('tenant_id', '=', tenantId).executeTakeFirst();
   if (row === undefined) throw new Refusal('not_found', { what: 'tenant' });
   return row;
 }
 
 export async function projectOf(db: Db, projectId: string): Promise<ProjectRow | undefined> {
-  return await db
-    .selectFrom('projects')
-    .selectAll()
-    .where('project_id', '=', projectId)
-    .executeTakeFirst();
+  return await db.selectFrom('projects').selectAll().where('project_id', '=', projectId).executeTakeFirst();
 }
 
 export interface PageOf<R> {
@@ -129,7 +121,11 @@ export interface PageOf<R> {
 }
 
 /** Cuts one row more than was wanted into a page and the cursor of the next. */
-export function pageOf<R>(rows: readonly R[], limit: number, place: (row: R) => readonly string[]): PageOf<R> {
+export function pageOf<R>(
+  rows: readonly R[],
+  limit: number,
+  place: (row: R) => readonly string[],
+): PageOf<R> {
   if (rows.length <= limit) return { rows, nextCursor: null };
   const page = rows.slice(0, limit);
   const cursor = Buffer.from(JSON.stringify(place(page.at(-1)!))).toString('base64url');
@@ -137,7 +133,10 @@ export function pageOf<R>(rows: readonly R[], limit: number, place: (row: R) => 
 }
 
 /** Reads a cursor back; undefined on the first page. Throws Refusal(invalid_input). */
-export function placeIn(cursor: string | undefined, pattern: readonly RegExp[]): readonly string[] | undefined {
+export function placeIn(
+  cursor: string | undefined,
+  pattern: readonly RegExp[],
+): readonly string[] | undefined {
   if (cursor === undefined) return undefined;
   const place = parsed(Buffer.from(cursor, 'base64url').toString());
   const valid =

@@ -45,7 +45,9 @@ export const After = z.object({
   after: z
     .string()
     .optional()
-    .describe('Position that the answer must include, from x-keyledger-position; everything written by default'),
+    .describe(
+      'Position that the answer must include, from x-keyledger-position; everything written by default',
+    ),
 });
 
 export const Page = After.extend({
@@ -105,7 +107,10 @@ export function nanosOf(amount: z.infer<typeof Amount>): bigint {
 /** A whole number; digits in a string are read as one. */
 export const Whole = z.union([
   z.number().int(),
-  z.string().regex(/^-?\d{1,15}$/, 'expected a whole number').transform(Number),
+  z
+    .string()
+    .regex(/^-?\d{1,15}$/, 'expected a whole number')
+    .transform(Number),
 ]);
 
 export const ShortText = z.string().max(500);

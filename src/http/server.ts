@@ -34,7 +34,9 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
     bodyLimit: deps.bodyBytesMax,
     exposeHeadRoutes: true,
     forceCloseConnections: 'idle',
-    frameworkErrors: (error, request, reply) => answerError(deps, error, request, reply),
+    frameworkErrors(error, request, reply) {
+      void answerError(deps, error, request, reply);
+    },
     ...(deps.serverFactory === undefined ? {} : { serverFactory: deps.serverFactory }),
   });
   app.setValidatorCompiler(validatorCompiler);
@@ -121,7 +123,10 @@ function readJsonOnly(app: FastifyInstance): void {
     try {
       done(null, JSON.parse(text, refusePrototypes));
     } catch (error) {
-      done(error instanceof Refusal ? error : new Refusal('malformed_json', { problem: problemOf(error) }), undefined);
+      done(
+        error instanceof Refusal ? error : new Refusal('malformed_json', { problem: problemOf(error) }),
+        undefined,
+      );
     }
   });
 }

@@ -27,11 +27,19 @@ export async function settleForRead(
   const appended = deps.appendedPosition();
   if (after === undefined) return settle(deps, appended);
   if (typeof after !== 'string' || !/^\d{1,18}$/.test(after)) {
-    throw new Refusal('invalid_input', { problems: 'after: send one position, digits only' }, { param: 'after' });
+    throw new Refusal(
+      'invalid_input',
+      { problems: 'after: send one position, digits only' },
+      { param: 'after' },
+    );
   }
   const position = BigInt(after);
   if (position > appended && position > (await deps.store.head())) {
-    throw new Refusal('bad_request', { problem: `The log has no position ${after} yet.` }, { param: 'after' });
+    throw new Refusal(
+      'bad_request',
+      { problem: `The log has no position ${after} yet.` },
+      { param: 'after' },
+    );
   }
   return settle(deps, position);
 }

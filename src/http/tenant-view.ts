@@ -43,7 +43,9 @@ export const ProjectAnswer = z
     name: z.string().nullable(),
     status: z.string(),
     environments: z.array(z.string()),
-    limits: LimitsAnswer.nullable().describe('Of all keys of the project together; null: those of the contract'),
+    limits: LimitsAnswer.nullable().describe(
+      'Of all keys of the project together; null: those of the contract',
+    ),
     opened_at: z.string(),
     keys: z.array(KeyAnswer).describe('Live keys, oldest first, at most 1,000; /key/list has all'),
   })
@@ -54,7 +56,10 @@ export type ProjectWithName = ProjectRow & { readonly name: string | null };
 /** Display name and billing data, from what contactOf() made. */
 export function contactAnswer(contact: unknown): Pick<z.output<typeof TenantAnswer>, 'name' | 'billing'> {
   const { display_name: name, ...billing } = recordOf((contact ?? null) as Parameters<typeof recordOf>[0]);
-  const texts = Object.entries(billing).map(([field, value]) => [field, typeof value === 'string' ? value : null]);
+  const texts = Object.entries(billing).map(([field, value]) => [
+    field,
+    typeof value === 'string' ? value : null,
+  ]);
   return {
     name: typeof name === 'string' ? name : null,
     billing: texts.length === 0 ? null : (Object.fromEntries(texts) as Record<string, string | null>),
@@ -71,7 +76,9 @@ export function tenantRows(db: Db) {
     .leftJoin('contacts', (join) =>
       join
         .onRef('contacts.subject_id', '=', 'tenants.tenant_id')
-        .on((eb) => eb(eb.cast<bigint>('contacts.version', 'bigint'), '=', eb.ref('tenants.contact_version'))),
+        .on((eb) =>
+          eb(eb.cast<bigint>('contacts.version', 'bigint'), '=', eb.ref('tenants.contact_version')),
+        ),
     )
     .selectAll('tenants')
     .select('contacts.data as contact');
@@ -93,6 +100,7 @@ export async function tenantDetails(db: Db, tenantId: string) {
   const projects = await projectRows(db)
     .where('projects.tenant_id', '=', tenantId)
     .orderBy('projects.opened_at')
+    .orderBy('project_names.name')
     .orderBy('projects.project_id')
     .execute();
   return {

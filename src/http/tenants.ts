@@ -7,7 +7,7 @@ import { derivedId } from '../secrets.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { type Outcome, transact } from '../transact.ts';
 import { type Command, commandOf, hasRun, metaFor, takeEffect } from './command.ts';
-import type { HttpDeps } from './deps.ts';
+import type { App, HttpDeps } from './deps.ts';
 import type { KeyIssuer } from './issue-key.ts';
 import { Environments, NewKeyAnswer, openKeys, ProjectName } from './open-project.ts';
 import { newestTermsOf } from './plans.ts';
@@ -54,85 +54,97 @@ const NewTenant = z.object({
 });
 
 export function tenantRoutes(deps: HttpDeps, issuer: KeyIssuer): FastifyPluginCallbackZod {
-  const { db } = deps;
   return (app, _options, done) => {
-    app.post(
-      '/api/tenants',
-      {
-        schema: {
-          summary: 'Onboard a tenant: contract, projects, and a key for each environment',
-          description: 'Repeat the call with the same Idempotency-Key until it is answered; it never makes a second tenant.',
-          tags: ['tenants'],
-          body: TenantBody,
-          response: { 201: NewTenant, ...refusalAnswers },
-        },
-      },
-      async (request, reply) => {
-        const command = commandOf(deps, request);
-        const answer = await onboard(deps, issuer, command, request.body);
-        await takeEffect(deps, reply, BigInt(answer.position));
-        return reply.status(201).send(answer);
-      },
-    );
-
-    app.get(
-      '/api/tenants',
-      {
-        schema: {
-          summary: 'List the tenants, newest first',
-          tags: ['tenants'],
-          querystring: Page,
-          response: {
-            200: z.object({ data: z.array(TenantAnswer), next_cursor: z.string().nullable() }),
-            ...refusalAnswers,
-          },
-        },
-      },
-      async ({ query: { limit, cursor } }) => {
-        const place = placeIn(cursor, [INSTANT, ID]);
-        let rows = tenantRows(db);
-        if (place !== undefined) {
-          const [at, id] = place as [string, string];
-          rows = rows.where((eb) =>
-            eb.or([
-              eb('tenants.onboarded_at', '<', at),
-              eb.and([eb('tenants.onboarded_at', '=', at), eb('tenants.tenant_id', '<', id)]),
-            ]),
-          );
-        }
-        const found = await rows
-          .orderBy('tenants.onboarded_at', 'desc')
-          .orderBy('tenants.tenant_id', 'desc')
-          .limit(limit + 1)
-          .execute();
-        const page = pageOf(found, limit, (row) => [row.onboarded_at, row.tenant_id]);
-        const data = page.rows.map((row) => ({
-          id: row.tenant_id,
-          ...contactAnswer(row.contact),
-          agency_id: row.agency_id,
-          own: row.own,
-          status: row.status,
-          onboarded_at: row.onboarded_at,
-        }));
-        return { data, next_cursor: page.nextCursor };
-      },
-    );
-
-    app.get(
-      '/api/tenants/:id',
-      {
-        schema: {
-          summary: 'Show a tenant with its contract, projects and keys; no secrets',
-          tags: ['tenants'],
-          params: z.object({ id: z.string() }),
-          querystring: After,
-          response: { 200: Details, ...refusalAnswers },
-        },
-      },
-      ({ params }) => tenantDetails(db, params.id),
-    );
+    onboardRoute(app, deps, issuer);
+    listRoute(app, deps);
+    showRoute(app, deps);
     done();
   };
+}
+
+function onboardRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
+  app.post(
+    '/api/tenants',
+    {
+      schema: {
+        summary: 'Onboard a tenant: contract, projects, and a key for each environment',
+        description:
+          'Repeat the call with the same Idempotency-Key until it is answered; it never makes a second tenant.',
+        tags: ['tenants'],
+        body: TenantBody,
+        response: { 201: NewTenant, ...refusalAnswers },
+      },
+    },
+    async (request, reply) => {
+      const command = commandOf(deps, request);
+      const answer = await onboard(deps, issuer, command, request.body);
+      await takeEffect(deps, reply, BigInt(answer.position));
+      return reply.status(201).send(answer);
+    },
+  );
+}
+
+function listRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.get(
+    '/api/tenants',
+    {
+      schema: {
+        summary: 'List the tenants, newest first',
+        tags: ['tenants'],
+        querystring: Page,
+        response: {
+          200: z.object({ data: z.array(TenantAnswer), next_cursor: z.string().nullable() }),
+          ...refusalAnswers,
+        },
+      },
+    },
+    async ({ query: { limit, cursor } }) => {
+      const place = placeIn(cursor, [INSTANT, ID]);
+      let rows = tenantRows(db);
+      if (place !== undefined) {
+        const [at, id] = place as [string, string];
+        rows = rows.where((eb) =>
+          eb.or([
+            eb('tenants.onboarded_at', '<', at),
+            eb.and([eb('tenants.onboarded_at', '=', at), eb('tenants.tenant_id', '<', id)]),
+          ]),
+        );
+      }
+      const found = await rows
+        .orderBy('tenants.onboarded_at', 'desc')
+        .orderBy('tenants.tenant_id', 'desc')
+        .limit(limit + 1)
+        .execute();
+      const page = pageOf(found, limit, (row) => [row.onboarded_at, row.tenant_id]);
+      const data = page.rows.map((row) => ({
+        id: row.tenant_id,
+        ...contactAnswer(row.contact),
+        agency_id: row.agency_id,
+        own: row.own,
+        status: row.status,
+        onboarded_at: row.onboarded_at,
+      }));
+      return { data, next_cursor: page.nextCursor };
+    },
+  );
+}
+
+function showRoute(app: App, deps: HttpDeps): void {
+  const { db } = deps;
+  app.get(
+    '/api/tenants/:id',
+    {
+      schema: {
+        summary: 'Show a tenant with its contract, projects and keys; no secrets',
+        tags: ['tenants'],
+        params: z.object({ id: z.string() }),
+        querystring: After,
+        response: { 200: Details, ...refusalAnswers },
+      },
+    },
+    ({ params }) => tenantDetails(db, params.id),
+  );
 }
 
 /**
@@ -159,7 +171,15 @@ async function onboard(
   const opened: z.output<typeof NewTenant>['projects'] = [];
   for (const { projectId, name, environments } of projects) {
     const { terms } = contract;
-    const keys = await openKeys(deps, issuer, { command, owner, projectId, name, environments, terms, currency: terms.currency });
+    const keys = await openKeys(deps, issuer, {
+      command,
+      owner,
+      projectId,
+      name,
+      environments,
+      terms,
+      currency: terms.currency,
+    });
     if (keys.position > position) position = keys.position;
     const facts = { id: projectId, tenant_id: owner.tenantId, name, status: 'open', environments };
     opened.push({ ...facts, opened_at: onboardedAt, keys: [...keys.keys] });
@@ -231,9 +251,11 @@ async function termsFor(db: Db, plan: string, agency: AgencyRow): Promise<Terms>
 /** The agency that is named, or the only one there is. */
 async function agencyFor(db: Db, agencyId: string | undefined): Promise<AgencyRow> {
   const agencies = await db.selectFrom('agencies').selectAll().orderBy('agency_id').execute();
-  const named = agencyId === undefined ? agencies : agencies.filter(({ agency_id }) => agency_id === agencyId);
+  const named =
+    agencyId === undefined ? agencies : agencies.filter(({ agency_id }) => agency_id === agencyId);
   if (named.length === 1) return named[0]!;
-  const problem = named.length === 0 ? 'There is no such agency.' : 'There are several agencies: send agency_id.';
+  const problem =
+    named.length === 0 ? 'There is no such agency.' : 'There are several agencies: send agency_id.';
   throw new Refusal('bad_request', { problem }, { param: 'agency_id' });
 }
 
@@ -242,7 +264,8 @@ async function signedIn(store: EventStore, tenantId: string) {
   let onboardedAt: string | null = null;
   for await (const { event, occurredAt } of store.readStream(`tenant-${tenantId}`)) {
     if (event.type === 'tenant.onboarded') onboardedAt = occurredAt;
-    if (event.type === 'contract.signed' && onboardedAt !== null) return { onboardedAt, contract: event.data };
+    if (event.type === 'contract.signed' && onboardedAt !== null)
+      return { onboardedAt, contract: event.data };
   }
   throw new Error(`tenant ${tenantId} was onboarded without a contract`);
 }

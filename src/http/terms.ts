@@ -19,7 +19,10 @@ export const TermsAnswer = z
     included_usage: Money.describe('Usage of a month, at its prices, that the fee covers'),
     prices: z.object({
       models: z.record(z.string(), Price).describe('By public model name, per million tokens'),
-      markup_percent: z.string().nullable().describe('On cost, for other models; null: they cannot be called'),
+      markup_percent: z
+        .string()
+        .nullable()
+        .describe('On cost, for other models; null: they cannot be called'),
     }),
     limits: z.object({ production: LimitsAnswer, staging: LimitsAnswer }).describe('Of each key'),
     tenant_limits: LimitsAnswer.describe('Of all keys of the tenant together'),

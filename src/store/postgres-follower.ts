@@ -18,7 +18,7 @@ export interface Follower {
   /** Says that an append begins, which will most likely be what the next notifications tell of. */
   appendBegins(): void;
   appendEnds(): void;
-  /** Takes what was just appended; `last` is the position of its last event. */
+  /** Takes what was appended, just now or before; `last` is the position of its last event. */
   keep(appended: readonly Encoded[], last: bigint, recordedAt: string): void;
   /** Resolves when no connection is open any more. Call `stop` first. */
   ended(): Promise<void>;

@@ -33,8 +33,8 @@ export const STREAM: Query = {
 };
 
 /*
- * A range with an upper end, before the table has statistics, is planned as a sort of the whole
- * range. With a lower end and a limit only, it is always a walk along an index.
+ * No statement has an upper end: before the table has statistics, a range with two ends is planned
+ * as a sort of all of it, and one with a limit as a walk along an index.
  */
 
 /** $1 position to read after, $2 most rows. */
@@ -74,7 +74,7 @@ const PARAMETERS = 16;
 export function appendQuery(writes: number): Query {
   const calls = Array.from({ length: writes }, (_, i) => {
     const parameters = Array.from({ length: PARAMETERS }, (__, n) => `$${i * PARAMETERS + n + 1}`);
-    return `select last_position, (extract(epoch from written_at) * 1000)::bigint, is_new
+    return `select last_position, (extract(epoch from written_at) * 1000)::bigint
       from append_events(${parameters.join(', ')})`;
   });
   const text = calls.join(' union all ');

@@ -36,8 +36,8 @@ export function postgresStore(options: PostgresStoreOptions): EventStore {
   const asked = new Set<Promise<unknown>>();
   const follower = createFollower({ page, head, listenUrl, pollMs, log });
   const subscriptions = createSubscriptions(follower.source, {
-    started: follower.start,
-    stopped: follower.stop,
+    started: () => follower.start(),
+    stopped: () => follower.stop(),
   });
   let closed: Promise<void> | null = null;
 
@@ -67,10 +67,10 @@ export function postgresStore(options: PostgresStoreOptions): EventStore {
     try {
       const answers = await query(rows.appendQuery(writes.length), values, appendMsMax);
       let highest = 0n;
-      for (const [i, [position, recordedMs, isNew]] of answers.entries()) {
+      for (const [i, [position, recordedMs]] of answers.entries()) {
         const last = BigInt(position!);
         if (last > highest) highest = last;
-        if (isNew === 't') follower.keep(writes[i]!, last, rows.instant(recordedMs!));
+        follower.keep(writes[i]!, last, rows.instant(recordedMs!));
       }
       return highest;
     } catch (error) {

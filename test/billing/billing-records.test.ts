@@ -102,19 +102,23 @@ test('no number of an agency is on two documents', async () => {
 });
 
 test('one run per agency at a time, whichever process starts it; the others are told to come back', async () => {
+  let started = (): void => undefined;
   let release = (): void => undefined;
+  const running = new Promise<void>((resolve) => {
+    started = resolve;
+  });
   const held = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const first = records.exclusively('age_1', () => held.then(() => 'first'));
+  const first = records.exclusively('age_1', async () => {
+    started();
+    await held;
+    return 'first';
+  });
+  await running;
   const other = billingRecords(audited);
-  await expect
-    .poll(() =>
-      other
-        .exclusively('age_1', () => Promise.resolve('second'))
-        .catch((error: { code: string }) => error.code),
-    )
-    .toBe('invoice_run_busy');
+  const second = other.exclusively('age_1', () => Promise.resolve('second'));
+  await expect(second).rejects.toMatchObject({ code: 'invoice_run_busy' });
   await expect(other.exclusively('age_2', () => Promise.resolve('other agency'))).resolves.toBe(
     'other agency',
   );

@@ -179,6 +179,13 @@ describe('an invoice run', () => {
     await expect(run('2026-12')).resolves.toMatchObject({ period: '2026-12' });
   });
 
+  test.each(['2026-1', '2026-00', '2026-13', '26-11', '2026-11-01', ''])(
+    'refuses %j as a period',
+    async (period) => {
+      await expect(run(period)).rejects.toMatchObject({ code: 'invalid_input', param: 'period' });
+    },
+  );
+
   test('refuses an agency that does not exist', async () => {
     const request = {
       period: '2026-11',
@@ -337,7 +344,7 @@ describe('a run that was killed', () => {
     expect(kept).toHaveLength(1);
 
     billing.clock = '2027-01-02T08:00:00.000Z';
-    billing.contacts.set('ten_a', { ...RECIPIENT, name: 'Another GmbH' });
+    billing.contacts.set('ten_a', { ...RECIPIENT, name: 'Another GmbH', country: 'AT' });
     await billing.append('agency-age_1', [agencyChanged({ invoiceSeries: 'XX' })], { tenantId: null });
     expect((await run()).invoices).toMatchObject([{ status: 'finalized', number: 'RE-2026-00001' }]);
     expect([...billing.documents.values()]).toEqual(kept);

@@ -1,7 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { keyLimitsChanged, limits } from '../support/events.ts';
 import { UNLIMITED } from '../../src/domain/limits.ts';
-import { errorOf, MASTER_KEY, startWorld, type World, type WorldOptions } from './harness.ts';
+import {
+  errorOf,
+  MASTER_KEY,
+  scripted,
+  startWorld,
+  until,
+  type World,
+  type WorldOptions,
+} from './harness.ts';
 
 let world: World;
 afterEach(() => world.stop());
@@ -222,9 +230,25 @@ describe('tokens per minute', () => {
 
 describe('parallel requests', () => {
   test('let exactly so many run at once, and the next when one has ended', async () => {
-    await start({ limits: { parallelRequests: 2 }, upstream: { latencyMs: 50 } });
-    expect(await statuses(10)).toEqual({ 200: 2, 429: 8 });
-    expect(await statuses(2)).toEqual({ 200: 2 });
+    const running: (() => void)[] = [];
+    const upstream = await scripted((_request, response) => {
+      running.push(() => response.end('{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":0}}'));
+    });
+    await start({ limits: { parallelRequests: 2 }, deployment: { baseUrl: upstream.url } });
+    let refused = 0;
+    const answers = Array.from({ length: 10 }, async () => {
+      const { status } = await world.chat();
+      if (status === 429) refused += 1;
+      return status;
+    });
+    await until(() => refused === 8 && running.length === 2);
+    for (const end of running.splice(0)) end();
+    expect((await Promise.all(answers)).filter((status) => status === 200)).toHaveLength(2);
+    const next = world.chat();
+    await until(() => running.length === 1);
+    running[0]!();
+    expect((await next).status).toBe(200);
+    await upstream.stop();
   });
 
   test('of zero refuse every call', async () => {

@@ -18,18 +18,57 @@ describe('without a usable key', () => {
     ['no header', {}, 401, 'no_key', 'auth_error', 'None'],
     ['an empty bearer', { authorization: 'Bearer ' }, 401, 'no_key', 'auth_error', 'None'],
     ['no Bearer prefix', { authorization: random }, 401, 'malformed_key', 'auth_error', 'None'],
-    ['something else than sk-', { authorization: 'Bearer invalid_token' }, 401, 'not_a_virtual_key', 'auth_error', 'None'],
-    ['an unknown key', { authorization: `Bearer ${random}` }, 401, 'unknown_key', 'token_not_found_in_db', 'key'],
-    ['SQL', { authorization: "Bearer sk-' or 1=1; drop table keys; --" }, 401, 'unknown_key', 'token_not_found_in_db', 'key'],
-    ['two headers', { authorization: `Bearer ${MASTER_KEY}`, 'x-api-key': MASTER_KEY }, 400, 'two_credentials', 'bad_request_error', null],
+    [
+      'something else than sk-',
+      { authorization: 'Bearer invalid_token' },
+      401,
+      'not_a_virtual_key',
+      'auth_error',
+      'None',
+    ],
+    [
+      'an unknown key',
+      { authorization: `Bearer ${random}` },
+      401,
+      'unknown_key',
+      'token_not_found_in_db',
+      'key',
+    ],
+    [
+      'SQL',
+      { authorization: "Bearer sk-' or 1=1; drop table keys; --" },
+      401,
+      'unknown_key',
+      'token_not_found_in_db',
+      'key',
+    ],
+    [
+      'two headers',
+      { authorization: `Bearer ${MASTER_KEY}`, 'x-api-key': MASTER_KEY },
+      400,
+      'two_credentials',
+      'bad_request_error',
+      null,
+    ],
     ['the hash of a key', { authorization: 'Bearer {hash}' }, 401, 'not_a_virtual_key', 'auth_error', 'None'],
   ])('%s is refused everywhere', async (_name, headers, status, reason, type, param) => {
     const before = await count();
     const sent = Object.fromEntries(
-      Object.entries(headers).map(([name, value]) => [name, value!.replace('{hash}', key.token)]),
+      Object.entries(headers).map(([name, value]) => [name, value.replace('{hash}', key.token)]),
     );
-    for (const [method, url] of [['GET', '/key/list'], ['POST', '/key/generate'], ['GET', '/v1/models'], ['GET', '/key/info']] as const) {
-      const answer = await admin.call({ method, url, bearer: null, headers: sent, ...(method === 'POST' ? { body: {} } : {}) });
+    for (const [method, url] of [
+      ['GET', '/key/list'],
+      ['POST', '/key/generate'],
+      ['GET', '/v1/models'],
+      ['GET', '/key/info'],
+    ] as const) {
+      const answer = await admin.call({
+        method,
+        url,
+        bearer: null,
+        headers: sent,
+        ...(method === 'POST' ? { body: {} } : {}),
+      });
       expect(answer.status, url).toBe(status);
       expect(answer.body.error).toMatchObject({ reason, type, param, code: String(status) });
       expect(JSON.stringify(answer.body)).not.toContain(MASTER_KEY);
@@ -37,18 +76,23 @@ describe('without a usable key', () => {
     expect(await count()).toBe(before);
   });
 
-  test.each(['authorization', 'api-key', 'x-api-key', 'x-litellm-api-key', 'x-goog-api-key', 'ocp-apim-subscription-key'])(
-    'the header %s carries one',
-    async (name) => {
-      const headers = { [name]: name === 'authorization' ? `Bearer ${key.key}` : key.key };
-      expect((await admin.call({ url: '/v1/models', bearer: null, headers })).status).toBe(200);
-    },
-  );
+  test.each([
+    'authorization',
+    'api-key',
+    'x-api-key',
+    'x-litellm-api-key',
+    'x-goog-api-key',
+    'ocp-apim-subscription-key',
+  ])('the header %s carries one', async (name) => {
+    const headers = { [name]: name === 'authorization' ? `Bearer ${key.key}` : key.key };
+    expect((await admin.call({ url: '/v1/models', bearer: null, headers })).status).toBe(200);
+  });
 
   test('the reason is the first thing that is wrong: blocked, expired, project, tenant', async () => {
     await admin.call({ url: '/team/new', body: { team_id: 'team-gate' } });
     const made = await admin.call({ url: '/key/generate', body: { team_id: 'team-gate', duration: '1h' } });
-    const reason = async () => (await admin.call({ url: '/v1/models', bearer: made.body.key })).body.error?.reason ?? 'none';
+    const reason = async () =>
+      (await admin.call({ url: '/v1/models', bearer: made.body.key })).body.error?.reason ?? 'none';
     expect(await reason()).toBe('none');
     await admin.call({ url: '/team/block', body: { team_id: 'team-gate' } });
     expect(await reason()).toBe('project_blocked');
@@ -93,7 +137,15 @@ describe('a virtual key', () => {
         ...(method === 'POST' ? { body: { key: key.key } } : {}),
       });
       if (answer.body.error?.reason !== 'admin_only') {
-        const open = ['/key/info', '/key/health', '/v1/models', '/v1/models/*', '/models', '/models/*', '/openapi.json'];
+        const open = [
+          '/key/info',
+          '/key/health',
+          '/v1/models',
+          '/v1/models/*',
+          '/models',
+          '/models/*',
+          '/openapi.json',
+        ];
         expect([...open, '/health/liveliness', '/health/liveness', '/health/readiness'], url).toContain(url);
         continue;
       }
@@ -111,7 +163,8 @@ describe('a virtual key', () => {
     expect((await admin.call({ url: '/key/info', bearer: reader })).status).toBe(200);
     const generate = await admin.call({ url: '/key/generate', body: {}, bearer: reader });
     expect(generate).toMatchObject({ status: 403, body: { error: { reason: 'route_not_allowed' } } });
-    const chat = (await admin.call({ url: '/key/generate', body: { allowed_routes: ['/v1/chat/*'] } })).body.key;
+    const chat = (await admin.call({ url: '/key/generate', body: { allowed_routes: ['/v1/chat/*'] } })).body
+      .key;
     expect((await admin.call({ url: '/v1/models', bearer: chat })).status).toBe(403);
   });
 });
@@ -122,7 +175,11 @@ describe('a header of your own', () => {
     try {
       const usual = await other.call({ url: '/key/list' });
       expect(usual.body.error.reason).toBe('no_key');
-      const own = await other.call({ url: '/key/list', bearer: null, headers: { 'x-my-key': `Bearer ${MASTER_KEY}` } });
+      const own = await other.call({
+        url: '/key/list',
+        bearer: null,
+        headers: { 'x-my-key': `Bearer ${MASTER_KEY}` },
+      });
       expect(own.status).toBe(200);
     } finally {
       await other.close();

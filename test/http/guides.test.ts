@@ -40,12 +40,45 @@ const setUp: readonly GuideRequest[] = [
 "rpm_limit": 300,
 "max_budget": 250
 }`,
-    answers: { models: ['YOUR_MODEL_ID'], key_alias: 'team-a-prod', metadata: { owner: 'team-a' }, tpm_limit: 120_000, rpm_limit: 300, max_budget: 250 },
+    answers: {
+      models: ['YOUR_MODEL_ID'],
+      key_alias: 'team-a-prod',
+      metadata: { owner: 'team-a' },
+      tpm_limit: 120_000,
+      rpm_limit: 300,
+      max_budget: 250,
+    },
   },
-  { name: 'inspect it', method: 'GET', url: '/key/info?key=<key>', answers: { info: { key_alias: 'team-a-prod', spend: 0 } } },
-  { name: 'block it', method: 'POST', url: '/key/block', headers: JSON_HEADER, body: '{"key":"<key>"}', answers: { blocked: true } },
-  { name: 'unblock it', method: 'POST', url: '/key/unblock', headers: JSON_HEADER, body: '{"key":"<key>"}', answers: { blocked: false } },
-  { name: 'delete it', method: 'POST', url: '/key/delete', headers: JSON_HEADER, body: '{"keys":["<key>"]}', answers: { failed_keys: [] } },
+  {
+    name: 'inspect it',
+    method: 'GET',
+    url: '/key/info?key=<key>',
+    answers: { info: { key_alias: 'team-a-prod', spend: 0 } },
+  },
+  {
+    name: 'block it',
+    method: 'POST',
+    url: '/key/block',
+    headers: JSON_HEADER,
+    body: '{"key":"<key>"}',
+    answers: { blocked: true },
+  },
+  {
+    name: 'unblock it',
+    method: 'POST',
+    url: '/key/unblock',
+    headers: JSON_HEADER,
+    body: '{"key":"<key>"}',
+    answers: { blocked: false },
+  },
+  {
+    name: 'delete it',
+    method: 'POST',
+    url: '/key/delete',
+    headers: JSON_HEADER,
+    body: '{"keys":["<key>"]}',
+    answers: { failed_keys: [] },
+  },
   {
     name: 'generate its replacement',
     method: 'POST',
@@ -58,7 +91,14 @@ const setUp: readonly GuideRequest[] = [
 }`,
     answers: { key_alias: 'team-a-prod-v2', max_budget: null },
   },
-  { name: 'revoke that for ever', method: 'POST', url: '/key/delete', headers: JSON_HEADER, body: '{"keys":["<key>"]}', answers: { failed_keys: [] } },
+  {
+    name: 'revoke that for ever',
+    method: 'POST',
+    url: '/key/delete',
+    headers: JSON_HEADER,
+    body: '{"keys":["<key>"]}',
+    answers: { failed_keys: [] },
+  },
 ];
 
 const practices: readonly GuideRequest[] = [
@@ -93,7 +133,12 @@ const contract: readonly GuideRequest[] = [
     "models": ["gpt-4", "claude-3"],
     "metadata": {"app": "my-application"}
 }`,
-    answers: { key_alias: 'my-app-key', max_budget: 100, budget_duration: '30d', budget_reset_at: '2026-11-30T23:00:00.000Z' },
+    answers: {
+      key_alias: 'my-app-key',
+      max_budget: 100,
+      budget_duration: '30d',
+      budget_reset_at: '2026-11-30T23:00:00.000Z',
+    },
   },
   {
     name: 'a key of a team',

@@ -20,13 +20,19 @@ beforeAll(async () => {
 afterAll(() => admin?.close());
 
 const list = (query: string) => admin.call({ url: `/key/list?${query}` });
-const aliasesIn = (answer: Answer): string[] => answer.body.keys.map((key: { key_alias: string }) => key.key_alias);
+const aliasesIn = (answer: Answer): string[] =>
+  answer.body.keys.map((key: { key_alias: string }) => key.key_alias);
 
 describe('/key/list', () => {
   test('gives token hashes, the newest first, in pages with totals', async () => {
     const answer = await list('size=10');
     expect(answer.body).toMatchObject({ total_count: 25, current_page: 1, total_pages: 3 });
-    expect(answer.body.keys).toEqual(made.toReversed().slice(0, 10).map(({ token }) => token));
+    expect(answer.body.keys).toEqual(
+      made
+        .toReversed()
+        .slice(0, 10)
+        .map(({ token }) => token),
+    );
   });
 
   test('shows every key on exactly one page, whatever it is sorted by', async () => {
@@ -36,14 +42,19 @@ describe('/key/list', () => {
           [1, 2, 3].map((page) => list(`size=10&page=${page}&sort_by=${sort}&sort_order=${order}`)),
         );
         const tokens = pages.flatMap(({ body }) => body.keys as string[]);
-        expect(tokens.toSorted(), `${sort} ${order}`).toEqual(made.map(({ token }) => token as string).toSorted());
+        expect(tokens.toSorted(), `${sort} ${order}`).toEqual(
+          made.map(({ token }) => token as string).toSorted(),
+        );
       }
     }
   });
 
   test('sorts as asked, keys without a value last', async () => {
     const answer = await list('return_full_object=true&size=100&sort_by=max_budget&sort_order=asc');
-    const budgets = answer.body.keys.map((key: { max_budget: number | null }) => key.max_budget) as (number | null)[];
+    const budgets = answer.body.keys.map((key: { max_budget: number | null }) => key.max_budget) as (
+      | number
+      | null
+    )[];
     const amounts = budgets.filter((budget) => budget !== null);
     expect(amounts).toEqual(amounts.toSorted((a, b) => a - b));
     expect(budgets.slice(amounts.length)).toEqual([null, null, null, null, null]);

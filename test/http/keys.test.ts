@@ -28,7 +28,12 @@ describe('generating a key', () => {
     expect(key.token).toBe(sha256(key.key));
     expect(key.token_id).toBe(key.token);
     expect(key.key_name).toBe(`sk-...${key.key.slice(-4)}`);
-    expect(key).toMatchObject({ expires: null, litellm_budget_table: null, created_by: 'default_user_id', spend: 0 });
+    expect(key).toMatchObject({
+      expires: null,
+      litellm_budget_table: null,
+      created_by: 'default_user_id',
+      spend: 0,
+    });
     expect([key.created_at, key.updated_at]).toEqual([START, START]);
     expect(JSON.stringify(await info(key.key))).not.toContain(key.key);
   });
@@ -76,9 +81,12 @@ describe('generating a key', () => {
     ['2026-12-31', '2026-12-31T23:00:00.000Z'],
     ['2027-06-30', '2027-06-30T22:00:00.000Z'],
     ['2026-12-31T12:00:00+01:00', '2026-12-31T11:00:00.000Z'],
-  ])('with expires %s lasts to the end of that day in the zone of the agency, or to that instant', async (expires, at) => {
-    expect((await generate({ expires })).expires).toBe(at);
-  });
+  ])(
+    'with expires %s lasts to the end of that day in the zone of the agency, or to that instant',
+    async (expires, at) => {
+      expect((await generate({ expires })).expires).toBe(at);
+    },
+  );
 
   test.each([
     ['30d', '2026-11-30T23:00:00.000Z'],
@@ -87,10 +95,13 @@ describe('generating a key', () => {
     ['24h', '2026-11-20T23:00:00.000Z'],
     ['30s', '2026-11-20T10:00:30.000Z'],
     ['2h', '2026-11-20T11:00:00.000Z'],
-  ])('with the budget window %s is reset at the next boundary of the calendar', async (budget_duration, reset) => {
-    const key = await generate({ max_budget: 1, budget_duration });
-    expect(key).toMatchObject({ budget_duration, budget_reset_at: reset });
-  });
+  ])(
+    'with the budget window %s is reset at the next boundary of the calendar',
+    async (budget_duration, reset) => {
+      const key = await generate({ max_budget: 1, budget_duration });
+      expect(key).toMatchObject({ budget_duration, budget_reset_at: reset });
+    },
+  );
 
   test('takes an amount as a number or as text, and 0 as nothing at all', async () => {
     expect((await generate({ max_budget: '250' })).max_budget).toBe(250);
@@ -101,15 +112,21 @@ describe('generating a key', () => {
   test('refuses an alias that a live key has, and takes it again after that key is gone', async () => {
     const first = await generate({ key_alias: 'only-one' });
     const second = await post('/key/generate', { key_alias: 'only-one' });
-    expect(second).toMatchObject({ status: 400, body: { error: { param: 'key_alias', type: 'bad_request_error' } } });
+    expect(second).toMatchObject({
+      status: 400,
+      body: { error: { param: 'key_alias', type: 'bad_request_error' } },
+    });
     expect(second.body.error.message).toContain("'only-one' already exists");
     await post('/key/delete', { keys: [first.key] });
     await generate({ key_alias: 'only-one' });
   });
 
   test('gives an alias to one of ten simultaneous requests', async () => {
-    const answers = await Promise.all(Array.from({ length: 10 }, () => post('/key/generate', { key_alias: 'raced' })));
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, ...Array<number>(9).fill(400)]);
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => post('/key/generate', { key_alias: 'raced' })),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 400)).toHaveLength(9);
   });
 
   test('takes a secret of your own, once', async () => {
@@ -179,12 +196,26 @@ describe('generating a key', () => {
   test('in a project gets the limits of the contract, and never more', async () => {
     const { team_id } = await contractProject();
     const key = await generate({ team_id });
-    expect(key).toMatchObject({ team_id, rpm_limit: 300, tpm_limit: 120_000, max_budget: 250, budget_duration: '1mo' });
-    expect(await generate({ team_id, environment: 'staging' })).toMatchObject({ rpm_limit: 30, environment: 'staging' });
-    expect(await generate({ team_id, metadata: { environment: 'staging' } })).toMatchObject({ rpm_limit: 30 });
+    expect(key).toMatchObject({
+      team_id,
+      rpm_limit: 300,
+      tpm_limit: 120_000,
+      max_budget: 250,
+      budget_duration: '1mo',
+    });
+    expect(await generate({ team_id, environment: 'staging' })).toMatchObject({
+      rpm_limit: 30,
+      environment: 'staging',
+    });
+    expect(await generate({ team_id, metadata: { environment: 'staging' } })).toMatchObject({
+      rpm_limit: 30,
+    });
     expect((await generate({ team_id, rpm_limit: 10 })).rpm_limit).toBe(10);
     const wider = await post('/key/generate', { team_id, rpm_limit: 301 });
-    expect(wider).toMatchObject({ status: 400, body: { error: { reason: 'contract_forbids', param: 'rpm_limit' } } });
+    expect(wider).toMatchObject({
+      status: 400,
+      body: { error: { reason: 'contract_forbids', param: 'rpm_limit' } },
+    });
   });
 
   test('in a team that does not exist is refused', async () => {
@@ -197,7 +228,14 @@ async function contractProject(): Promise<{ team_id: string; tenant_id: string }
   const answer = await post('/api/tenants', {
     name: 'Kunde',
     plan: 'studio',
-    billing: { name: 'Kunde GmbH', street: 'Weg 1', postal_code: '1', city: 'Ort', country: 'DE', email: 'a@kunde.example' },
+    billing: {
+      name: 'Kunde GmbH',
+      street: 'Weg 1',
+      postal_code: '1',
+      city: 'Ort',
+      country: 'DE',
+      email: 'a@kunde.example',
+    },
     projects: [{ name: 'Kunde Shop' }],
   });
   return { team_id: answer.body.projects[0].id, tenant_id: answer.body.tenant.id };
@@ -206,7 +244,8 @@ async function contractProject(): Promise<{ team_id: string; tenant_id: string }
 describe('reading a key', () => {
   test('works by secret, hash and id', async () => {
     const key = await generate({ key_alias: 'readable' });
-    for (const name of [key.key, key.token, key.key_id]) expect((await info(name)).key_alias).toBe('readable');
+    for (const name of [key.key, key.token, key.key_id])
+      expect((await info(name)).key_alias).toBe('readable');
     expect(await info(key.key)).not.toHaveProperty('token');
   });
 
@@ -229,7 +268,13 @@ describe('reading a key', () => {
 
 describe('updating a key', () => {
   test('changes the named fields only', async () => {
-    const key = await generate({ key_alias: 'partial', max_budget: 5, rpm_limit: 3, metadata: { a: 1 }, models: ['demo-small'] });
+    const key = await generate({
+      key_alias: 'partial',
+      max_budget: 5,
+      rpm_limit: 3,
+      metadata: { a: 1 },
+      models: ['demo-small'],
+    });
     const before = await info(key.key);
     const answer = await post('/key/update', { key: key.key, models: ['demo-large'] });
     expect(answer).toMatchObject({ status: 200, body: { key: key.key, models: ['demo-large'] } });
@@ -238,7 +283,10 @@ describe('updating a key', () => {
 
   test('clears with null', async () => {
     const { key } = await generate();
-    expect((await post('/key/update', { key, max_budget: 10, rpm_limit: 4 })).body).toMatchObject({ max_budget: 10, rpm_limit: 4 });
+    expect((await post('/key/update', { key, max_budget: 10, rpm_limit: 4 })).body).toMatchObject({
+      max_budget: 10,
+      rpm_limit: 4,
+    });
     const cleared = await post('/key/update', { key, max_budget: null, rpm_limit: null });
     expect(cleared.body).toMatchObject({ max_budget: null, rpm_limit: null });
   });
@@ -259,18 +307,25 @@ describe('updating a key', () => {
     await post('/key/update', { key: key.key, key_alias: 'new-name' });
     expect(await info(key.key)).toMatchObject({ rpm_limit: 1, tpm_limit: 2, key_alias: 'new-name' });
     await generate({ key_alias: 'taken' });
-    expect((await post('/key/update', { key: key.key, key_alias: 'taken' })).body.error.reason).toBe('alias_taken');
+    expect((await post('/key/update', { key: key.key, key_alias: 'taken' })).body.error.reason).toBe(
+      'alias_taken',
+    );
   });
 
   test('moves the expiry, and takes it away with -1', async () => {
     const { key } = await generate({ duration: '1h' });
-    expect((await post('/key/update', { key, duration: '2h' })).body.expires).toBe('2026-11-20T12:00:00.000Z');
+    expect((await post('/key/update', { key, duration: '2h' })).body.expires).toBe(
+      '2026-11-20T12:00:00.000Z',
+    );
     expect((await post('/key/update', { key, duration: '-1' })).body.expires).toBeNull();
   });
 
   test('keeps a window without an amount until there is one', async () => {
     const { key } = await generate({ budget_duration: '7d' });
-    expect((await post('/key/update', { key, max_budget: 2 })).body).toMatchObject({ max_budget: 2, budget_duration: '7d' });
+    expect((await post('/key/update', { key, max_budget: 2 })).body).toMatchObject({
+      max_budget: 2,
+      budget_duration: '7d',
+    });
     expect((await post('/key/update', { key, budget_duration: null })).body).toMatchObject({
       max_budget: 2,
       budget_duration: null,
@@ -320,14 +375,22 @@ describe('deleting a key', () => {
     });
     expect((await admin.call({ url: `/key/info?key=${key.key}` })).status).toBe(404);
     expect((await asKey(key.key)).body.error.type).toBe('token_not_found_in_db');
-    const deleted = await admin.call({ url: '/key/list?status=deleted&return_full_object=true&key_alias=doomed' });
-    expect(deleted.body.keys[0]).toMatchObject({ token: key.token, status: 'deleted', deleted_by: 'default_user_id' });
+    const deleted = await admin.call({
+      url: '/key/list?status=deleted&return_full_object=true&key_alias=doomed',
+    });
+    expect(deleted.body.keys[0]).toMatchObject({
+      token: key.token,
+      status: 'deleted',
+      deleted_by: 'default_user_id',
+    });
     expect((await post('/key/unblock', { key: key.key })).status).toBe(404);
   });
 
   test('goes by alias too, and refuses when there is none of them', async () => {
     await generate({ key_alias: 'by-alias' });
-    expect((await post('/key/delete', { key_aliases: ['by-alias'] })).body.deleted_keys).toEqual(['by-alias']);
+    expect((await post('/key/delete', { key_aliases: ['by-alias'] })).body.deleted_keys).toEqual([
+      'by-alias',
+    ]);
     expect((await post('/key/delete', { key_aliases: ['by-alias'] })).status).toBe(404);
     expect((await post('/key/delete', {})).status).toBe(422);
   });
@@ -348,7 +411,13 @@ describe('regenerating a key', () => {
     const answer = await admin.call({ method: 'POST', url: `/key/${key.key}/regenerate` });
     expect(answer).toMatchObject({
       status: 200,
-      body: { key_alias: 'rotating', max_budget: 9, metadata: { keep: true }, key_id: key.key_id, rotation_count: 1 },
+      body: {
+        key_alias: 'rotating',
+        max_budget: 9,
+        metadata: { keep: true },
+        key_id: key.key_id,
+        rotation_count: 1,
+      },
     });
     expect(answer.body.token).toBe(sha256(answer.body.key));
     expect((await asKey(key.key)).status).toBe(401);
@@ -368,9 +437,19 @@ describe('regenerating a key', () => {
 
   test('changes named fields with it and takes a secret of your own', async () => {
     const { key } = await generate();
-    const answer = await post(`/key/${key}/regenerate`, { new_key: 'sk-mine-next-0123456789', duration: '2h', rpm_limit: 8 });
-    expect(answer.body).toMatchObject({ key: 'sk-mine-next-0123456789', expires: '2026-11-20T12:00:00.000Z', rpm_limit: 8 });
-    expect((await post('/key/regenerate', { key: 'sk-mine-next-0123456789', new_key: 'abc' })).status).toBe(400);
+    const answer = await post(`/key/${key}/regenerate`, {
+      new_key: 'sk-mine-next-0123456789',
+      duration: '2h',
+      rpm_limit: 8,
+    });
+    expect(answer.body).toMatchObject({
+      key: 'sk-mine-next-0123456789',
+      expires: '2026-11-20T12:00:00.000Z',
+      rpm_limit: 8,
+    });
+    expect((await post('/key/regenerate', { key: 'sk-mine-next-0123456789', new_key: 'abc' })).status).toBe(
+      400,
+    );
   });
 
   test('gives an expired key its lifetime anew', async () => {
@@ -420,7 +499,9 @@ describe('every write', () => {
     const rotated = await post('/key/regenerate', { key, new_key: 'sk-canary-0123456789abcdef' });
     const tables = ['events', 'keys', 'contacts', 'spend_log'];
     for (const table of tables) {
-      const { rows } = await sql<{ text: string }>`select t::text as text from ${sql.table(table)} t`.execute(admin.db);
+      const { rows } = await sql<{ text: string }>`select t::text as text from ${sql.table(table)} t`.execute(
+        admin.db,
+      );
       if (table === 'events' || table === 'keys') expect(rows.length).toBeGreaterThan(0);
       for (const { text } of rows) {
         expect(text).not.toContain(key);

@@ -15,14 +15,27 @@ beforeAll(async () => {
     runs.push(request);
     const position = String(await makeInvoice('inv_1', request.period));
     const invoices = [
-      { tenant_id: 'ten_x', invoice_id: 'inv_1', status: 'finalized', number: 'RE-2026-00001', net: '100.00', tax: '19.00', gross: '119.00', error: null },
+      {
+        tenant_id: 'ten_x',
+        invoice_id: 'inv_1',
+        status: 'finalized',
+        number: 'RE-2026-00001',
+        net: '100.00',
+        tax: '19.00',
+        gross: '119.00',
+        error: null,
+      },
     ] as const;
     return { agency_id: OWN.agencyId, currency: 'EUR', closed_position: '5', position, invoices };
   };
   admin = await startAdmin({
     terms: [
       someTerms(),
-      someTerms({ plan: 'narrow', limits: narrow, prices: { models: someTerms().prices.models, markupPercent: null } }),
+      someTerms({
+        plan: 'narrow',
+        limits: narrow,
+        prices: { models: someTerms().prices.models, markupPercent: null },
+      }),
       someTerms({ plan: 'narrow-with-markup', limits: narrow }),
     ],
     deps: {
@@ -41,7 +54,9 @@ beforeAll(async () => {
 });
 afterAll(() => admin?.close());
 
-async function onboard(plan: string): Promise<{ key: string; tenantId: string; keyId: string; projectId: string }> {
+async function onboard(
+  plan: string,
+): Promise<{ key: string; tenantId: string; keyId: string; projectId: string }> {
   const answer = await admin.call({
     url: '/api/tenants',
     body: {
@@ -52,7 +67,12 @@ async function onboard(plan: string): Promise<{ key: string; tenantId: string; k
     },
   });
   const [project] = answer.body.projects;
-  return { key: project.keys[0].secret, keyId: project.keys[0].id, tenantId: answer.body.tenant.id, projectId: project.id };
+  return {
+    key: project.keys[0].secret,
+    keyId: project.keys[0].id,
+    tenantId: answer.body.tenant.id,
+    projectId: project.id,
+  };
 }
 
 const modelsOf = async (bearer?: string, query = '') => {
@@ -65,22 +85,37 @@ describe('the list of models', () => {
     expect(await modelsOf()).toEqual(['demo-small', 'demo-large', 'openai/gpt-4o']);
     expect(await modelsOf(undefined, '?return_wildcard_routes=true')).toContain('other/*');
     const [model] = (await admin.call({ url: '/models' })).body.data;
-    expect(model).toEqual({ id: 'demo-small', object: 'model', created: expect.any(Number), owned_by: 'openai' });
+    expect(model).toEqual({
+      id: 'demo-small',
+      object: 'model',
+      created: expect.any(Number),
+      owned_by: 'openai',
+    });
     expect((await admin.call({ url: '/v1/models?scope=all' })).status).toBe(400);
   });
 
   test('has what the key, its contract and its price book allow', async () => {
-    expect(await modelsOf((await onboard('studio')).key)).toEqual(['demo-small', 'demo-large', 'openai/gpt-4o']);
-    expect(await modelsOf((await onboard('narrow-with-markup')).key)).toEqual(['demo-small', 'openai/gpt-4o']);
+    expect(await modelsOf((await onboard('studio')).key)).toEqual([
+      'demo-small',
+      'demo-large',
+      'openai/gpt-4o',
+    ]);
+    expect(await modelsOf((await onboard('narrow-with-markup')).key)).toEqual([
+      'demo-small',
+      'openai/gpt-4o',
+    ]);
     expect(await modelsOf((await onboard('narrow')).key)).toEqual(['demo-small']);
-    const own = (await admin.call({ url: '/key/generate', body: { models: ['demo-large', 'gone'] } })).body.key;
+    const own = (await admin.call({ url: '/key/generate', body: { models: ['demo-large', 'gone'] } })).body
+      .key;
     expect(await modelsOf(own)).toEqual(['demo-large']);
   });
 
   test('shows one model by its name, slash or not', async () => {
     const own = (await admin.call({ url: '/key/generate', body: { models: ['openai/*'] } })).body.key;
     for (const name of ['openai/gpt-4o', 'openai%2Fgpt-4o']) {
-      expect((await admin.call({ url: `/v1/models/${name}`, bearer: own })).body).toMatchObject({ id: 'openai/gpt-4o' });
+      expect((await admin.call({ url: `/v1/models/${name}`, bearer: own })).body).toMatchObject({
+        id: 'openai/gpt-4o',
+      });
     }
     expect((await admin.call({ url: '/v1/models/demo-small', bearer: own })).status).toBe(404);
   });
@@ -109,10 +144,16 @@ describe('spend', () => {
         ],
       },
     ]);
-    expect((await admin.call({ url: `/key/info?key=${key}` })).body.info).toMatchObject({ spend: 0.123456789 });
-    expect((await admin.call({ url: `/team/info?team_id=${projectId}` })).body.team_info.spend).toBe(0.123456789);
+    expect((await admin.call({ url: `/key/info?key=${key}` })).body.info).toMatchObject({
+      spend: 0.123456789,
+    });
+    expect((await admin.call({ url: `/team/info?team_id=${projectId}` })).body.team_info.spend).toBe(
+      0.123456789,
+    );
     const history = await admin.call({ url: `/api/audit/keys/${keyId}` });
-    expect(history.body.spend).toMatchObject([{ month: '2026-11', requests: 1, price: { amount: '0.123456789', currency: 'EUR' } }]);
+    expect(history.body.spend).toMatchObject([
+      { month: '2026-11', requests: 1, price: { amount: '0.123456789', currency: 'EUR' } },
+    ]);
     const byAlias = await admin.call({ url: `/api/audit/keys/${history.body.state.alias}` });
     expect(byAlias.body.key_id).toBe(keyId);
     const before = await admin.call({ url: `/api/audit/keys/${keyId}?at=1` });
@@ -153,7 +194,10 @@ describe('health', () => {
     });
     try {
       const ready = await other.call({ url: '/health/readiness', bearer: null });
-      expect(ready).toMatchObject({ status: 503, body: { projections: [{ lag: 6, error: 'cannot apply event 4' }] } });
+      expect(ready).toMatchObject({
+        status: 503,
+        body: { projections: [{ lag: 6, error: 'cannot apply event 4' }] },
+      });
     } finally {
       await other.close();
     }
@@ -193,9 +237,22 @@ async function makeInvoice(invoiceId: string, period: string): Promise<bigint> {
     at: '2026-12-01T00:00:00.000Z',
   } as const;
   const stream = `invoice-${OWN.agencyId}-${invoiceId}`;
-  await transact(admin.store, invoice, stream, { type: 'draft', draft: draft(invoiceId, period) }, { ...meta, commandId: `draft ${invoiceId}` });
-  const finalize = { type: 'finalize', number: `RE-${invoiceId}`, issuedOn: '2026-12-01', documentHash: 'hash' } as const;
-  return (await transact(admin.store, invoice, stream, finalize, { ...meta, commandId: `finalize ${invoiceId}` })).position;
+  await transact(
+    admin.store,
+    invoice,
+    stream,
+    { type: 'draft', draft: draft(invoiceId, period) },
+    { ...meta, commandId: `draft ${invoiceId}` },
+  );
+  const finalize = {
+    type: 'finalize',
+    number: `RE-${invoiceId}`,
+    issuedOn: '2026-12-01',
+    documentHash: 'hash',
+  } as const;
+  return (
+    await transact(admin.store, invoice, stream, finalize, { ...meta, commandId: `finalize ${invoiceId}` })
+  ).position;
 }
 
 describe('invoices', () => {
@@ -209,12 +266,16 @@ describe('invoices', () => {
           {
             agency_id: OWN.agencyId,
             closed_position: '5',
-            invoices: [{ id: 'inv_1', status: 'finalized', gross: { amount: '119.00', currency: 'EUR' }, error: null }],
+            invoices: [
+              { id: 'inv_1', status: 'finalized', gross: { amount: '119.00', currency: 'EUR' }, error: null },
+            ],
           },
         ],
       },
     });
-    expect(runs).toMatchObject([{ period: '2026-11', agencyId: OWN.agencyId, actor: { kind: 'master', id: 'default_user_id' } }]);
+    expect(runs).toMatchObject([
+      { period: '2026-11', agencyId: OWN.agencyId, actor: { kind: 'master', id: 'default_user_id' } },
+    ]);
   });
 
   test('are shown with lines and sums as decimal strings, by id and by number', async () => {
@@ -243,7 +304,8 @@ describe('invoices', () => {
   test('are listed in pages, filtered', async () => {
     await makeInvoice('inv_2', '2026-12');
     await makeInvoice('inv_3', '2026-12');
-    const ids = async (query: string) => (await admin.call({ url: `/api/invoices?${query}` })).body.data.map(({ id }: { id: string }) => id);
+    const ids = async (query: string) =>
+      (await admin.call({ url: `/api/invoices?${query}` })).body.data.map(({ id }: { id: string }) => id);
     expect(await ids('period=2026-12&status=finalized')).toEqual(['inv_3', 'inv_2']);
     const first = (await admin.call({ url: '/api/invoices?limit=2' })).body;
     expect(first.data.map(({ id }: { id: string }) => id)).toEqual(['inv_3', 'inv_2']);

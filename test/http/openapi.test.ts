@@ -5,7 +5,9 @@ interface Operation {
   readonly summary?: string;
   readonly tags?: readonly string[];
   readonly security?: readonly object[];
-  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, { readonly schema?: object }>> }>>;
+  readonly responses: Readonly<
+    Record<string, { readonly content?: Readonly<Record<string, { readonly schema?: object }>> }>
+  >;
 }
 interface Description {
   readonly openapi: string;
@@ -24,14 +26,21 @@ afterAll(() => admin?.close());
 
 const operations = () =>
   Object.entries(description.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+    Object.entries(methods).map(([method, operation]) => ({
+      name: `${method.toUpperCase()} ${path}`,
+      operation,
+    })),
   );
 
 describe('the description of the API', () => {
   test('has every route that is registered, but for those of Swagger UI', () => {
     const described = new Set(operations().map(({ name }) => name));
-    const registered = admin.app.routeTable.routes.filter(({ method, hidden }) => method !== 'HEAD' && !hidden);
-    const spelled = registered.map(({ method, url }) => `${method} ${url.replaceAll(/:(\w+)/g, '{$1}').replace('*', '{*}')}`);
+    const registered = admin.app.routeTable.routes.filter(
+      ({ method, hidden }) => method !== 'HEAD' && !hidden,
+    );
+    const spelled = registered.map(
+      ({ method, url }) => `${method} ${url.replaceAll(/:(\w+)/g, '{$1}').replace('*', '{*}')}`,
+    );
     expect(spelled.filter((name) => !described.has(name))).toEqual([]);
     expect(spelled.length).toBeGreaterThan(30);
     const hidden = admin.app.routeTable.routes.filter((route) => route.hidden).map(({ url }) => url);
@@ -44,7 +53,10 @@ describe('the description of the API', () => {
       expect(operation.tags, name).toHaveLength(1);
       expect(Array.isArray(operation.security), name).toBe(true);
       const codes = Object.keys(operation.responses);
-      expect(codes.some((code) => code.startsWith('2')), name).toBe(true);
+      expect(
+        codes.some((code) => code.startsWith('2')),
+        name,
+      ).toBe(true);
       for (const code of ['401', '422', '500', '503']) expect(codes, name).toContain(code);
       for (const [code, { content }] of Object.entries(operation.responses)) {
         expect(Object.values(content ?? {})[0]?.schema, `${name} ${code}`).toBeTypeOf('object');
@@ -69,7 +81,9 @@ describe('the description of the API', () => {
   });
 
   test('has no reference that leads nowhere', () => {
-    const names = [...JSON.stringify(description).matchAll(/"\$ref":"([^"]+)"/g)].map(([, target]) => target!);
+    const names = [...JSON.stringify(description).matchAll(/"\$ref":"([^"]+)"/g)].map(
+      ([, target]) => target!,
+    );
     const known = Object.keys(description.components.schemas).map((name) => `#/components/schemas/${name}`);
     expect([...new Set(names)].filter((name) => !known.includes(name))).toEqual([]);
     expect(description.openapi).toBe('3.1.0');

@@ -7,7 +7,9 @@ let admin: Admin;
 beforeAll(async () => {
   const staging = someLimits({ requestsPerMinute: 30, budget: { nanos: 10_000_000_000n, window: '1mo' } });
   const terms = someTerms({ limits: { production: someLimits(), staging } });
-  admin = await startAdmin({ terms: [terms, { ...terms, planVersion: 2, monthlyFeeNanos: 59_000_000_000n }] });
+  admin = await startAdmin({
+    terms: [terms, { ...terms, planVersion: 2, monthlyFeeNanos: 59_000_000_000n }],
+  });
 });
 afterAll(() => admin?.close());
 
@@ -31,19 +33,28 @@ const onboard = (idempotencyKey?: string, sent: object = body) =>
     body: sent,
     headers: idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey },
   });
-const tenants = async () => (await admin.call({ url: '/api/tenants?limit=100' })).body.data as { id: string; name: string | null }[];
+const tenants = async () =>
+  (await admin.call({ url: '/api/tenants?limit=100' })).body.data as { id: string; name: string | null }[];
 
 describe('onboarding', () => {
   test('is one call: tenant, contract, projects, and a key for each environment with the limits of the plan', async () => {
     const answer = await onboard();
     expect(answer.status).toBe(201);
     const { tenant, contract, projects, position } = answer.body;
-    expect(tenant).toMatchObject({ name: 'Bäckerei Müller', status: 'active', own: false, billing: { ...billing, language: 'de' } });
-    expect(contract).toMatchObject({ plan: 'studio', plan_version: 2, monthly_fee: { amount: '59.00', currency: 'EUR' } });
-    expect(projects.map((project: { keys: { alias: string }[] }) => project.keys.map(({ alias }) => alias))).toEqual([
-      ['mueller-soehne-shop-production', 'mueller-soehne-shop-staging'],
-      ['rezepte-staging'],
-    ]);
+    expect(tenant).toMatchObject({
+      name: 'Bäckerei Müller',
+      status: 'active',
+      own: false,
+      billing: { ...billing, language: 'de' },
+    });
+    expect(contract).toMatchObject({
+      plan: 'studio',
+      plan_version: 2,
+      monthly_fee: { amount: '59.00', currency: 'EUR' },
+    });
+    expect(
+      projects.map((project: { keys: { alias: string }[] }) => project.keys.map(({ alias }) => alias)),
+    ).toEqual([['mueller-soehne-shop-production', 'mueller-soehne-shop-staging'], ['rezepte-staging']]);
     expect(projects[0].keys[1].limits).toMatchObject({
       requests_per_minute: 30,
       budget: { amount: '10.00', currency: 'EUR', window: '1mo' },
@@ -51,7 +62,10 @@ describe('onboarding', () => {
     for (const { keys } of projects) {
       for (const { secret, id } of keys) {
         expect((await admin.call({ url: '/v1/models', bearer: secret })).status).toBe(200);
-        expect((await admin.call({ url: `/key/info?key=${secret}` })).body.info).toMatchObject({ key_id: id, organization_id: tenant.id });
+        expect((await admin.call({ url: `/key/info?key=${secret}` })).body.info).toMatchObject({
+          key_id: id,
+          organization_id: tenant.id,
+        });
       }
     }
     expect(answer.headers['x-keyledger-position']).toBe(position);
@@ -117,8 +131,12 @@ describe('a tenant', () => {
     const shown = await admin.call({ url: `/api/tenants/${made.tenant.id}` });
     expect(shown.body.tenant).toEqual(made.tenant);
     expect(shown.body.contract).toEqual(made.contract);
-    expect(shown.body.projects[0]).toMatchObject({ name: 'Müller & Söhne: Shop', status: 'open', limits: null });
-    const withoutSecret = made.projects[0].keys.map(({ secret: _, ...key }: { secret: string }) => key);
+    expect(shown.body.projects[0]).toMatchObject({
+      name: 'Müller & Söhne: Shop',
+      status: 'open',
+      limits: null,
+    });
+    const withoutSecret = made.projects[0].keys.map((key: object) => ({ ...key, secret: undefined }));
     expect(shown.body.projects[0].keys).toEqual(withoutSecret);
     expect(JSON.stringify(shown.body)).not.toContain('sk-kl_');
   });
@@ -127,7 +145,9 @@ describe('a tenant', () => {
     const all = await tenants();
     const seen: string[] = [];
     for (let cursor: string | null = ''; cursor !== null; ) {
-      const page = await admin.call({ url: `/api/tenants?limit=3${cursor === '' ? '' : `&cursor=${cursor}`}` });
+      const page = await admin.call({
+        url: `/api/tenants?limit=3${cursor === '' ? '' : `&cursor=${cursor}`}`,
+      });
       seen.push(...page.body.data.map(({ id }: { id: string }) => id));
       cursor = page.body.next_cursor;
     }
@@ -147,21 +167,38 @@ describe('a project', () => {
       });
     const opened = await send();
     expect(opened.status).toBe(201);
-    expect(opened.body.project).toMatchObject({ id: 'lager-1', tenant_id: tenant.id, name: 'Lager', environments: ['production', 'staging'] });
-    expect(opened.body.project.keys.map(({ alias }: { alias: string }) => alias)).toEqual(['lager-production', 'lager-staging']);
+    expect(opened.body.project).toMatchObject({
+      id: 'lager-1',
+      tenant_id: tenant.id,
+      name: 'Lager',
+      environments: ['production', 'staging'],
+    });
+    expect(opened.body.project.keys.map(({ alias }: { alias: string }) => alias)).toEqual([
+      'lager-production',
+      'lager-staging',
+    ]);
     expect((await send()).body).toEqual(opened.body);
     const shown = await admin.call({ url: '/api/projects/lager-1' });
     expect(shown.body.keys).toHaveLength(2);
     const list = await admin.call({ url: `/api/projects?tenant_id=${tenant.id}` });
     expect(list.body.data.map(({ id }: { id: string }) => id)).toContain('lager-1');
-    const again = await admin.call({ url: '/api/projects', body: { tenant_id: tenant.id, name: 'Lager', id: 'lager-1' } });
+    const again = await admin.call({
+      url: '/api/projects',
+      body: { tenant_id: tenant.id, name: 'Lager', id: 'lager-1' },
+    });
     expect(again).toMatchObject({ status: 400, body: { error: { reason: 'project_exists' } } });
-    const foreign = await admin.call({ url: '/api/projects', body: { tenant_id: OWN.tenantId, name: 'Lager', id: 'lager-1' } });
+    const foreign = await admin.call({
+      url: '/api/projects',
+      body: { tenant_id: OWN.tenantId, name: 'Lager', id: 'lager-1' },
+    });
     expect(foreign).toMatchObject({ status: 400, body: { error: { reason: 'project_exists' } } });
   });
 
   test('of the own tenant has keys without limits', async () => {
-    const answer = await admin.call({ url: '/api/projects', body: { tenant_id: OWN.tenantId, name: 'Intern' } });
+    const answer = await admin.call({
+      url: '/api/projects',
+      body: { tenant_id: OWN.tenantId, name: 'Intern' },
+    });
     expect(answer.body.project.keys[0].limits).toMatchObject({ requests_per_minute: null, budget: null });
   });
 });
@@ -170,29 +207,56 @@ describe('a team', () => {
   test('is a project: made, shown, listed, blocked and unblocked', async () => {
     const made = await admin.call({
       url: '/team/new',
-      body: { team_id: 'team-a', team_alias: 'Team A', max_budget: 20, budget_duration: '30d', models: ['demo-small'], rpm_limit: 9 },
+      body: {
+        team_id: 'team-a',
+        team_alias: 'Team A',
+        max_budget: 20,
+        budget_duration: '30d',
+        models: ['demo-small'],
+        rpm_limit: 9,
+      },
     });
     expect(made).toMatchObject({
       status: 200,
-      body: { team_id: 'team-a', team_alias: 'Team A', max_budget: 20, budget_duration: '30d', rpm_limit: 9, models: ['demo-small'], blocked: false, spend: 0 },
+      body: {
+        team_id: 'team-a',
+        team_alias: 'Team A',
+        max_budget: 20,
+        budget_duration: '30d',
+        rpm_limit: 9,
+        models: ['demo-small'],
+        blocked: false,
+        spend: 0,
+      },
     });
     const key = (await admin.call({ url: '/key/generate', body: { team_id: 'team-a' } })).body;
     const models = await admin.call({ url: '/v1/models', bearer: key.key });
     expect(models.body.data.map(({ id }: { id: string }) => id)).toEqual(['demo-small']);
     const info = await admin.call({ url: '/team/info?team_id=team-a' });
-    expect(info.body).toMatchObject({ team_id: 'team-a', team_memberships: [], keys: [{ key_id: key.key_id }] });
+    expect(info.body).toMatchObject({
+      team_id: 'team-a',
+      team_memberships: [],
+      keys: [{ key_id: key.key_id }],
+    });
     const list = await admin.call({ url: '/team/list' });
     expect(list.body.find(({ team_id }: { team_id: string }) => team_id === 'team-a').keys).toHaveLength(1);
     expect((await admin.call({ url: '/team/block', body: { team_id: 'team-a' } })).body.blocked).toBe(true);
-    expect((await admin.call({ url: '/v1/models', bearer: key.key })).body.error.reason).toBe('project_blocked');
-    expect((await admin.call({ url: '/team/unblock', body: { team_id: 'team-a' } })).body.blocked).toBe(false);
+    expect((await admin.call({ url: '/v1/models', bearer: key.key })).body.error.reason).toBe(
+      'project_blocked',
+    );
+    expect((await admin.call({ url: '/team/unblock', body: { team_id: 'team-a' } })).body.blocked).toBe(
+      false,
+    );
     expect((await admin.call({ url: '/v1/models', bearer: key.key })).status).toBe(200);
     expect((await admin.call({ url: '/team/new', body: { team_id: 'team-a' } })).status).toBe(400);
   });
 
   test('of a tenant belongs to it, and a key never leaves its tenant', async () => {
     const { tenant, projects } = (await onboard()).body;
-    const made = await admin.call({ url: '/team/new', body: { organization_id: tenant.id, team_alias: 'Filiale' } });
+    const made = await admin.call({
+      url: '/team/new',
+      body: { organization_id: tenant.id, team_alias: 'Filiale' },
+    });
     expect(made.body.organization_id).toBe(tenant.id);
     const key = projects[0].keys[0].token;
     const moved = await admin.call({ url: '/key/update', body: { key, team_id: made.body.team_id } });
@@ -208,13 +272,18 @@ describe('plans and agencies', () => {
       {
         name: 'studio',
         version: 2,
-        terms: { monthly_fee: { amount: '59.00', currency: 'EUR' }, prices: { models: { 'demo-small': { output: { amount: '0.60' } } } } },
+        terms: {
+          monthly_fee: { amount: '59.00', currency: 'EUR' },
+          prices: { models: { 'demo-small': { output: { amount: '0.60' } } } },
+        },
       },
     ]);
   });
 
   test('show the agency', async () => {
     const { body } = await admin.call({ url: '/api/agencies' });
-    expect(body.data).toMatchObject([{ id: OWN.agencyId, currency: 'EUR', zone: 'Europe/Berlin', invoice_series: 'RE' }]);
+    expect(body.data).toMatchObject([
+      { id: OWN.agencyId, currency: 'EUR', zone: 'Europe/Berlin', invoice_series: 'RE' },
+    ]);
   });
 });

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
 /**
  * The built program as a user runs it: its own process, its own data folder and port, an embedded
@@ -17,6 +18,8 @@ export interface Server {
   readonly child: ChildProcess;
   /** Everything it printed on standard output so far. */
   output(): string;
+  /** Resolves when it has printed this. */
+  printed(text: string): Promise<void>;
   /** SIGINT, then the exit code. */
   stop(): Promise<number | null>;
   /** SIGKILL: no handler runs. */
@@ -33,9 +36,13 @@ export interface Answer<T> {
 
 export const MASTER_KEY = 'sk-journey-master-key-0123456789abcdef';
 const START_MS_MAX = 60_000;
+/** Between two questions whether another process is ready. */
+const PROBE_MS = 50;
 
 export function temporaryDataDir(): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'keyledger-journey-'));
+  // Open to search, so that an embedded Postgres of root's stays in here and goes with the folder.
+  chmodSync(path, 0o711);
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
@@ -54,21 +61,28 @@ export async function startServer(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
   const port = Number(settings['PORT'] ?? (await freePort()));
-  const environment = {
+  const { LITELLM_MASTER_KEY: masterKey = MASTER_KEY } = settings;
+  const environment: Record<string, string> = {
     PATH: process.env['PATH'] ?? '',
     HOME: process.env['HOME'] ?? '/',
     KEYLEDGER_DATA_DIR: dataDir,
     KEYLEDGER_DEMO: 'off',
-    LITELLM_MASTER_KEY: MASTER_KEY,
     SIMULATED_LATENCY_MS: '0',
     SIMULATED_CHUNK_DELAY_MS: '0',
     ...settings,
     PORT: String(port),
+    LITELLM_MASTER_KEY: masterKey,
   };
+  // An empty one means that none is set, which is not the same as set to nothing.
+  if (masterKey === '') delete environment['LITELLM_MASTER_KEY'];
   const child = spawn(process.execPath, ['dist/src/cli.js', 'start'], { env: environment, stdio: 'pipe' });
   let printed = '';
   let complained = '';
-  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  const awaited = new Map<string, () => void>();
+  child.stdout.on('data', (chunk: Buffer) => {
+    printed += chunk.toString();
+    for (const [text, done] of awaited) if (printed.includes(text)) done();
+  });
   child.stderr.on('data', (chunk: Buffer) => (complained += chunk.toString()));
   const url = `http://127.0.0.1:${port}`;
   await untilReady(url, child, () => complained);
@@ -76,7 +90,7 @@ export async function startServer(
     const response = await fetch(`${url}${path}`, {
       method,
       headers: {
-        authorization: `Bearer ${environment.LITELLM_MASTER_KEY}`,
+        authorization: `Bearer ${masterKey}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },
@@ -97,11 +111,13 @@ export async function startServer(
   };
   return {
     url,
-    masterKey: environment.LITELLM_MASTER_KEY,
+    masterKey,
     dataDir,
     port,
     child,
     output: () => printed,
+    printed: (text) =>
+      printed.includes(text) ? Promise.resolve() : new Promise((done) => void awaited.set(text, done)),
     stop: () => end('SIGINT'),
     kill: async () => void (await end('SIGKILL')),
     api,
@@ -120,7 +136,7 @@ async function untilReady(url: string, child: ChildProcess, complained: () => st
     } catch {
       // Not listening yet: ask again.
     }
-    await new Promise((resolve) => setImmediate(resolve));
+    await pause(PROBE_MS);
   }
   throw new Error(`the server was not ready in time:\n${complained()}`);
 }

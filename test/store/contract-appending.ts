@@ -266,7 +266,7 @@ export function appending({ log, gapless, comparesHashes }: Suite): void {
     const { store } = log();
     const stream = freshStream();
     const events = [...someEvents(1), newEvent(keyGenerated(), stream, {})].map((event, i) =>
-      i === 1 ? ({ ...event, ...wrong } as NewEvent) : event,
+      i === 1 ? { ...event, ...wrong } : event,
     );
     await expect(append(store, stream, 'none', events)).rejects.toThrow(TypeError);
     expect(await all(store.readStream(stream))).toEqual([]);

@@ -124,7 +124,12 @@ export function following({ log, reopen, gapless }: Suite): void {
     await live.until(isCaughtUp);
     const { position } = await appendNew(
       store,
-      ...[keyGenerated(), spendRecorded(), keyBlocked(), periodClosed(), planPublished(), spendRecorded()],
+      keyGenerated(),
+      spendRecorded(),
+      keyBlocked(),
+      periodClosed(),
+      planPublished(),
+      spendRecorded(),
       keyDeleted(),
     );
     await live.until(hasReached(position));

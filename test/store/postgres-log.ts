@@ -22,17 +22,33 @@ export async function emptyLog(pool: Pool): Promise<void> {
   await tamper(pool, 'truncate events');
 }
 
+const columns = [
+  'position',
+  'stream',
+  'revision',
+  'id',
+  'type',
+  'schema',
+  'agencyId',
+  'tenantId',
+  'occurredAt',
+  'recordedAt',
+  'actor',
+  'correlationId',
+  'causationId',
+  'commandHash',
+  'hash',
+  'previousHash',
+  'data',
+] as const;
+
 export async function insertPlaced(pool: Pool, placed: readonly Placed[]): Promise<void> {
   for (const one of placed) {
     await pool.query(
       `insert into events (position, stream, revision, id, type, schema, agency_id, tenant_id, occurred_at, recorded_at,
          actor, correlation_id, causation_id, command_hash, hash, previous_hash, data)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
-      [
-        ...[one.position, one.stream, one.revision, one.id, one.type, one.schema, one.agencyId, one.tenantId],
-        ...[one.occurredAt, one.recordedAt, one.actor, one.correlationId, one.causationId, one.commandHash],
-        ...[one.hash, one.previousHash, one.data],
-      ],
+      columns.map((name) => one[name]),
     );
   }
 }

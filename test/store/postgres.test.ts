@@ -4,6 +4,7 @@ import { appendSurely } from '../../src/store/append-surely.ts';
 import { hashHolds } from '../../src/store/codec.ts';
 import type { EventStore, StreamHead } from '../../src/store/event-store.ts';
 import { postgresStore, type PostgresStoreOptions } from '../../src/store/postgres.ts';
+import { WALK_MAX } from '../../src/store/postgres-rows.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { AT, keyGenerated, keySettings, newEvent, spendRecorded } from '../support/events.ts';
 import {
@@ -299,6 +300,26 @@ describe('a subscription', () => {
     await store.close();
   });
 
+  test('finds the rare events that it wants behind very many that it does not', async () => {
+    const store = open();
+    await append(store, 'key-a', 'none', 1);
+    await database.pool.query(
+      `insert into events
+       select 1 + n, stream, n, id, type, schema, agency_id, tenant_id, occurred_at, recorded_at, actor,
+         correlation_id, causation_id, command_hash, hash, previous_hash, data
+       from events, generate_series(1, $1::int) as n`,
+      [2 * WALK_MAX + 10],
+    );
+    const { position } = await store.append([write('spend-a', 'none', [newEvent(spendRecorded(), 'a')])]);
+    await store.close();
+    // Without anything in memory yet.
+    const reader = open();
+    const batches = await catchUp(reader, 0n, { prefixes: ['spend.'] });
+    expect(eventsOf(batches).map((event) => event.position)).toEqual([position]);
+    expect(batches.at(-1)).toMatchObject({ position, caughtUp: true });
+    await reader.close();
+  });
+
   test('of what its own process appends reads nothing back', async () => {
     const { pool, statements } = countedPool(database.pool);
     const store = open({ pool, pollMs: 3_600_000 });
@@ -366,7 +387,7 @@ function observedPool(pool: Pool, observe: (ask: Ask, query: QueryArrayConfig) =
 }
 
 /** Statements take effect, but the next so many answers are lost. */
-function lossyPool(inner: Pool): { readonly pool: Pool; lose(count: number): void } {
+function lossyPool(inner: Pool): { readonly pool: Pool; readonly lose: (count: number) => void } {
   let losing = 0;
   const pool = observedPool(inner, async (ask, query) => {
     const answer = await ask(query);
@@ -379,7 +400,7 @@ function lossyPool(inner: Pool): { readonly pool: Pool; lose(count: number): voi
 
 function countedPool(inner: Pool): {
   readonly pool: Pool;
-  statements(): { readonly appends: number; readonly reads: number };
+  readonly statements: () => { readonly appends: number; readonly reads: number };
 } {
   let [appends, reads] = [0, 0];
   const pool = observedPool(inner, (ask, query) => {

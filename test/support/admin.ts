@@ -62,7 +62,7 @@ export interface AdminOptions {
 
 export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
   const database = await testDatabase();
-  const closers: (() => Promise<void>)[] = [database.drop];
+  const closers: (() => Promise<void>)[] = [() => database.drop()];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).toReversed()) await closer();
   };
@@ -136,7 +136,10 @@ function servedModel(publicName: string) {
   return { publicName, id: `${publicName} at upstream` };
 }
 
-async function call(app: FastifyInstance, { method, url, body, headers, bearer = MASTER_KEY }: Call): Promise<Answer> {
+async function call(
+  app: FastifyInstance,
+  { method, url, body, headers, bearer = MASTER_KEY }: Call,
+): Promise<Answer> {
   const options: InjectOptions = {
     method: method ?? (body === undefined ? 'GET' : 'POST'),
     url,
@@ -173,7 +176,13 @@ async function furnish(store: EventStore, terms: readonly Terms[]): Promise<void
     contactVersion: 0,
   };
   const meta = { ...cause, at: START };
-  await transact(store, agency, `agency-${OWN.agencyId}`, { type: 'register', settings }, { ...meta, commandId: 'agency' });
+  await transact(
+    store,
+    agency,
+    `agency-${OWN.agencyId}`,
+    { type: 'register', settings },
+    { ...meta, commandId: 'agency' },
+  );
   await transact(
     store,
     tenant,
@@ -183,6 +192,12 @@ async function furnish(store: EventStore, terms: readonly Terms[]): Promise<void
   );
   for (const term of terms) {
     const commandId = `${term.plan} ${term.planVersion}`;
-    await transact(store, plan, `plan-${term.plan}`, { type: 'publish', terms: term }, { ...meta, commandId });
+    await transact(
+      store,
+      plan,
+      `plan-${term.plan}`,
+      { type: 'publish', terms: term },
+      { ...meta, commandId },
+    );
   }
 }

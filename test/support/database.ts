@@ -3,9 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { inject } from 'vitest';
+import type { HistoryTables } from '../../src/audit/key-history.ts';
+import type { BillingTables } from '../../src/billing/billing-records.ts';
 import { type Database, openDatabase } from '../../src/database.ts';
+import type { Tables } from '../../src/http/read.ts';
 
-export interface TestDatabase extends Pick<Database, 'pool' | 'db'> {
+type AllTables = Tables & BillingTables & HistoryTables;
+
+export interface TestDatabase extends Pick<Database<AllTables>, 'pool' | 'db'> {
   readonly url: string;
   /**
    * Closes `pool` and removes the database. Call it in afterAll, also when setting up failed half-way.
@@ -22,7 +27,7 @@ export async function testDatabase(): Promise<TestDatabase> {
   await onServer((server) => server.query(`create database ${name} template ${inject('templateName')}`));
   const url = new URL(inject('serverUrl'));
   url.pathname = `/${name}`;
-  const database = openDatabase({ url: url.href, poolMax: 10, applicationName: 'test' });
+  const database = openDatabase<AllTables>({ url: url.href, poolMax: 10, applicationName: 'test' });
   const drop = async (): Promise<void> => {
     await database.close();
     const open = await onServer(async (server) => {
