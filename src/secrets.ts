@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 /**
@@ -43,7 +43,7 @@ export function isPlausible(secret: string): boolean {
 
 /** Lower-case hex SHA-256: `token` in the LiteLLM API. Identifies a key, never authenticates one. */
 export function hashSecret(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret, 'hex');
 }
 
 /** `sk-...abcd`: what may be shown and logged. */

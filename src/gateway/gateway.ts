@@ -75,7 +75,7 @@ const STALE_MS_MAX = 5_000;
 const SPEND_QUEUE_MS_MAX = 10_000;
 const SPEND_BATCH_MAX = 512;
 const SPEND_RETRY = { retryMs: 50, retryMsMax: 5_000 };
-const TIMEOUTS: UpstreamTimeouts = { connectMs: 10_000, firstByteMs: 300_000, idleMs: 120_000 };
+const TIMEOUTS: UpstreamTimeouts = { connectMs: 10_000, quietMs: 300_000 };
 /** How long spend may still wait for the log when everything else has ended. */
 const FLUSH_MS_MAX = 10_000;
 

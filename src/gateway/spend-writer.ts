@@ -189,12 +189,17 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
   };
 }
 
-function toEvent(stream: string, { data, ...rest }: SpendToRecord): NewEvent<SpendRecorded> {
+function toEvent(stream: string, spend: SpendToRecord): NewEvent<SpendRecorded> {
+  const { data, agencyId, tenantId, actor, correlationId, occurredAt } = spend;
   const { requestId } = data;
   return {
-    ...rest,
     id: eventId(stream, requestId, 0),
+    agencyId,
+    tenantId,
+    actor,
+    correlationId,
     causationId: requestId,
+    occurredAt,
     commandHash: null,
     event: { type: 'spend.recorded', data },
   };

@@ -27,10 +27,11 @@ export interface UpstreamCall {
 
 export interface UpstreamTimeouts {
   readonly connectMs: number;
-  /** Until the head of the answer has come; never longer than the deployment's own limit. */
-  readonly firstByteMs: number;
-  /** Between two parts of an answer. */
-  readonly idleMs: number;
+  /**
+   * Without a byte, before the answer and in the middle of it. One value for both: undici keeps one
+   * timer per connection, and makes two new ones for every request when they differ.
+   */
+  readonly quietMs: number;
 }
 
 export interface Upstreams {
@@ -65,8 +66,14 @@ export function createUpstreams(options: {
   function poolOf(origin: string): Pool {
     let pool = pools.get(origin);
     if (pool === undefined) {
-      const connect = { timeout: timeouts.connectMs };
-      pool = new Pool(origin, { connections: connectionsMax, pipelining: 1, connect });
+      const { connectMs, quietMs } = timeouts;
+      pool = new Pool(origin, {
+        connections: connectionsMax,
+        pipelining: 1,
+        connect: { timeout: connectMs },
+        headersTimeout: quietMs,
+        bodyTimeout: quietMs,
+      });
       pools.set(origin, pool);
     }
     return pool;
@@ -102,8 +109,6 @@ export function createUpstreams(options: {
           method: 'POST',
           headers: withClientHeaders(headers, clientHeaders),
           body,
-          headersTimeout: Math.min(timeouts.firstByteMs, deployment.timeoutMs),
-          bodyTimeout: timeouts.idleMs,
         },
         call.handler,
       );

@@ -187,7 +187,7 @@ describe('an upstream', () => {
   });
 
   test('that says nothing for too long in the middle is given up', async () => {
-    other = await startWorld({ deps: { timeouts: { idleMs: 100 } } });
+    other = await startWorld({ deps: { timeouts: { quietMs: 100 } } });
     const response = await other.chat({ stream: true, metadata: { simulate: 'hang-mid' } });
     expect((await eventsOf(response)).at(-1)).toContain('error');
     await until(async () => (await other!.spends()).length === 1);

@@ -1,5 +1,5 @@
-/** What tests do to the event log behind the back of the store. */
-import type { Pool } from 'pg';
+/** What tests do to the event log behind the back of the store, and to its connections. */
+import type { Pool, PoolClient, QueryArrayConfig } from 'pg';
 import type { Placed } from '../../src/store/stored-event.ts';
 
 export const silent = { info: () => {}, warn: () => {} };
@@ -51,4 +51,47 @@ export async function insertPlaced(pool: Pool, placed: readonly Placed[]): Promi
       columns.map((name) => one[name]),
     );
   }
+}
+
+type Ask = (query: QueryArrayConfig) => Promise<unknown>;
+
+/** A pool that sees every statement of the store. */
+function observedPool(pool: Pool, observe: (ask: Ask, query: QueryArrayConfig) => Promise<unknown>): Pool {
+  const connect = async (): Promise<PoolClient> => {
+    const client = await pool.connect();
+    const ask: Ask = (query) => client.query(query);
+    return new Proxy(client, {
+      get(target, name) {
+        if (name === 'query') return (query: QueryArrayConfig) => observe(ask, query);
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  };
+  return { connect } as Pool;
+}
+
+/** Statements take effect, but the next so many answers are lost. */
+export function lossyPool(inner: Pool): { readonly pool: Pool; readonly lose: (count: number) => void } {
+  let losing = 0;
+  const pool = observedPool(inner, async (ask, query) => {
+    const answer = await ask(query);
+    if (losing === 0) return answer;
+    losing -= 1;
+    throw new Error('the connection was lost');
+  });
+  return { pool, lose: (count) => void (losing = count) };
+}
+
+export function countedPool(inner: Pool): {
+  readonly pool: Pool;
+  readonly statements: () => { readonly appends: number; readonly reads: number };
+} {
+  let [appends, reads] = [0, 0];
+  const pool = observedPool(inner, (ask, query) => {
+    if (query.text.includes('append_events')) appends += 1;
+    else reads += 1;
+    return ask(query);
+  });
+  return { pool, statements: () => ({ appends, reads }) };
 }

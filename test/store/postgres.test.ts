@@ -1,4 +1,4 @@
-import { Pool, type PoolClient, type QueryArrayConfig } from 'pg';
+import { Pool } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { appendSurely } from '../../src/store/append-surely.ts';
 import { hashHolds } from '../../src/store/codec.ts';
@@ -21,7 +21,7 @@ import {
   write,
 } from '../support/log.ts';
 import { eventStoreContract } from './contract.ts';
-import { emptyLog, insertPlaced, silent, tamper } from './postgres-log.ts';
+import { countedPool, emptyLog, insertPlaced, lossyPool, silent, tamper } from './postgres-log.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -366,47 +366,4 @@ async function listeners(): Promise<number> {
      where datname = current_database() and application_name = 'keyledger listener' and query ilike 'listen%'`,
   );
   return rows[0]!.count;
-}
-
-type Ask = (query: QueryArrayConfig) => Promise<unknown>;
-
-/** A pool that sees every statement of the store. */
-function observedPool(pool: Pool, observe: (ask: Ask, query: QueryArrayConfig) => Promise<unknown>): Pool {
-  const connect = async (): Promise<PoolClient> => {
-    const client = await pool.connect();
-    const ask: Ask = (query) => client.query(query);
-    return new Proxy(client, {
-      get(target, name) {
-        if (name === 'query') return (query: QueryArrayConfig) => observe(ask, query);
-        const value: unknown = Reflect.get(target, name);
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
-  };
-  return { connect } as Pool;
-}
-
-/** Statements take effect, but the next so many answers are lost. */
-function lossyPool(inner: Pool): { readonly pool: Pool; readonly lose: (count: number) => void } {
-  let losing = 0;
-  const pool = observedPool(inner, async (ask, query) => {
-    const answer = await ask(query);
-    if (losing === 0) return answer;
-    losing -= 1;
-    throw new Error('the connection was lost');
-  });
-  return { pool, lose: (count) => void (losing = count) };
-}
-
-function countedPool(inner: Pool): {
-  readonly pool: Pool;
-  readonly statements: () => { readonly appends: number; readonly reads: number };
-} {
-  let [appends, reads] = [0, 0];
-  const pool = observedPool(inner, (ask, query) => {
-    if (query.text.includes('append_events')) appends += 1;
-    else reads += 1;
-    return ask(query);
-  });
-  return { pool, statements: () => ({ appends, reads }) };
 }
