@@ -3,7 +3,7 @@
 -- a complete checkpoint. The price is one append at a time, which is why spend is written in
 -- batches (src/gateway/spend-writer.ts): the lock and the group commit are one design.
 create table events (
-  position       bigint      primary key check (position > 0),
+  position       bigint      primary key,
   stream         text        not null,
   revision       bigint      not null,
   id             uuid        not null,

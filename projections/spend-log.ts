@@ -8,8 +8,8 @@ export const spendLog = defineProjection({
   name: 'spend_log',
   version: 1,
   columns: {
-    request_id: 'text',
     position: 'bigint',
+    request_id: 'text',
     agency_id: 'text',
     tenant_id: 'text',
     project_id: 'text?',
@@ -42,19 +42,19 @@ export const spendLog = defineProjection({
     first_byte_ms: 'bigint?',
     response_id: 'text?',
   },
-  key: ['request_id'],
+  // By place in the log, so that rows are added at the end. Every index costs each request, so there
+  // are only those that limits and audits cannot do without.
+  key: ['position'],
   indexes: [
     ['key_id', 'admitted_at'],
     ['tenant_id', 'admitted_at'],
-    ['project_id', 'admitted_at'],
-    ['response_id'],
   ],
   on: {
     'spend.recorded': (spend, recorded) => ({
       op: 'insert',
       row: {
-        request_id: spend.requestId,
         position: recorded.position,
+        request_id: spend.requestId,
         agency_id: recorded.agencyId,
         tenant_id: tenantOf(recorded),
         project_id: spend.projectId,

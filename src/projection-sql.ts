@@ -1,6 +1,6 @@
 /**
  * Read model definitions as SQL: their tables, and their row changes as few statements. Rows travel
- * as one JSON parameter, which costs this process the least, and PostgreSQL turns them into columns.
+ * as one array per column.
  */
 import { createHash } from 'node:crypto';
 import { type ColumnType, type Row, type Value, valueText } from './column-values.ts';
@@ -67,7 +67,11 @@ export function tableDigest(projection: Projection): string {
 /** Changes of one key, merged. */
 type Pending =
   | { readonly op: 'insert'; row: Row }
-  | { readonly op: 'update' | 'add'; readonly key: Row; set: Row; by: Sums };
+  | { readonly op: 'update' | 'add'; readonly key: Row; readonly set: Changed; readonly by: Added };
+
+/** Copies of a change's own, which later changes of the same row are added to in place. */
+type Changed = Record<string, Value>;
+type Added = Record<string, bigint>;
 
 /**
  * The changes as statements with the same effect in the same order. Changes that name their row by
@@ -109,14 +113,14 @@ function byKey(projection: Projection, change: RowChange): Pending | null {
     case 'insert':
       return { op: 'insert', row: change.row };
     case 'add':
-      return { op: 'add', key: change.key, set: change.set ?? {}, by: change.by };
+      return { op: 'add', key: change.key, set: { ...change.set }, by: { ...change.by } };
     case 'update': {
       const { where, set, by = {} } = change;
       const columns = Object.keys(where);
       const exact =
         columns.length === key.length &&
         key.every((name) => where[name] !== undefined && !isAtMost(where[name]) && !(name in set));
-      return exact ? { op: 'update', key: where as Row, set, by } : null;
+      return exact ? { op: 'update', key: where as Row, set: { ...set }, by: { ...by } } : null;
     }
     case 'remove':
       return null;
@@ -133,8 +137,8 @@ function merge(known: Pending, next: Pending): boolean {
     return true;
   }
   if (known.op !== next.op) return false;
-  known.set = { ...known.set, ...next.set };
-  known.by = { ...known.by, ...plus(known.by, next.by) };
+  for (const name in next.set) known.set[name] = next.set[name]!;
+  for (const name in next.by) known.by[name] = (known.by[name] ?? 0n) + next.by[name]!;
   return true;
 }
 
@@ -175,9 +179,10 @@ function pendingStatements(
 
 function insert(projection: Projection, table: string, rows: readonly Row[]): Statement {
   const columns = columnList(projection);
+  const names = Object.keys(projection.columns);
   return {
-    text: `insert into ${quoted(table)} (${columns}) select ${columns} from ${records(projection, Object.keys(projection.columns))}`,
-    values: [jsonOf(rows)],
+    text: `insert into ${quoted(table)} (${columns}) select ${columns} from ${records(projection, names)}`,
+    values: arraysOf(projection, names, rows),
   };
 }
 
@@ -197,7 +202,7 @@ function add(projection: Projection, table: string, { set, by }: Changing, rows:
     text:
       `insert into ${quoted(table)} as t (${columns}) select ${columns} from ${records(projection, names)}` +
       ` on conflict (${projection.key.map(quoted).join(', ')}) do update set ${assignments.join(', ')}`,
-    values: [jsonOf(rows)],
+    values: arraysOf(projection, names, rows),
   };
 }
 
@@ -208,11 +213,12 @@ function update(
   rows: readonly Row[],
 ): Statement {
   const on = projection.key.map((name) => `t.${quoted(name)} = r.${quoted(name)}`);
+  const names = [...projection.key, ...set, ...by];
   return {
     text:
       `update ${quoted(table)} as t set ${assigned(set, by)}` +
-      ` from ${records(projection, [...projection.key, ...set, ...by])} where ${on.join(' and ')}`,
-    values: [jsonOf(rows)],
+      ` from ${records(projection, names)} where ${on.join(' and ')}`,
+    values: arraysOf(projection, names, rows),
   };
 }
 
@@ -225,12 +231,13 @@ function searched(projection: Projection, table: string, change: RowChange): Sta
     return { text: `delete from ${quoted(table)} as t where ${text}`, values };
   }
   const { set, by = {} } = change;
-  const { text, values } = conditions(projection, where, 1);
+  const names = [...Object.keys(set), ...Object.keys(by)];
+  const { text, values } = conditions(projection, where, names.length);
   return {
     text:
       `update ${quoted(table)} as t set ${assigned(Object.keys(set), Object.keys(by))}` +
-      ` from ${records(projection, [...Object.keys(set), ...Object.keys(by)])} where ${text}`,
-    values: [jsonOf([{ ...set, ...by }]), ...values],
+      ` from ${records(projection, names)} where ${text}`,
+    values: [...arraysOf(projection, names, [{ ...set, ...by }]), ...values],
   };
 }
 
@@ -257,19 +264,60 @@ function conditions(projection: Projection, where: Conditions, parametersBefore:
   return { text: texts.length === 0 ? 'true' : texts.join(' and '), values };
 }
 
-/** The rows in $1, as a table r with these columns. */
+/** The rows as a table r with these columns, each column an array in a parameter of its own, from $1 on. */
 function records(projection: Projection, names: readonly string[]): string {
-  return `json_to_recordset($1::json) as r(${names.map((name) => `${quoted(name)} ${sqlType(projection, name)}`).join(', ')})`;
+  const arrays = names.map((name, i) => `$${i + 1}::${elementType(projection, name)}[]`);
+  const columns = names.map((name) =>
+    elementType(projection, name) === sqlType(projection, name)
+      ? `u.${quoted(name)}`
+      : `u.${quoted(name)}::${sqlType(projection, name)} as ${quoted(name)}`,
+  );
+  return `(select ${columns.join(', ')} from unnest(${arrays.join(', ')}) as u(${names.map(quoted).join(', ')})) as r`;
+}
+
+/** Lists and JSON travel as text: there are no arrays of arrays of different lengths. */
+function elementType(projection: Projection, name: string): string {
+  const type = sqlType(projection, name);
+  return type === 'text[]' || type === 'jsonb' ? 'text' : type;
+}
+
+/** The parameters of `records`: PostgreSQL reads arrays several times faster than JSON of the same rows. */
+function arraysOf(projection: Projection, names: readonly string[], rows: readonly Row[]): string[] {
+  return names.map((name) => {
+    const type = sqlType(projection, name);
+    let text = '{';
+    for (let i = 0; i < rows.length; i += 1) {
+      text += (i === 0 ? '' : ',') + element(type, rows[i]![name] ?? null);
+    }
+    return `${text}}`;
+  });
+}
+
+function element(type: string, value: Value): string {
+  if (value === null) return 'NULL';
+  if (type === 'text') return quotedElement(value as string);
+  if (type === 'text[]')
+    return quotedElement(`{${(value as readonly string[]).map(quotedElement).join(',')}}`);
+  return type === 'jsonb' ? quotedElement(jsonText(value)) : String(value as string | bigint | boolean);
+}
+
+const TO_ESCAPE = /["\\]/;
+const TO_ESCAPE_ALL = /["\\]/g;
+
+function quotedElement(text: string): string {
+  return TO_ESCAPE.test(text) ? `"${text.replaceAll(TO_ESCAPE_ALL, '\\$&')}"` : `"${text}"`;
+}
+
+function jsonText(value: Value): string {
+  return JSON.stringify(value, (_name, member: unknown) =>
+    typeof member === 'bigint' ? String(member) : member,
+  );
 }
 
 function sqlType(projection: Projection, name: string): string {
   const type = projection.columns[name];
   if (type === undefined) throw new TypeError(`${projection.name} has no column ${name}`);
   return SQL_TYPES[type];
-}
-
-function jsonOf(rows: readonly Row[]): string {
-  return JSON.stringify(rows, (_name, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
 }
 
 /** Names are those of definitions and contain nothing that needs escaping; see defineProjection. */

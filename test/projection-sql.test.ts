@@ -19,8 +19,26 @@ function statements(projection: Projection, events: readonly DomainEvent[]) {
   const changes = recordedAll(events).flatMap((recorded) => projection.apply(recorded));
   return statementsFor(projection, 't', changes).map(({ text, values }) => ({
     verb: text.split(' ', 1)[0],
-    rows: JSON.parse(values[0]!) as readonly Record<string, unknown>[],
+    rows: rowsIn(text, values),
   }));
+}
+
+/** The rows that a statement's arrays stand for: one array per column. */
+function rowsIn(text: string, values: readonly (string | null)[]): readonly Record<string, string | null>[] {
+  const names = /as u\(([^)]*)\)/
+    .exec(text)![1]!
+    .split(', ')
+    .map((name) => name.slice(1, -1));
+  const columns = names.map((_, i) => elementsOf(values[i]!));
+  return columns[0]!.map((_, row) => Object.fromEntries(names.map((name, i) => [name, columns[i]![row]!])));
+}
+
+function elementsOf(array: string): readonly (string | null)[] {
+  const elements = array.slice(1, -1).match(/"(?:[^"\\]|\\.)*"|[^,]+/g) ?? [];
+  return elements.map((element) => {
+    if (element === 'NULL') return null;
+    return element.startsWith('"') ? element.slice(1, -1).replaceAll(/\\(.)/g, '$1') : element;
+  });
 }
 
 const spends = Array.from({ length: 100 }, (_, i) =>

@@ -197,21 +197,25 @@ test('a table is loaded as it was at the position that goes with it, whatever is
 describe('a comparison', () => {
   test('finds and locates a changed, a removed and an added row', async () => {
     await running();
+    const places = await pool.query<{ position: bigint }>(
+      `select position from spend_log where request_id in ('req_7', 'req_8') order by request_id`,
+    );
+    const [changed, removed] = places.rows.map(({ position }) => [String(position)]);
     await pool.query(`update spend_log set price_nanos = price_nanos + 1 where request_id = 'req_7'`);
     await pool.query(`delete from spend_log where request_id = 'req_8'`);
     await pool.query(
-      `insert into spend_log select 'made_up' as request_id, (l).* from (
-      select position, agency_id, tenant_id, project_id, key_id, token_hash, user_id, end_user, tags, route, model, deployment,
+      `insert into spend_log select 1000000 as position, l.* from (
+      select request_id, agency_id, tenant_id, project_id, key_id, token_hash, user_id, end_user, tags, route, model, deployment,
       stream, admitted_at, recorded_at, month, outcome, status, usage_source, input_tokens, cached_input_tokens, output_tokens,
       reasoning_tokens, currency, price_nanos, cost_nanos, duration_ms, first_byte_ms, response_id
-      from spend_log where request_id = 'req_9') l`.replace('(l).*', 'l.*'),
+      from spend_log where request_id = 'req_9') l`,
     );
     expect(await compare(spendLog)).toMatchObject({
       equal: false,
       live: { rows: 200 },
       rebuilt: { rows: 200 },
-      onlyLive: [['made_up'], ['req_7']],
-      onlyRebuilt: [['req_7'], ['req_8']],
+      onlyLive: [changed, ['1000000']],
+      onlyRebuilt: [changed, removed],
     });
   });
 

@@ -9,7 +9,8 @@ import { Refusal } from '../errors.ts';
 import type { MemoryTable } from '../memory-table.ts';
 import type { RowIn } from '../projection.ts';
 import { hashSecret } from '../secrets.ts';
-import type { Level, LevelName, Limiter } from './limiter.ts';
+import type { Level, LevelName } from './levels.ts';
+import type { Limiter } from './limiter.ts';
 import { contractTariff, noTariff, ownTariff, type Tariff } from './offers.ts';
 
 /**

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
-import type { LevelName, SpentSince } from './limiter.ts';
+import type { LevelName } from './levels.ts';
+import type { SpentSince } from './limiter.ts';
 
 /**
  * What was spent before this process looked: from the read models, which are asked once per budget
@@ -9,10 +10,11 @@ const EVER = `
   select p.position, coalesce(sum(t.price_nanos), 0)::text as nanos
   from projections p left join spend_totals t on t.level = $1 and t.id = $2
   where p.name = 'spend_totals' group by p.position`;
-const COLUMNS: Readonly<Record<LevelName, string>> = {
-  key: 'key_id',
-  project: 'project_id',
-  tenant: 'tenant_id',
+/** Each by an index; a project's rows are found through its tenant's. */
+const OWN_ROWS: Readonly<Record<LevelName, string>> = {
+  key: 's.key_id = $1',
+  project: 's.project_id = $1 and s.tenant_id = (select tenant_id from projects where project_id = $1)',
+  tenant: 's.tenant_id = $1',
 };
 
 export interface LedgerOptions {
@@ -45,6 +47,6 @@ interface Row {
 function sinceQuery(level: LevelName): string {
   return `
     select p.position, coalesce(sum(s.price_nanos), 0)::text as nanos
-    from projections p left join spend_log s on s.${COLUMNS[level]} = $1 and s.admitted_at >= $2
+    from projections p left join spend_log s on ${OWN_ROWS[level]} and s.admitted_at >= $2
     where p.name = 'spend_log' group by p.position`;
 }

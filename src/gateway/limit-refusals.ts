@@ -2,7 +2,7 @@ import { isoInstant } from '../domain/local-time.ts';
 import { formatNanos } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
 import type { BudgetMeter } from './budget.ts';
-import type { Instant, Level, LevelName } from './limiter.ts';
+import type { Instant, Level, LevelName } from './levels.ts';
 
 /** What a caller is told when a limit is reached: which one, where it stands and when it is worth trying again. */
 const LITELLM_LEVELS: Readonly<Record<LevelName, string>> = {

@@ -1,16 +1,10 @@
 import type { Budget } from '../domain/limits.ts';
 import { amountAt } from '../domain/money.ts';
 import type { Rates } from '../domain/spend.ts';
-import {
-  addSpent,
-  type BudgetMeter,
-  type BudgetOwner,
-  type LedgerSum,
-  meterOf,
-  unreserve,
-} from './budget.ts';
+import { addSpent, type BudgetMeter, type LedgerSum, meterOf, unreserve } from './budget.ts';
 import { budgetRefusal, parallelRefusal, rateRefusal } from './limit-refusals.ts';
-import { type RateWindow, rateWindow, type Slot } from './rate-window.ts';
+import type { Account, Instant, Level, LevelName } from './levels.ts';
+import { rateWindow, type Slot } from './rate-window.ts';
 
 /**
  * Limits of a request on all its levels at once (key, project, tenant): requests and tokens per
@@ -19,33 +13,6 @@ import { type RateWindow, rateWindow, type Slot } from './rate-window.ts';
  * once, what was spent and what may still be spent never exceed a limit together. A refused request
  * changes nothing on any level.
  */
-export type LevelName = 'key' | 'project' | 'tenant';
-
-export interface LevelLimits {
-  readonly requestsPerMinute: number | null;
-  readonly tokensPerMinute: number | null;
-  readonly parallelRequests: number | null;
-  readonly budget: Budget | null;
-}
-
-/** What was used on one level; lives as long as the process, whatever happens to the limits. */
-export interface Account extends BudgetOwner {
-  readonly requests: RateWindow;
-  readonly tokens: RateWindow;
-  running: number;
-}
-
-export interface Level {
-  readonly name: LevelName;
-  readonly id: string;
-  /** How a budget refusal names it, such as `Team=web`. */
-  readonly subject: string;
-  readonly limits: LevelLimits;
-  /** Zone of the calendar that budget windows follow. */
-  readonly zone: string;
-  readonly account: Account;
-}
-
 /** What a request may need at most. */
 export interface Demand {
   readonly inputTokens: number;
@@ -55,13 +22,6 @@ export interface Demand {
   /** Per choice, when the client named none; 0 where nothing is generated. */
   readonly outputTokensMax: number;
   readonly prices: Rates;
-}
-
-export interface Instant {
-  /** Of a clock that never goes back. */
-  readonly monotonicMs: number;
-  /** Since 1970. */
-  readonly wallMs: number;
 }
 
 export interface Reservation {

@@ -2,7 +2,7 @@ import { formatNanos } from '../domain/money.ts';
 import type { Exchange } from './exchange.ts';
 import type { Caller } from './key-table.ts';
 import { litellmLevel } from './limit-refusals.ts';
-import type { Level } from './limiter.ts';
+import type { Level } from './levels.ts';
 
 /** The `x-litellm-*` and `x-ratelimit-*` headers of an answer, as a flat list of names and values. */
 export function answerHeaders(

@@ -1,7 +1,9 @@
-import { createHash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import { canonicalJson, type Json, type JsonObject } from '../domain/json.ts';
+import type { SpendRecorded } from '../domain/spend.ts';
 import type { Actor, DomainEvent, EventType, NewEvent, Recorded } from '../events.ts';
 import { entries } from './event-schemas.ts';
+import { spendJson } from './spend-json.ts';
 import { type StreamHead, UndecodableEvent, type Write, WRITE_BYTES_MAX, ZERO_HASH } from './event-store.ts';
 import type { Placed, StoredEvent } from './stored-event.ts';
 
@@ -14,6 +16,7 @@ import type { Placed, StoredEvent } from './stored-event.ts';
 /** An event to be stored, and what reading it back gives. */
 export interface Encoded {
   readonly stored: StoredEvent;
+  readonly actor: Actor;
   readonly event: DomainEvent;
 }
 
@@ -65,7 +68,8 @@ function encodeOne(stream: string, head: StreamHead, event: NewEvent): Encoded {
   if (!isKnown(type)) throw new TypeError(`this build does not know the event type ${type as string}`);
   const schema = entries[type].upcasts.length + 1;
   const actor = canonicalJson(event.actor);
-  const data = canonicalJson(event.event.data);
+  const data =
+    type === 'spend.recorded' ? spendJson(checkedSpend(event.event)) : canonicalJson(event.event.data);
   const stored = {
     stream,
     revision: head.revision + 1n,
@@ -83,14 +87,45 @@ function encodeOne(stream: string, head: StreamHead, event: NewEvent): Encoded {
     hash: '',
     data,
   };
+  stored.hash = hashOf(stored);
+  return {
+    stored,
+    actor: event.actor,
+    event: type === 'spend.recorded' ? event.event : readBack(type, schema, data),
+  };
+}
+
+/** What a reader will get. Throws TypeError when there would be none, or less than was written. */
+function readBack(type: EventType, schema: number, data: string): DomainEvent {
   const read = readPayload(type, schema, data);
   if ('problem' in read)
     throw new TypeError(`${type} cannot be stored: ${read.problem}`, { cause: read.cause });
   if (countMembers(read.payload) > countMembers(read.event.data)) {
     throw new TypeError(`${type} cannot be stored: it holds facts that its schema does not know`);
   }
-  stored.hash = hashOf(stored);
-  return { stored, event: read.event };
+  return read.event;
+}
+
+/**
+ * Spend is most of the log, and one place builds it, with the type checker watching. Reading it back
+ * would cost more than the rest of the encoding, so only what types cannot say is checked: that every
+ * number is whole.
+ */
+function checkedSpend({ data }: SpendRecorded): SpendRecorded['data'] {
+  const { usage, lines, status, durationMs, firstByteMs } = data;
+  const numbers = [
+    usage.inputTokens,
+    usage.cachedInputTokens,
+    usage.outputTokens,
+    usage.reasoningTokens,
+    status,
+    durationMs,
+  ];
+  for (const { quantity } of lines) numbers.push(quantity);
+  if (!numbers.every(Number.isSafeInteger) || !(firstByteMs === null || Number.isSafeInteger(firstByteMs))) {
+    throw new TypeError('spend.recorded cannot be stored: a number in it is not whole');
+  }
+  return data;
 }
 
 /** What PostgreSQL's text, uuid and timestamptz keep exactly, and no more. */
@@ -131,7 +166,7 @@ export function hashOf(event: Omit<StoredEvent, 'hash'>): string {
   const before = [previousHash, stream, String(revision), id, type, schema, agencyId, tenantId, occurredAt];
   const after = [correlationId, causationId, commandHash];
   const envelope = `${JSON.stringify(before)}\n${actor}\n${JSON.stringify(after)}\n`;
-  return createHash('sha256').update(envelope).update(data).digest('hex');
+  return digest('sha256', envelope + data, 'hex');
 }
 
 /** True when the stored hash is the one its content has. */
@@ -146,12 +181,12 @@ export function decode(placed: Placed): Recorded {
   return toRecorded(placed, read.event);
 }
 
-export function toRecorded(placed: Placed, event: DomainEvent): Recorded {
+export function toRecorded(placed: Placed, event: DomainEvent, actor?: Actor): Recorded {
   return {
     id: placed.id,
     agencyId: placed.agencyId,
     tenantId: placed.tenantId,
-    actor: JSON.parse(placed.actor) as Actor,
+    actor: actor ?? (JSON.parse(placed.actor) as Actor),
     correlationId: placed.correlationId,
     causationId: placed.causationId,
     occurredAt: placed.occurredAt,

@@ -32,7 +32,7 @@ export function memoryStore({ now, stored = [] }: MemoryStoreOptions): EventStor
     const events = streams.get(placed.stream);
     if (events === undefined) streams.set(placed.stream, [placed]);
     else events.push(placed);
-    tail.push(placed, encoded?.event);
+    tail.push(placed, encoded);
   }
 
   function headOf(stream: string): StreamHead {

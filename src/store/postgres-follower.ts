@@ -158,10 +158,10 @@ export function createFollower({ page, head, listenUrl, pollMs, log }: FollowerO
     keep(appended, last, recordedAt) {
       if (run === null) return;
       let position = last - BigInt(appended.length);
-      for (const { stored, event } of appended) {
+      for (const encoded of appended) {
         position += 1n;
         // Somebody else's events lie in between: they have to be read first.
-        if (!tail.push({ ...stored, position, recordedAt }, event)) return hear(last);
+        if (!tail.push({ ...encoded.stored, position, recordedAt }, encoded)) return hear(last);
       }
     },
     ended: () => ended,

@@ -1,5 +1,5 @@
-import type { DomainEvent, Recorded } from '../events.ts';
-import { decode, toRecorded } from './codec.ts';
+import type { Recorded } from '../events.ts';
+import { decode, type Encoded, toRecorded } from './codec.ts';
 import type { Batch } from './event-store.ts';
 import type { Placed } from './stored-event.ts';
 
@@ -13,7 +13,7 @@ export interface Tail {
   /** Position of the newest event known here. */
   readonly to: bigint;
   /** Takes the event that follows; returns false, and takes nothing, when one in between is missing. */
-  push(placed: Placed, event?: DomainEvent): boolean;
+  push(placed: Placed, decoded?: Pick<Encoded, 'event' | 'actor'>): boolean;
   /** Forgets what it holds and continues after `position`. */
   reset(position: bigint): void;
   /** Reads after a position that is not below `from`. */
@@ -69,10 +69,13 @@ export function createTail(bounds: { readonly eventsMax: number; readonly charac
     get to() {
       return from + BigInt(size());
     },
-    push(placed, event) {
+    push(placed, decoded) {
       if (placed.position <= tail.to) return true;
       if (placed.position !== tail.to + 1n) return false;
-      held.push({ placed, recorded: event === undefined ? null : toRecorded(placed, event) });
+      held.push({
+        placed,
+        recorded: decoded === undefined ? null : toRecorded(placed, decoded.event, decoded.actor),
+      });
       characters += placed.data.length;
       trim();
       tail.wake();

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { projects } from '../../projections/projects.ts';
 import { spendLog } from '../../projections/spend-log.ts';
 import { spendTotals } from '../../projections/spend-totals.ts';
 import { createLedger } from '../../src/gateway/ledger.ts';
@@ -6,7 +7,7 @@ import { type Projector, startProjector } from '../../src/projector.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { memoryStore } from '../../src/store/memory.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { AT, newEvent, spendRecorded } from '../support/events.ts';
+import { AT, newEvent, projectOpened, spendRecorded } from '../support/events.ts';
 import { silent } from '../support/read-models.ts';
 
 const EARLIER = '2026-11-19T22:59:59.999Z';
@@ -21,7 +22,7 @@ beforeAll(async () => {
   projector = await startProjector({
     store,
     pool: database.pool,
-    projections: [spendTotals, spendLog],
+    projections: [spendTotals, spendLog, projects],
     log: silent,
   });
   const spends = [
@@ -31,6 +32,8 @@ beforeAll(async () => {
     { requestId: 'r4', admittedAt: AT, priceNanos: 1_000n, projectId: null },
   ];
   const events = spends.map((spend) => newEvent(spendRecorded(spend), spend.requestId));
+  const opened = newEvent(projectOpened({ projectId: 'prj_1' }), 'opened');
+  await store.append([{ stream: 'tenant-ten_1', expected: 'none', events: [opened] }]);
   await store.append([{ stream: 'spend-2026-11-w0', expected: 'none', events }]);
 });
 afterAll(async () => {
@@ -42,7 +45,7 @@ afterAll(async () => {
 test('the ledger knows what was spent, ever and since an instant, once the read models have it', async () => {
   const spentSince = createLedger({
     pool: database.pool,
-    startPosition: 4n,
+    startPosition: 5n,
     settled: (position) => projector.reached(position, 10_000),
   });
   const sums = await Promise.all([
@@ -56,7 +59,7 @@ test('the ledger knows what was spent, ever and since an instant, once the read 
     spentSince('key', 'key_unused', MIDNIGHT, 0n),
   ]);
   expect(sums.map(({ nanos }) => nanos)).toEqual([1_011n, 1_010n, 111n, 110n, 1_111n, 1_110n, 0n, 0n]);
-  expect(new Set(sums.map(({ position }) => position))).toEqual(new Set([4n]));
+  expect(new Set(sums.map(({ position }) => position))).toEqual(new Set([5n]));
 });
 
 test('the ledger waits for what this process has written itself', async () => {
@@ -65,8 +68,8 @@ test('the ledger waits for what this process has written itself', async () => {
     waited.push(position);
     return Promise.resolve();
   };
-  const spentSince = createLedger({ pool: database.pool, startPosition: 4n, settled });
+  const spentSince = createLedger({ pool: database.pool, startPosition: 5n, settled });
   await spentSince('key', 'key_1', null, 3n);
   await spentSince('key', 'key_1', null, 9n);
-  expect(waited).toEqual([4n, 9n]);
+  expect(waited).toEqual([5n, 9n]);
 });

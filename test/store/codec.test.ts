@@ -49,7 +49,7 @@ describe('canonical JSON', () => {
         expect(canonicalJson(read)).toBe(written);
         expect(Buffer.from(written, 'utf8').toString('utf8')).toBe(written);
         // No line feeds and the like: one event is one line wherever it is written.
-        expect(written).not.toMatch(/\p{Cc}/u);
+        expect(written).not.toMatch(/[\u0000-\u001f]/);
       }),
       { numRuns: 500 },
     );
@@ -124,16 +124,29 @@ describe('an event', () => {
   });
 
   test('cannot be stored with facts beside the known ones, at any depth', () => {
-    const event = spendRecorded();
+    const event = keyGenerated();
     const { data } = event;
     for (const wrong of [
       { ...data, prompt: 'secret' },
-      { ...data, usage: { ...data.usage, audioTokens: 1 } },
-      { ...data, lines: data.lines.map((line) => ({ ...line, note: null })) },
+      { ...data, limits: { ...data.limits, wordsPerMinute: 1 } },
+      { ...data, settings: { ...data.settings, note: null } },
     ]) {
       const events = [newEvent({ ...event, data: wrong }, 'any')];
       expect(() => encode({ stream: 's-1', expected: 'none', events })).toThrow(/does not know/);
     }
+  });
+
+  test('of spend is stored with the known facts only, and with whole numbers only', () => {
+    const event = spendRecorded();
+    const encoded = (data: object) =>
+      encode({
+        stream: 's-1',
+        expected: 'none',
+        events: [newEvent({ ...event, data: data as never }, 'any')],
+      });
+    expect(encoded({ ...event.data, prompt: 'secret' })[0]!.stored.data).not.toContain('secret');
+    expect(() => encoded({ ...event.data, durationMs: 1.5 })).toThrow('not whole');
+    expect(() => encoded({ ...event.data, firstByteMs: Number.NaN })).toThrow('not whole');
   });
 
   test('of a type or version that this build does not know cannot be read', () => {
