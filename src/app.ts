@@ -266,7 +266,9 @@ function statusOf(options: ServeOptions, gateway: Gateway): HealthFacts {
       {
         name: 'gateway',
         position: follower.position,
-        error: gateway.trouble()?.message ?? (follower.failure === null ? null : String(follower.failure)),
+        error:
+          gateway.trouble()?.message ??
+          (follower.failure === null ? null : 'the gateway no longer follows the log'),
       },
     ],
     deployments: deployments.map(({ id, publicName }) => ({ id, publicName, healthy: true, problem: null })),

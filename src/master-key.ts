@@ -15,5 +15,7 @@ export function masterKeyOf(configured: string | null, dataDir: string): string 
 
 /** From this follow the secrets that a repeated request gets again. Never the salt or master key itself. */
 export function serverSecretOf(saltKey: string | undefined, masterKey: string): string {
-  return createHmac('sha256', saltKey ?? masterKey).update('keyledger server secret').digest('hex');
+  return createHmac('sha256', saltKey ?? masterKey)
+    .update('keyledger server secret')
+    .digest('hex');
 }

@@ -298,7 +298,8 @@ function element(type: string, value: Value): string {
   if (type === 'text') return quotedElement(value as string);
   if (type === 'text[]')
     return quotedElement(`{${(value as readonly string[]).map(quotedElement).join(',')}}`);
-  return type === 'jsonb' ? quotedElement(jsonText(value)) : String(value as string | bigint | boolean);
+  if (type === 'jsonb' || typeof value === 'object') return quotedElement(jsonText(value));
+  return String(value);
 }
 
 const TO_ESCAPE = /["\\]/;

@@ -1,4 +1,8 @@
-import { type Deployment, MAX_OUTPUT_TOKENS_DEFAULT, UPSTREAM_TIMEOUT_MS_DEFAULT } from '../domain/deployment.ts';
+import {
+  type Deployment,
+  MAX_OUTPUT_TOKENS_DEFAULT,
+  UPSTREAM_TIMEOUT_MS_DEFAULT,
+} from '../domain/deployment.ts';
 import { rateFromPerToken } from '../domain/money.ts';
 
 /** What the agency pays the simulated upstream, per token. */
