@@ -108,7 +108,9 @@ export function createStreams(options: StreamsOptions): Streams {
     } catch (error) {
       if (error instanceof WrongExpectedVersionError) return false;
       if (error instanceof StreamDeletedError) throw new Refusal('stream_changed');
-      if (isFinalAnswer(error)) throw new TypeError(`EventStoreDB refuses it: ${(error as Error).message}`);
+      if (isFinalAnswer(error)) {
+        throw new TypeError(`EventStoreDB refuses it: ${(error as Error).message}`, { cause: error });
+      }
       throw error;
     }
   }

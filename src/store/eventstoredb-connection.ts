@@ -49,6 +49,9 @@ export function connect({ url }: ConnectionOptions): Connection {
 
 /** Throws an Error without the address when that cannot be used. */
 function newClient(url: string): EventStoreDBClient {
+  // Answers without errors give a wrong revision.
+  if (/throwOnAppendFailure=false/i.test(url))
+    throw new Error('EVENTSTOREDB_URL must not set throwOnAppendFailure');
   let client: EventStoreDBClient;
   try {
     client = EventStoreDBClient.connectionString(url);

@@ -170,8 +170,9 @@ export function createFollower({ following, reading, head, waits, log }: Followe
       async refresh(signal) {
         const newest = await persistently(head, signal, reading.renew);
         know(newest ?? 0n);
-        while (!signal.aborted && newest !== null && !(placed && tail.to >= newest))
-          await tail.grown(tail.to);
+        if (newest === null) return;
+        const isThere = (): boolean => placed && tail.to >= newest;
+        while (!signal.aborted && !isThere()) await tail.grown(tail.to);
       },
       older: (after, wanted, signal) =>
         persistently(() => older(after, wanted, signal), signal, reading.renew),

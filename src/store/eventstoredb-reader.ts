@@ -73,7 +73,8 @@ export function openReader(stream: Stream): OpenReader {
   return {
     take(max) {
       const events: ResolvedEvent[] = [];
-      while (events.length < max && !closed) {
+      if (closed) return events;
+      while (events.length < max) {
         const event = stream.read() as ResolvedEvent | null;
         if (event === null) break;
         events.push(event);

@@ -40,7 +40,7 @@ let store: EventStore;
 
 async function serve(options: StandInOptions = {}): Promise<StandIn> {
   const started = await startStandIn(options);
-  opened.push({ close: started.stop });
+  opened.push({ close: () => started.stop() });
   return started;
 }
 

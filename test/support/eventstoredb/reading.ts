@@ -115,11 +115,11 @@ async function subscribe(context: ReadingContext, call: Call, options: Options):
   const { log, faults, subscribed } = context;
   const fault = faults.subscriptions.shift();
   if (fault === 'unavailable') return fail(call, status.UNAVAILABLE);
-  let over = false;
+  const over = new AbortController();
   let muted = fault === 'silent';
   let wake = (): void => {};
   const stop = (): void => {
-    over = true;
+    over.abort();
     wake();
   };
   const handle: Subscribed = {
@@ -148,11 +148,11 @@ async function subscribe(context: ReadingContext, call: Call, options: Options):
     let looked = 0;
     let live = false;
     await write(call, confirmation(`subscription-${subscribed.size}`));
-    while (!over) {
+    while (!over.signal.aborted) {
       if (muted || next === log.events.length) {
         if (!muted && !live) await write(call, caughtUp());
         live ||= !muted;
-        if (over || (!muted && next < log.events.length)) continue;
+        if (over.signal.aborted || (!muted && next < log.events.length)) continue;
         await new Promise<void>((resolve) => (wake = resolve));
         continue;
       }

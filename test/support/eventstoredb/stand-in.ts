@@ -79,7 +79,7 @@ export async function startStandIn(options: StandInOptions = {}): Promise<StandI
 
   function build(): Server {
     const built = new Server();
-    built.addService(streamsService.StreamsService as never, {
+    built.addService(streamsService.StreamsService, {
       append: (call: AppendCall, answer: sendUnaryData<AppendResp>) =>
         void append(call, answer).catch(() => undefined),
       read(call: Parameters<typeof answerRead>[1]) {
@@ -105,10 +105,10 @@ export async function startStandIn(options: StandInOptions = {}): Promise<StandI
         answer(null, new streams.TombstoneResp());
       },
     });
-    built.addService(featuresService.ServerFeaturesService as never, {
+    built.addService(featuresService.ServerFeaturesService, {
       getSupportedMethods: (_: unknown, answer: sendUnaryData<unknown>) => answer(null, supported()),
     });
-    built.addService(gossipService.GossipService as never, {
+    built.addService(gossipService.GossipService, {
       read: (_: unknown, answer: sendUnaryData<unknown>) => answer(null, members(port)),
     });
     return built;
