@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, truncateSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ANY, EventStoreDBClient, jsonEvent } from '@eventstore/db-client';
@@ -409,6 +409,25 @@ describe('a subscription', () => {
     await expect.poll(() => server.subscribed.size).toBe(0);
   });
 
+  test('from far back is read no faster than its reader reads', async () => {
+    const big = { settings: keySettings({ metadata: { big: 'x'.repeat(20_000) } }) };
+    const stream = freshStream();
+    let head: StreamHead | 'none' = 'none';
+    for (let i = 0; i < 50; i += 1) {
+      const events = Array.from({ length: 40 }, (_, n) => newEvent(keyChanged(big), `${stream} ${i} ${n}`));
+      head = await append(store, stream, head, events);
+    }
+    const reading = gate();
+    const slow = watch(store, 0n, { prefixes: ['key.'], batchMax: 10, onBatch: () => reading.opened });
+    await slow.until((batches) => batches.length > 0);
+    let sent = -1;
+    await expect.poll(() => sent === (sent = server.calls.sent), { interval: 100 }).toBe(true);
+    expect(sent).toBeLessThan(1_500);
+    reading.open();
+    await slow.until(() => slow.events().length === 2_000);
+    await slow.stop();
+  });
+
   test('that a reader leaves half-way leaves nothing open on the server', async () => {
     for (let i = 0; i < 3; i += 1) await append(store, freshStream(), 'none', 400);
     for await (const _ of store.subscribe(0n, new AbortController().signal, { batchMax: 10 })) break;
@@ -416,7 +435,31 @@ describe('a subscription', () => {
   });
 });
 
+test('appends, reads and subscriptions have a client each', async () => {
+  await append(store, freshStream(), 'none', 1);
+  const watching = watch(store, 0n);
+  await watching.until(isCaughtUp);
+  await expect.poll(() => server.subscribed.size).toBe(1);
+  await watching.stop();
+  const { appends, reads, subscriptions } = server.names;
+  expect([appends.size, reads.size]).toEqual([1, 1]);
+  expect(new Set([...appends, ...reads, ...subscriptions]).size).toBe(3);
+});
+
+test('the client and its transport are pinned', () => {
+  const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as Record<string, never>;
+  expect(read('package.json')['dependencies']).toMatchObject({ '@eventstore/db-client': '6.2.1' });
+  expect(read('package-lock.json')['packages']).toMatchObject({
+    'node_modules/@grpc/grpc-js': { version: expect.stringMatching(/^\d+\.\d+\.\d+$/) },
+  });
+});
+
 describe('the address', () => {
+  test('cannot make failed appends look like written ones', () => {
+    const url = `${server.url}&throwOnAppendFailure=false`;
+    expect(() => eventStoreDb({ url, log })).toThrow('must not set throwOnAppendFailure');
+  });
+
   test('appears in no line and no error, nor does its password', async () => {
     const secret = 'Pa55-word';
     expect(() => eventStoreDb({ url: `esdb://admin:${secret}@`, log })).toThrow('see EVENTSTOREDB_URL');

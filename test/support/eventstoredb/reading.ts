@@ -31,6 +31,7 @@ export interface ReadingContext {
   readonly log: StandInLog;
   readonly faults: Faults;
   readonly subscribed: Set<Subscribed>;
+  readonly calls: { sent: number };
 }
 
 const BACKWARDS = streams.ReadReq.Options.ReadDirection.BACKWARDS;
@@ -160,7 +161,10 @@ async function subscribe(context: ReadingContext, call: Call, options: Options):
       const event = log.events[next]!;
       next += 1;
       looked += 1;
-      if (wanted(event)) await write(call, eventMessage(event));
+      if (wanted(event)) {
+        context.calls.sent += 1;
+        await write(call, eventMessage(event));
+      }
       if (filter !== undefined && looked % window === 0) await write(call, checkpoint(event.position));
     }
   } finally {

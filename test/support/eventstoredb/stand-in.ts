@@ -28,7 +28,9 @@ export interface StandIn {
   readonly faults: Faults;
   readonly subscribed: ReadonlySet<Subscribed>;
   /** Appends that reached it, by kind of call, faulty ones included. */
-  readonly calls: { appends: number; batchAppends: number; reads: number; subscriptions: number };
+  readonly calls: Calls;
+  /** The names under which clients append, read and subscribe. */
+  readonly names: Readonly<Record<'appends' | 'reads' | 'subscriptions', Set<string>>>;
   /** Cuts every connection and takes new ones at once. */
   dropConnections(): Promise<void>;
   /** Stops listening, and cuts every connection; `listen` takes it back. */
@@ -36,6 +38,15 @@ export interface StandIn {
   listen(): Promise<void>;
   /** Ends it; a log that was given to it stays open. */
   stop(): void;
+}
+
+export interface Calls {
+  appends: number;
+  batchAppends: number;
+  reads: number;
+  subscriptions: number;
+  /** Messages that subscriptions were sent. */
+  sent: number;
 }
 
 export interface StandInOptions extends Partial<StandInLogOptions> {
@@ -57,12 +68,14 @@ export async function startStandIn(options: StandInOptions = {}): Promise<StandI
   const log = options.log ?? standInLog({ file: null, ...options });
   const faults = noFaults();
   const subscribed = new Set<Subscribed>();
-  const calls = { appends: 0, batchAppends: 0, reads: 0, subscriptions: 0 };
+  const calls: Calls = { appends: 0, batchAppends: 0, reads: 0, subscriptions: 0, sent: 0 };
+  const names = { appends: new Set<string>(), reads: new Set<string>(), subscriptions: new Set<string>() };
   let port = options.port ?? 0;
   let server: Server | null = null;
 
   async function append(call: AppendCall, answer: sendUnaryData<AppendResp>): Promise<void> {
     calls.appends += 1;
+    names.appends.add(String(call.metadata.get('connection-name')[0]));
     const { stream, expected, proposed } = await collect(call);
     await faults.hold;
     const fault = faults.appends.shift();
@@ -83,8 +96,10 @@ export async function startStandIn(options: StandInOptions = {}): Promise<StandI
       append: (call: AppendCall, answer: sendUnaryData<AppendResp>) =>
         void append(call, answer).catch(() => undefined),
       read(call: Parameters<typeof answerRead>[1]) {
-        calls[call.request.getOptions()?.hasSubscription() ? 'subscriptions' : 'reads'] += 1;
-        answerRead({ log, faults, subscribed }, call);
+        const kind = call.request.getOptions()?.hasSubscription() ? 'subscriptions' : 'reads';
+        calls[kind] += 1;
+        names[kind].add(String(call.metadata.get('connection-name')[0]));
+        answerRead({ log, faults, subscribed, calls }, call);
       },
       batchAppend(call: { end(): void }) {
         calls.batchAppends += 1;
@@ -143,6 +158,7 @@ export async function startStandIn(options: StandInOptions = {}): Promise<StandI
     faults,
     subscribed,
     calls,
+    names,
     async dropConnections() {
       goAway();
       await listen();
