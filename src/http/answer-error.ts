@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { defectBody, Refusal, refusalBody } from '../errors.ts';
+import { LogUnavailable } from '../store/event-store.ts';
 import type { HttpDeps } from './deps.ts';
 
 /**
@@ -18,14 +19,18 @@ export function answerError(
   const refusal = faults.length > 0 ? invalidInput(faults) : refusalFor(error, deps);
   if (refusal === null) {
     const { id, method } = request;
-    deps.log.error({ err: error, requestId: id, method, route: request.routeOptions.url }, 'a request failed');
+    deps.log.error(
+      { err: error, requestId: id, method, route: request.routeOptions.url },
+      'a request failed',
+    );
     return reply.status(500).send(defectBody(id));
   }
   if (refusal.code === 'database_unavailable') {
     deps.log.warn({ err: error, requestId: request.id }, 'the database cannot be reached');
   }
   if (refusal.retryAfterSeconds !== null) void reply.header('retry-after', String(refusal.retryAfterSeconds));
-  const detail = refusal.code === 'invalid_input' ? { detail: faults.length > 0 ? faults : [faultOf(refusal)] } : {};
+  const detail =
+    refusal.code === 'invalid_input' ? { detail: faults.length > 0 ? faults : [faultOf(refusal)] } : {};
   return reply.status(refusal.status).send({ ...refusalBody(refusal), ...detail });
 }
 
@@ -61,7 +66,8 @@ function faultOf(refusal: Refusal): Fault {
 
 function refusalFor(error: unknown, deps: Pick<HttpDeps, 'bodyBytesMax'>): Refusal | null {
   if (error instanceof Refusal) return error;
-  if (isConnectionFailure(error)) return new Refusal('database_unavailable', {}, { retryAfterSeconds: 1 });
+  if (error instanceof LogUnavailable || isConnectionFailure(error))
+    return new Refusal('database_unavailable', {}, { retryAfterSeconds: 1 });
   const { code, statusCode } = error as Partial<FastifyError>;
   switch (code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':

@@ -94,6 +94,11 @@ export interface EventStore {
 /** Hash that the first event of every stream continues. */
 export const ZERO_HASH = '0'.repeat(64);
 
+/** The log does not answer at the moment. What was being appended may be written or not. */
+export class LogUnavailable extends Error {
+  override readonly name = 'LogUnavailable';
+}
+
 /** A stored event that this build cannot read: damaged, or written by a newer build. */
 export class UndecodableEvent extends Error {
   override readonly name = 'UndecodableEvent';

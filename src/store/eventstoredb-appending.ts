@@ -9,7 +9,7 @@ import {
 } from '@eventstore/db-client';
 import { Refusal } from '../errors.ts';
 import { type Encoded, headAfter } from './codec.ts';
-import { type StreamHead, ZERO_HASH } from './event-store.ts';
+import { LogUnavailable, type StreamHead, ZERO_HASH } from './event-store.ts';
 import { type Connection, isFinalAnswer, within } from './eventstoredb-connection.ts';
 import { isSystemEvent, positionOf, toEventData, toPlaced } from './eventstoredb-events.ts';
 import { readToEnd, Silence } from './eventstoredb-reader.ts';
@@ -59,10 +59,7 @@ export function createStreams(options: StreamsOptions): Streams {
   async function page(stream: string, from: bigint, max: number): Promise<readonly Placed[]> {
     const events = await read(() =>
       reading.client.readStream(stream, { fromRevision: from, maxCount: max, requiresLeader: true }),
-    ).catch((error: unknown) => {
-      if (error instanceof StreamNotFoundError) return [];
-      throw error;
-    });
+    );
     const placed = events.map(({ event }) => toPlaced(event!));
     const last = placed.at(-1);
     if (last !== undefined) remember(stream, last);
@@ -73,8 +70,9 @@ export function createStreams(options: StreamsOptions): Streams {
     try {
       return await readToEnd(open(), silenceMsMax);
     } catch (error) {
+      if (error instanceof StreamNotFoundError) return [];
       if (error instanceof Silence) reading.renew();
-      throw error;
+      throw unavailable(error);
     }
   }
 
@@ -111,7 +109,7 @@ export function createStreams(options: StreamsOptions): Streams {
       if (isFinalAnswer(error)) {
         throw new TypeError(`EventStoreDB refuses it: ${(error as Error).message}`, { cause: error });
       }
-      throw error;
+      throw unavailable(error);
     }
   }
 
@@ -122,7 +120,7 @@ export function createStreams(options: StreamsOptions): Streams {
     const isAccepted = await send(encoded);
     const placed = await page(stream, revision, encoded.length);
     if (isAccepted && placed.length < encoded.length)
-      throw new Error(`what was appended to ${stream} cannot be read yet`);
+      throw new LogUnavailable(`what was appended to ${stream} cannot be read yet`);
     // A hash covers the one before it, so the last one speaks for all.
     if (placed.at(-1)?.hash !== headAfter(encoded).hash) throw new Refusal('stream_changed');
     return placed.map(({ position }) => position);
@@ -150,4 +148,9 @@ export function createStreams(options: StreamsOptions): Streams {
   }
 
   return { page, write, head };
+}
+
+function unavailable(error: unknown): LogUnavailable {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new LogUnavailable(`EventStoreDB does not answer: ${reason}`, { cause: error });
 }

@@ -32,6 +32,8 @@ export interface WalkOptions {
 /** How many events the server looks at in one go, and after how many such goes it says where it is. */
 const SEARCH_WINDOW = 1_000;
 const CHECKPOINT_WINDOWS = 1;
+/** Events that may come before they are asked for. */
+const AHEAD = 64;
 
 export function openWalk(client: EventStoreDBClient, options: WalkOptions): Walk {
   const { after, prefixes, firstMsMax, silenceMsMax } = options;
@@ -45,14 +47,17 @@ export function openWalk(client: EventStoreDBClient, options: WalkOptions): Walk
     checkpointReached: (_: unknown, { commit }: { readonly commit: bigint }) => reader?.onCheckpoint(commit),
   };
   reader = openReader(
-    client.subscribeToAll({
-      fromPosition: after === 0n ? START : { commit: after, prepare: after },
-      resolveLinkTos: false,
-      filter:
-        prefixes === null
-          ? excludeSystemEvents(filterOptions)
-          : eventTypeFilter({ ...filterOptions, prefixes: [...prefixes] }),
-    }),
+    client.subscribeToAll(
+      {
+        fromPosition: after === 0n ? START : { commit: after, prepare: after },
+        resolveLinkTos: false,
+        filter:
+          prefixes === null
+            ? excludeSystemEvents(filterOptions)
+            : eventTypeFilter({ ...filterOptions, prefixes: [...prefixes] }),
+      },
+      { highWaterMark: AHEAD },
+    ),
   );
   const source = reader;
 

@@ -161,6 +161,9 @@ test('lost answers, cut connections and silent subscriptions cost nothing and do
 test('the log is killed and comes back, the program is killed and comes back, and all is as it was', async () => {
   const before = await infoOf(secret());
   await killLog();
+  if (realUrl === undefined) {
+    expect((await server.api('POST', '/key/block', { key: secret() })).status).toBe(503);
+  }
   await startLog();
   await server.kill();
   server = await startServer(folder.path, settings());
