@@ -28,7 +28,7 @@ export interface Streams {
   /** Makes one write durable; the positions of its events. */
   write(encoded: readonly Encoded[]): Promise<readonly bigint[]>;
   /** Position of the newest event that is not the server's own; 0 when there is none. */
-  head(): Promise<bigint>;
+  readonly head: () => Promise<bigint>;
 }
 
 export interface StreamsOptions {

@@ -14,9 +14,9 @@ export interface Connection {
   /** The current client. */
   readonly client: EventStoreDBClient;
   /** Ends everything that goes on over the current client and connects anew. */
-  renew(): void;
+  readonly renew: () => void;
   /** Ends everything that goes on. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export interface ConnectionOptions {
@@ -26,7 +26,7 @@ export interface ConnectionOptions {
 
 /** What the client keeps to itself and these rules need. */
 interface Inside {
-  supports(method: { readonly path: string }, feature?: string): Promise<boolean>;
+  supports: (method: { readonly path: string }, feature?: string) => Promise<boolean>;
   getChannel(): Promise<{ close(): void }>;
 }
 

@@ -16,8 +16,8 @@ import { createTail, type Cut, type Source, type Wanted } from './tail.ts';
  */
 export interface Follower {
   readonly source: Source;
-  start(): void;
-  stop(): void;
+  readonly start: () => void;
+  readonly stop: () => void;
   /** Notes that something is known to be in the log up to this position. */
   know(position: bigint): void;
   /** Resolves when nothing goes on any more. Call `stop` first. */

@@ -16,7 +16,7 @@ export interface Reader {
   /** Resolves as soon as there may be something to take. Throws Silence when nothing comes for so long. */
   news(msMax: number): Promise<void>;
   /** Ends the stream, also for whoever waits for news. */
-  close(): void;
+  readonly close: () => void;
 }
 
 export interface Marks {
