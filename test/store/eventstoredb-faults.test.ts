@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ANY, EventStoreDBClient, jsonEvent } from '@eventstore/db-client';
 import { status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { appendSurely } from '../../src/store/append-surely.ts';
 import { hashHolds } from '../../src/store/codec.ts';
 import type { EventStore, StreamHead, Write } from '../../src/store/event-store.ts';
@@ -487,6 +487,7 @@ describe('the stand-in', () => {
   const folder = mkdtempSync(join(tmpdir(), 'keyledger-stand-in-'));
   const file = join(folder, 'log');
   afterEach(() => rmSync(file, { force: true }));
+  afterAll(() => rmSync(folder, { recursive: true }));
 
   test('finds again what it had written, and cuts off what was half-written', async () => {
     const first = await serve({ file });
