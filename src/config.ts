@@ -17,6 +17,9 @@ const Whole = (min: number, max: number) => z.coerce.number().int().min(min).max
 const Text = z.string().trim().min(1);
 const Zone = z.string().refine(isZone, 'is not an IANA time zone such as Europe/Berlin');
 
+const ESDB_URL =
+  /^esdb(\+discover)?:\/\/([^\s@/?:,]+:[^\s@/?,]*@)?[^\s@/?,:]+(:\d{1,5})?(,[^\s@/?,:]+(:\d{1,5})?)*\/?(\?\S*)?$/;
+
 const Environment = z.object({
   /** Port of the gateway, the API and Swagger; 0 takes a free one. */
   PORT: Whole(0, 65_535).default(4000),
@@ -32,6 +35,15 @@ const Environment = z.object({
   LITELLM_SALT_KEY: Text.optional(),
   /** Postgres; embedded when left out. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'is not a postgresql:// address' }).optional(),
+  /** Where the log is: in Postgres beside everything else, or in EventStoreDB. */
+  EVENT_STORE: z.enum(['postgres', 'eventstoredb']).default('postgres'),
+  /** EventStoreDB with its hosts, credentials and TLS, as its client reads it. */
+  EVENTSTOREDB_URL: z
+    .string()
+    .trim()
+    .regex(ESDB_URL, 'is not an esdb:// address such as esdb://user:password@host:2113?tls=true')
+    .refine((url) => !/throwOnAppendFailure/i.test(url), 'must not set throwOnAppendFailure')
+    .optional(),
   POSTGRES_USER: Text.optional(),
   POSTGRES_PASSWORD: z.string().optional(),
   POSTGRES_DB: Text.optional(),
@@ -88,6 +100,8 @@ export interface Config {
   readonly settings: Settings;
   /** Null: embedded Postgres. */
   readonly databaseUrl: string | null;
+  /** Null: the log is in Postgres. Holds a password; never printed. */
+  readonly eventStoreDbUrl: string | null;
   /** Null: drawn once and kept in the data folder. */
   readonly masterKey: string | null;
   /** Null: the simulated upstream. */
@@ -162,11 +176,13 @@ export function readConfig(
   const real = present(environment['UPSTREAM_BASE_URL']) || listsModels;
   const masterKey = environment['LITELLM_MASTER_KEY'] ?? fromFile?.masterKey;
   problems.push(...masterKeyProblems(masterKey, real, fromFile !== null));
+  problems.push(...eventStoreProblems(environment));
   if (!parsed.success || problems.length > 0) throw new Error(wrong(problems));
   const settings = parsed.data;
   return {
     settings,
     databaseUrl: settings.DATABASE_URL ?? fromFile?.databaseUrl ?? postgresUrl(settings),
+    eventStoreDbUrl: settings.EVENT_STORE === 'eventstoredb' ? settings.EVENTSTOREDB_URL! : null,
     masterKey: masterKey ?? null,
     deployments: real ? deploymentsOf(settings, fromFile) : null,
     demo: settings.KEYLEDGER_DEMO && !real,
@@ -175,6 +191,7 @@ export function readConfig(
     budgetExceededStatus: settings.BUDGET_EXCEEDED_STATUS_CODE ?? fromFile?.budgetExceededStatus ?? 422,
     warnings: [
       ...placeholders(environment).map((name) => `${name} still holds a placeholder; replace it`),
+      ...insecureEventStore(settings),
       ...(fromFile?.ignored ?? []).map((option) => `the option ${option} has no effect here`),
     ],
   };
@@ -210,6 +227,23 @@ function masterKeyProblems(masterKey: string | undefined, real: boolean, hasFile
     return [`LITELLM_MASTER_KEY is shorter than ${MASTER_KEY_LENGTH_MIN} characters: ${advice}`];
   }
   return [];
+}
+
+function eventStoreProblems(environment: Readonly<Record<string, string | undefined>>): string[] {
+  if (environment['EVENT_STORE'] !== 'eventstoredb') return [];
+  const problems = present(environment['EVENTSTOREDB_URL'])
+    ? []
+    : ['EVENTSTOREDB_URL is missing: EVENT_STORE is eventstoredb'];
+  if (/(^|[\s,])(\*|esdb)/.test(environment['DEBUG'] ?? '')) {
+    problems.push('DEBUG would print EVENTSTOREDB_URL with its password; unset it');
+  }
+  return problems;
+}
+
+function insecureEventStore({ EVENT_STORE, EVENTSTOREDB_URL: url = '' }: Settings): string[] {
+  if (EVENT_STORE !== 'eventstoredb' || !/[?&]tls=false/i.test(url)) return [];
+  const unsent = url.includes('@') ? ', and its password is not sent' : '';
+  return [`EVENTSTOREDB_URL says tls=false: whoever reaches that port reads and writes the log${unsent}`];
 }
 
 /** Settings left as the guides and .env.example have them. */

@@ -8,6 +8,7 @@ import type { Tables } from './http/read.ts';
 import type { Log } from './log.ts';
 import { migrate } from './migrate.ts';
 import type { EventStore } from './store/event-store.ts';
+import { eventStoreDb } from './store/eventstoredb.ts';
 import { postgresStore } from './store/postgres.ts';
 
 /**
@@ -54,7 +55,14 @@ export async function openInstallation(options: InstallationOptions): Promise<In
     if (embedded !== null && (options.adopts || !embedded.reused)) await embedded.stop();
     throw error;
   }
-  const store = postgresStore({ pool: database.pool, listenUrl: url, log });
+  let store: EventStore;
+  try {
+    store = await openStore(config, database, url, log);
+  } catch (error) {
+    await database.close();
+    if (embedded !== null && (options.adopts || !embedded.reused)) await embedded.stop();
+    throw error;
+  }
   return {
     database,
     store,
@@ -65,6 +73,21 @@ export async function openInstallation(options: InstallationOptions): Promise<In
       if (embedded !== null && (options.adopts || !embedded.reused)) await embedded.stop();
     },
   };
+}
+
+/** The read models in a database belong to one log; positions of another one mean nothing to them. */
+async function openStore(
+  { eventStoreDbUrl }: Config,
+  { pool }: Pick<Database, 'pool'>,
+  listenUrl: string,
+  log: Log,
+): Promise<EventStore> {
+  if (eventStoreDbUrl === null) return postgresStore({ pool, listenUrl, log });
+  const { rows } = await pool.query('select 1 from events limit 1');
+  if (rows.length > 0) {
+    throw new Error('This database holds a log of its own. Give EVENT_STORE=eventstoredb a fresh database.');
+  }
+  return eventStoreDb({ url: eventStoreDbUrl, log });
 }
 
 async function startEmbedded({ config, log, say }: InstallationOptions): Promise<EmbeddedPostgres> {

@@ -30,7 +30,8 @@ export async function applyEvents(
       break;
     }
   }
-  const end = failing === null ? position : failing.position - 1n;
+  // A position that the log gave, never one worked out: some stores know no other to read on from.
+  const end = failing === null ? position : (applied.at(-1)?.recorded.position ?? 0n);
   try {
     await write(pool, projection, target, applied, end);
   } catch (error) {

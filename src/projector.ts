@@ -30,8 +30,8 @@ export interface ProjectionStatus {
   readonly version: number;
   /** The log has been applied up to here, to the table that is being filled or is current. */
   readonly position: bigint;
-  /** Events of the whole log behind its head as last seen. */
-  readonly lagEvents: number;
+  /** How far behind the head of the log as last seen: events, where positions have no gaps. */
+  readonly lag: number;
   /** True once the view shows this version and everything that was in the log at that moment. */
   readonly caughtUp: boolean;
   /** True when it stands still until the cause is dealt with and the process restarts. */
@@ -116,7 +116,7 @@ function statusOf(loop: Loop, head: bigint): ProjectionStatus {
     name,
     version,
     position,
-    lagEvents: head > position ? Number(head - position) : 0,
+    lag: head > position ? Number(head - position) : 0,
     caughtUp,
     stopped,
     error,

@@ -279,7 +279,7 @@ test('a connection that dies in the middle of a transaction only delays', async 
   } finally {
     blocker.release();
   }
-  expect(projector.status()).toMatchObject([{ error: null, stopped: false, position: 10n, lagEvents: 0 }]);
+  expect(projector.status()).toMatchObject([{ error: null, stopped: false, position: 10n, lag: 0 }]);
   expect(await rowsOf('spend_totals')).toMatchObject([
     { requests: 10n },
     { requests: 10n },

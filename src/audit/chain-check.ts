@@ -1,12 +1,12 @@
 import type { Recorded } from '../events.ts';
 import { decode, hashHolds } from '../store/codec.ts';
-import { UndecodableEvent, ZERO_HASH } from '../store/event-store.ts';
+import { type EventStore, UndecodableEvent, ZERO_HASH } from '../store/event-store.ts';
 import type { Placed } from '../store/stored-event.ts';
 import { type CheckResult, newCheck } from './check.ts';
 
 /**
- * Checks that the log is whole, event by event in its order: no position missing, no revision
- * missing, every event as it was sealed and continuing the one before it. After a problem it goes on
+ * Checks that the log is whole, event by event in its order: no position missing where the store
+ * counts them, no revision missing, every event as it was sealed and continuing the one before it. After a problem it goes on
  * from what it found, so that one altered event is reported once. It remembers the head of every
  * stream and nothing else: about 200 bytes per stream.
  */
@@ -28,7 +28,7 @@ const CLOCK_BACK_MS_MAX = 1_000;
 /** Name of the check that finds holes. */
 export const POSITIONS = 'positions';
 
-export function chainCheck(): ChainCheck {
+export function chainCheck(counting: EventStore['positions'] = 'gapless'): ChainCheck {
   const positions = newCheck(POSITIONS);
   const chains = newCheck('chains');
   const payloads = newCheck('payloads');
@@ -39,7 +39,9 @@ export function chainCheck(): ChainCheck {
   let events = 0;
 
   function checkPlace({ position, stream, revision, recordedAt }: Placed): void {
-    if (position !== last + 1n) {
+    if (counting === 'increasing') {
+      if (position <= last) positions.fail(position, `it stands behind position ${last}`);
+    } else if (position !== last + 1n) {
       const missing =
         position === last + 2n
           ? `position ${last + 1n} is`
@@ -97,9 +99,17 @@ export function chainCheck(): ChainCheck {
       return heads.size;
     },
     results(head) {
-      if (last < head) positions.fail(last + 1n, `the log ends at position ${last} and not at ${head}`);
+      if (last < head)
+        positions.fail(
+          counting === 'gapless' ? last + 1n : last,
+          `the log ends at position ${last} and not at ${head}`,
+        );
       return [
-        positions.result(`every position from 1 to ${head} is there`),
+        positions.result(
+          counting === 'gapless'
+            ? `every position from 1 to ${head} is there`
+            : `positions increase up to ${head}; this log does not count them`,
+        ),
         chains.result(
           `${events} events in ${heads.size} streams: revisions without gaps, hashes hold and continue`,
         ),

@@ -25,7 +25,7 @@ export interface VerifyDeps {
 export interface VerifyProgress {
   /** What is being checked: `log`, `invoices`, or the name of a read model. */
   readonly part: string;
-  /** Events of the log, or invoices. */
+  /** Positions of the log, or invoices. */
   readonly done: number;
   readonly total: number;
 }
@@ -54,7 +54,7 @@ export async function verifyLog(
   const began = nowMs();
   const spend = spendCheck(await readSpendTables(pool));
   const head = await store.head();
-  const chain = chainCheck();
+  const chain = chainCheck(store.positions);
   const invoices = invoiceCheck();
   for await (const placed of store.readLog(0n)) {
     if (placed.position > head) break;
@@ -64,7 +64,7 @@ export async function verifyLog(
       invoices.accept(recorded);
     }
     if (chain.events % PROGRESS_EVENTS === 0)
-      onProgress?.({ part: 'log', done: chain.events, total: Number(head) });
+      onProgress?.({ part: 'log', done: Number(placed.position), total: Number(head) });
   }
   const readMs = nowMs() - began;
 

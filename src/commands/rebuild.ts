@@ -14,11 +14,10 @@ export async function rebuildCommand(context: CommandContext): Promise<number> {
       pool: database.pool,
       projection,
       nowMs: () => performance.now(),
-      onProgress: ({ position, head, positionsPerSecond, secondsLeft }) => {
+      onProgress: ({ position, head, events, secondsLeft }) => {
         const left = secondsLeft === null ? '' : `, ${Math.ceil(secondsLeft)} s left`;
-        context.progress(
-          `position ${position} of ${head}, ${Math.round(positionsPerSecond)} per second${left}`,
-        );
+        const rate = Math.round((events / (performance.now() - began)) * 1_000);
+        context.progress(`position ${position} of ${head}, ${rate} events/s${left}`);
       },
     });
     context.progress('');

@@ -99,10 +99,9 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
       if (appended === null) break;
       writes.forEach(({ stream }, i) => heads.set(stream, appended.heads[i]!));
       position = appended.position;
-      // The events of one append have consecutive positions, in the order of the writes.
-      const first = appended.position - BigInt(order.length - 1);
+      const positions = appended.positions.flat();
       inFlight = [];
-      order.forEach(({ resolve }, i) => resolve(first + BigInt(i)));
+      order.forEach(({ resolve }, i) => resolve(positions[i]!));
     }
   }
 

@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { defectBody, Refusal, refusalBody } from '../errors.ts';
+import { LogUnavailable } from '../store/event-store.ts';
 import type { HttpDeps } from './deps.ts';
 
 /**
@@ -65,7 +66,8 @@ function faultOf(refusal: Refusal): Fault {
 
 function refusalFor(error: unknown, deps: Pick<HttpDeps, 'bodyBytesMax'>): Refusal | null {
   if (error instanceof Refusal) return error;
-  if (isConnectionFailure(error)) return new Refusal('database_unavailable', {}, { retryAfterSeconds: 1 });
+  if (error instanceof LogUnavailable || isConnectionFailure(error))
+    return new Refusal('database_unavailable', {}, { retryAfterSeconds: 1 });
   const { code, statusCode } = error as Partial<FastifyError>;
   switch (code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':

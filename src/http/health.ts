@@ -22,7 +22,7 @@ const Readiness = z.object({
     z.object({
       name: z.string(),
       position: z.string(),
-      lag: z.number().describe('Events behind the log'),
+      lag: z.number().describe('Positions behind the log; in PostgreSQL each is one event'),
       error: z.string().nullable().describe('Why it stopped; null while it runs'),
     }),
   ),

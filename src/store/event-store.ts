@@ -21,8 +21,16 @@ export const WRITE_BYTES_MAX = 960_000;
 export interface Appended {
   /** Highest position written: a reader that has reached it has seen everything. */
   readonly position: bigint;
+  /** The position of every event, write by write. */
+  readonly positions: readonly (readonly bigint[])[];
   /** The new head of each write's stream, in the order of the writes. */
   readonly heads: readonly StreamHead[];
+}
+
+export function highestOf(positions: readonly (readonly bigint[])[]): bigint {
+  let highest = 0n;
+  for (const write of positions) for (const position of write) if (position > highest) highest = position;
+  return highest;
 }
 
 export interface Batch {
@@ -46,6 +54,12 @@ export interface SubscribeOptions {
  * this text.
  */
 export interface EventStore {
+  /**
+   * `gapless`: the log counts its events from 1, so that a missing position is a missing event.
+   * `increasing`: positions only grow; how far two are apart says nothing, and only 0 and what the
+   * store itself gave are positions to read after.
+   */
+  readonly positions: 'gapless' | 'increasing';
   /**
    * Makes every event durable, then resolves. Each write is atomic; several writes together need
    * not be. No two of them name the same stream. Appending the identical events again is a no-op
@@ -79,6 +93,11 @@ export interface EventStore {
 
 /** Hash that the first event of every stream continues. */
 export const ZERO_HASH = '0'.repeat(64);
+
+/** The log does not answer at the moment. What was being appended may be written or not. */
+export class LogUnavailable extends Error {
+  override readonly name = 'LogUnavailable';
+}
 
 /** A stored event that this build cannot read: damaged, or written by a newer build. */
 export class UndecodableEvent extends Error {

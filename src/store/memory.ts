@@ -1,7 +1,6 @@
 import { Refusal } from '../errors.ts';
 import { decode, type Encoded, encodeAll, headAfter } from './codec.ts';
-import type { Appended, EventStore, StreamHead } from './event-store.ts';
-import { ZERO_HASH } from './event-store.ts';
+import { type Appended, type EventStore, highestOf, type StreamHead, ZERO_HASH } from './event-store.ts';
 import { createSubscriptions } from './subscriptions.ts';
 import { createTail } from './tail.ts';
 import type { Placed } from './stored-event.ts';
@@ -17,7 +16,7 @@ export interface MemoryStoreOptions {
 export function memoryStore({ now, stored = [] }: MemoryStoreOptions): EventStore {
   const log: Placed[] = [];
   const streams = new Map<string, Placed[]>();
-  const tail = createTail({ eventsMax: Number.POSITIVE_INFINITY, charactersMax: Number.POSITIVE_INFINITY });
+  const tail = createTail({ eventsMax: Infinity, charactersMax: Infinity, positions: 'gapless' });
   const subscriptions = createSubscriptions({
     tail,
     refresh: () => Promise.resolve(),
@@ -39,29 +38,30 @@ export function memoryStore({ now, stored = [] }: MemoryStoreOptions): EventStor
     return streams.get(stream)?.at(-1) ?? { revision: -1n, hash: ZERO_HASH };
   }
 
-  /** The position of a write that is stored already; null when it is new and follows the head. */
-  function positionOf(encoded: readonly Encoded[]): bigint | null {
+  /** The positions of a write that is stored already; null when it is new and follows the head. */
+  function positionsOf(encoded: readonly Encoded[]): readonly bigint[] | null {
     const [first] = encoded;
     const { stream, revision, previousHash } = first!.stored;
     const head = headOf(stream);
     if (head.revision === revision - 1n && head.hash === previousHash) return null;
-    const last = headAfter(encoded);
-    const known = streams.get(stream)?.[Number(last.revision)];
-    if (known?.hash !== last.hash) throw new Refusal('stream_changed');
-    return known.position;
+    const known = streams.get(stream)?.slice(Number(revision), Number(revision) + encoded.length) ?? [];
+    if (known.at(-1)?.hash !== headAfter(encoded).hash) throw new Refusal('stream_changed');
+    return known.map(({ position }) => position);
   }
 
   function appendNow(writes: readonly (readonly Encoded[])[]): Appended {
-    const known = writes.map(positionOf);
+    const known = writes.map(positionsOf);
     const recordedAt = now();
     const positions = writes.map((encoded, i) => {
-      const position = known[i] ?? null;
-      if (position !== null) return position;
-      for (const one of encoded) put({ ...one.stored, position: BigInt(log.length + 1), recordedAt }, one);
-      return BigInt(log.length);
+      const stored = known[i] ?? null;
+      if (stored !== null) return stored;
+      return encoded.map((one) => {
+        const position = BigInt(log.length + 1);
+        put({ ...one.stored, position, recordedAt }, one);
+        return position;
+      });
     });
-    const position = positions.reduce((highest, one) => (one > highest ? one : highest));
-    return { position, heads: writes.map(headAfter) };
+    return { position: highestOf(positions), positions, heads: writes.map(headAfter) };
   }
 
   function mustBeOpen(): void {
@@ -69,6 +69,7 @@ export function memoryStore({ now, stored = [] }: MemoryStoreOptions): EventStor
   }
 
   return {
+    positions: 'gapless',
     async append(writes) {
       mustBeOpen();
       const encoded = encodeAll(writes);

@@ -33,7 +33,7 @@ export interface FollowerOptions {
 }
 
 /** What the tail holds: enough for a subscription that pauses for a moment. */
-const TAIL_BOUNDS = { eventsMax: 8_192, charactersMax: 16_000_000 };
+const TAIL_BOUNDS = { eventsMax: 8_192, charactersMax: 16_000_000, positions: 'gapless' } as const;
 /** Events in one read of what is new. */
 const PAGE = 500;
 /** How long a notification waits while appends of this process are under way. */

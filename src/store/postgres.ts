@@ -2,7 +2,7 @@ import { DatabaseError, type Pool, type QueryArrayConfig } from 'pg';
 import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { decode, type Encoded, encodeAll, headAfter } from './codec.ts';
-import type { EventStore } from './event-store.ts';
+import { type EventStore, highestOf } from './event-store.ts';
 import { createFollower } from './postgres-follower.ts';
 import * as rows from './postgres-rows.ts';
 import type { Placed } from './stored-event.ts';
@@ -60,19 +60,19 @@ export function postgresStore(options: PostgresStoreOptions): EventStore {
     return BigInt(row![0]!);
   }
 
-  async function write(writes: readonly (readonly Encoded[])[]): Promise<bigint> {
+  /** The positions of the events, write by write: each write's are consecutive. */
+  async function write(writes: readonly (readonly Encoded[])[]): Promise<bigint[][]> {
     const recordedAt = now?.() ?? null;
     const values = writes.flatMap((encoded) => rows.appendValues(encoded, recordedAt));
     follower.appendBegins();
     try {
       const answers = await query(rows.appendQuery(writes.length), values, appendMsMax);
-      let highest = 0n;
-      for (const [i, [position, recordedMs]] of answers.entries()) {
+      return answers.map(([position, recordedMs, isNew], i) => {
         const last = BigInt(position!);
-        if (last > highest) highest = last;
-        follower.keep(writes[i]!, last, rows.instant(recordedMs!));
-      }
-      return highest;
+        const encoded = writes[i]!;
+        if (isNew === 't') follower.keep(encoded, last, rows.instant(recordedMs!));
+        return encoded.map((_, at) => last - BigInt(encoded.length - 1 - at));
+      });
     } catch (error) {
       const changed = error instanceof DatabaseError && error.code === STREAM_CHANGED;
       throw changed ? new Refusal('stream_changed') : error;
@@ -112,10 +112,12 @@ export function postgresStore(options: PostgresStoreOptions): EventStore {
   }
 
   return {
+    positions: 'gapless',
     async append(writes) {
       mustBeOpen();
       const encoded = encodeAll(writes);
-      return { position: await write(encoded), heads: encoded.map(headAfter) };
+      const positions = await write(encoded);
+      return { position: highestOf(positions), positions, heads: encoded.map(headAfter) };
     },
     async *readStream(stream) {
       mustBeOpen();

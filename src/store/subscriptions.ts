@@ -35,6 +35,7 @@ export function createSubscriptions(source: Source, hooks: SubscriptionHooks = {
       yield* follow(source, position, ending.signal, options);
     } finally {
       signal.removeEventListener('abort', end);
+      ending.abort();
       running.delete(ending);
       if (running.size === 0) hooks.stopped?.();
     }

@@ -1,18 +1,21 @@
 import type { Recorded } from '../events.ts';
 import { decode, type Encoded, toRecorded } from './codec.ts';
-import type { Batch } from './event-store.ts';
+import type { Batch, EventStore } from './event-store.ts';
 import type { Placed } from './stored-event.ts';
 
 /**
  * The newest part of a log in memory, and the reading that all subscriptions of a process share.
- * An event that several of them want is fetched and decoded once. It needs positions without gaps.
+ * An event that several of them want is fetched and decoded once.
  */
 export interface Tail {
   /** Positions above this one are held. */
   readonly from: bigint;
   /** Position of the newest event known here. */
   readonly to: bigint;
-  /** Takes the event that follows; returns false, and takes nothing, when one in between is missing. */
+  /**
+   * Takes the event that follows. Where positions have no gaps, it returns false, and takes nothing,
+   * when one in between is missing; elsewhere it takes what whoever pushes has read in order.
+   */
   push(placed: Placed, decoded?: Pick<Encoded, 'event' | 'actor'>): boolean;
   /** Forgets what it holds and continues after `position`. */
   reset(position: bigint): void;
@@ -42,7 +45,13 @@ interface Held {
   recorded: Recorded | null;
 }
 
-export function createTail(bounds: { readonly eventsMax: number; readonly charactersMax: number }): Tail {
+export interface TailOptions {
+  readonly eventsMax: number;
+  readonly charactersMax: number;
+  readonly positions: EventStore['positions'];
+}
+
+export function createTail(bounds: TailOptions): Tail {
   let held: Held[] = [];
   let first = 0;
   let from = 0n;
@@ -53,8 +62,8 @@ export function createTail(bounds: { readonly eventsMax: number; readonly charac
   function trim(): void {
     while (size() > 1 && (size() > bounds.eventsMax || characters > bounds.charactersMax)) {
       characters -= held[first]!.placed.data.length;
+      from = held[first]!.placed.position;
       first += 1;
-      from += 1n;
     }
     if (first > 1_024 && first > held.length / 2) {
       held = held.slice(first);
@@ -67,11 +76,12 @@ export function createTail(bounds: { readonly eventsMax: number; readonly charac
       return from;
     },
     get to() {
-      return from + BigInt(size());
+      return size() === 0 ? from : held.at(-1)!.placed.position;
     },
     push(placed, decoded) {
-      if (placed.position <= tail.to) return true;
-      if (placed.position !== tail.to + 1n) return false;
+      const { to } = tail;
+      if (placed.position <= to) return true;
+      if (bounds.positions === 'gapless' && placed.position !== to + 1n) return false;
       held.push({
         placed,
         recorded: decoded === undefined ? null : toRecorded(placed, decoded.event, decoded.actor),
@@ -88,7 +98,7 @@ export function createTail(bounds: { readonly eventsMax: number; readonly charac
       from = position;
       tail.wake();
     },
-    cut: (after, wanted) => collect(after, held, first + Number(after - from), wanted),
+    cut: (after, wanted) => collect(after, held, firstBehind(held, first, after), wanted),
     grown: (position) =>
       tail.to > position ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve)),
     wake() {
@@ -97,6 +107,17 @@ export function createTail(bounds: { readonly eventsMax: number; readonly charac
     },
   };
   return tail;
+}
+
+/** Index of the first one behind a position; those before `low` do not count. */
+function firstBehind(held: readonly Held[], low: number, position: bigint): number {
+  let high = held.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (held[middle]!.placed.position > position) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function collect(after: bigint, held: readonly Held[], start: number, { prefixes, batchMax }: Wanted): Cut {

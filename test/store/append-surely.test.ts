@@ -6,7 +6,7 @@ import { memoryStore } from '../../src/store/memory.ts';
 import { AT } from '../support/events.ts';
 import { freshStream, write } from '../support/log.ts';
 
-const answer: Appended = { position: 1n, heads: [] };
+const answer: Appended = { position: 1n, positions: [], heads: [] };
 
 /** Fails with these errors, one after the other, then answers; keeps what it was asked and how long was waited. */
 function failing(errors: readonly Error[]) {

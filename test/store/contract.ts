@@ -28,6 +28,8 @@ export interface StoreUnderTest {
   readonly gapless: boolean;
   /** The store itself compares hashes, not only revisions and ids. */
   readonly comparesHashes: boolean;
+  /** The log holds what earlier tests left there, events included that nobody can read. */
+  readonly keepsForeign: boolean;
 }
 
 export interface Suite extends Omit<StoreUnderTest, 'open'> {

@@ -8,6 +8,7 @@ import { eventStoreContract } from './contract.ts';
 eventStoreContract('memory', {
   gapless: true,
   comparesHashes: true,
+  keepsForeign: false,
   open: (stored = []) => {
     const store = memoryStore({ now: () => AT, stored });
     return Promise.resolve({ store, other: store, start: 0n, close: () => store.close() });

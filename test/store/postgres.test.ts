@@ -36,6 +36,7 @@ function open(options: Partial<PostgresStoreOptions> = {}): EventStore {
 eventStoreContract('PostgreSQL', {
   gapless: true,
   comparesHashes: true,
+  keepsForeign: false,
   async open(stored = []) {
     await emptyLog(database.pool);
     await insertPlaced(database.pool, stored);
@@ -50,6 +51,7 @@ eventStoreContract('PostgreSQL', {
 eventStoreContract('PostgreSQL without notifications', {
   gapless: true,
   comparesHashes: true,
+  keepsForeign: false,
   async open(stored = []) {
     await emptyLog(database.pool);
     await insertPlaced(database.pool, stored);
