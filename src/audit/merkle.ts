@@ -67,8 +67,7 @@ export function wholeTree(leaves: readonly Buffer[]): WholeTree {
   }
   return {
     root: levels.at(-1)![0] ?? createHash('sha256').digest(),
-    path: (index) =>
-      levels.flatMap((level, height) => level[Math.floor(index / 2 ** height) ^ 1] ?? []),
+    path: (index) => levels.flatMap((level, height) => level[Math.floor(index / 2 ** height) ^ 1] ?? []),
   };
 }
 

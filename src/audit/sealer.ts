@@ -119,7 +119,11 @@ export async function adoptKey(
   const previousKeyId = inForce?.keyId ?? null;
   const validFrom = deps.now();
   const handOver = signHandOver(next, previous, { previousKeyId, validFrom });
-  const meta = metaOf(deps.agencyId, `key ${next.keyId} after ${previousKeyId ?? 'none'} ${validFrom}`, validFrom);
+  const meta = metaOf(
+    deps.agencyId,
+    `key ${next.keyId} after ${previousKeyId ?? 'none'} ${validFrom}`,
+    validFrom,
+  );
   await transact(store, logSeal, CHECKPOINT, { type: 'rotate-key', handOver }, meta);
   return next.keyId;
 }

@@ -1,4 +1,12 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -13,7 +21,7 @@ export interface SigningKey extends PublicKey {
 }
 
 export interface PublicKey {
-  /** The first 16 hex digits of the SHA-256 of `publicKey`. */
+  /** The first 32 hex digits of the SHA-256 of `publicKey`. */
   readonly keyId: string;
   /** SubjectPublicKeyInfo, DER, base64. */
   readonly publicKey: string;
@@ -76,7 +84,8 @@ export function signingKey(pem: string): SigningKey {
   } catch {
     throw new Error('The signing key of the audit is not a private key in PEM.');
   }
-  if (privateKey.asymmetricKeyType !== 'ed25519') throw new Error('The signing key of the audit is not Ed25519.');
+  if (privateKey.asymmetricKeyType !== 'ed25519')
+    throw new Error('The signing key of the audit is not Ed25519.');
   const described = describeKey(createPublicKey(privateKey));
   return { ...described, sign: (text) => sign(null, Buffer.from(text), privateKey).toString('base64') };
 }
@@ -94,7 +103,7 @@ function describeKey(key: KeyObject): PublicKey {
 }
 
 function keyIdOf(der: Buffer): string {
-  return createHash('sha256').update(der).digest('hex').slice(0, 16);
+  return createHash('sha256').update(der).digest('hex').slice(0, 32);
 }
 
 /** True when the id belongs to the key. */

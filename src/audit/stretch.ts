@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../domain/json.ts';
 import type { Placed } from '../store/stored-event.ts';
-import { growingTree, type GrowingTree, leafHash, rootFromPath, type WholeTree, wholeTree } from './merkle.ts';
+import {
+  growingTree,
+  type GrowingTree,
+  leafHash,
+  rootFromPath,
+  type WholeTree,
+  wholeTree,
+} from './merkle.ts';
 
 /**
  * The part of the log that one seal covers, as a tree of trees. The leaves of the seal's tree are the
