@@ -48,13 +48,7 @@ export function sealCheck(options: SealCheckOptions): SealCheck {
   const seals = newCheck('seals');
   const missing = new Set(expected);
   const { signatures, all, keyId } = checkSignatures(checkpoints, trusted);
-  for (const [i, { position, seal }] of all.entries()) {
-    const before = all[i - 1]?.seal;
-    if (seal.previousSeal !== (before?.hash ?? NO_SEAL) || seal.after !== (before?.position ?? 0n)) {
-      seals.fail(position, 'the seal does not continue the one before it: a seal was removed or put in');
-    }
-    missing.delete(seal.hash);
-  }
+  for (const { seal } of all) missing.delete(seal.hash);
   const due = all.filter(({ seal }) => seal.after >= from - 1n);
   const skipped = all.length - due.length;
   let next = 0;
@@ -134,6 +128,10 @@ function checkSignatures(checkpoints: readonly Checkpoint[], trusted: readonly P
       continue;
     }
     const seal = event.data;
+    const before = all.at(-1)?.seal;
+    if (seal.previousSeal !== (before?.hash ?? NO_SEAL) || seal.after !== (before?.position ?? 0n)) {
+      signatures.fail(position, 'the seal does not continue the one before it: a seal was removed or put in');
+    }
     all.push({ position, seal });
     if (seal.hash !== sealHash(seal)) signatures.fail(position, 'the seal was altered');
     else if (seal.keyId !== key?.handOver.keyId) {
@@ -210,5 +208,5 @@ function signatureDetail(
   if (keyId === null) return 'no key yet';
   const whose =
     trusted.length > 0 ? 'which you trust' : 'which the log itself names; compare it with one you know';
-  return `${all.length} seals are signed; in force is the key ${keyId}, ${whose}`;
+  return `${all.length} seals are signed and continue each other; in force is the key ${keyId}, ${whose}`;
 }

@@ -167,7 +167,7 @@ describe('a forged seal', () => {
       update events set position = -position where position > ${position};
       update events set position = -position - 1 where position < 0`);
     await forged.chainAnew('checkpoint');
-    expect((await found())['seals']).toContain('a seal was removed or put in');
+    expect((await found())['signatures']).toContain('a seal was removed or put in');
   });
 
   test('and with it all seals and their key made anew, is found by whoever trusts the real key', async () => {
