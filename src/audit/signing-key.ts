@@ -50,6 +50,11 @@ export function signingKeys({ configured, previous, dataDir }: KeySource): reado
     .map((path) => signingKey(readFileSync(path, 'utf8')));
 }
 
+/** False while none is given or drawn. */
+export function hasSigningKey({ configured, dataDir }: KeySource): boolean {
+  return configured !== null || existsSync(join(dataDir, FILE));
+}
+
 /** Draws the key to rotate to, beside the one in force. It is a no-op while one lies there. */
 export function drawNextKey(dataDir: string): void {
   const file = join(dataDir, NEXT_FILE);

@@ -33,13 +33,23 @@ const History = z.looseObject({
   spend: z.array(Spend).describe('Recorded up to that moment, by month of admission'),
 });
 
-export function auditRoutes({ replay }: HttpDeps): FastifyPluginCallbackZod {
+const Key = z.looseObject({
+  key_id: z.string(),
+  public_key: z.string().describe('PEM'),
+  valid_from: z.string(),
+  valid_until: z.string().nullable().describe('Null while it is in force'),
+});
+
+const PublicKeys = Key.extend({ algorithm: z.literal('Ed25519'), earlier: z.array(Key) });
+
+export function auditRoutes({ replay, publicKeys }: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     app.get(
       '/api/audit/keys/:id',
       {
         schema: {
-          summary: 'Replay a key from the log: who changed what and when, its state and its spend at that moment',
+          summary:
+            'Replay a key from the log: who changed what and when, its state and its spend at that moment',
           tags: ['audit'],
           params: z.object({ id: z.string().describe('Key id, token hash or alias; deleted keys too') }),
           querystring: After.extend({ at: At.optional() }),
@@ -51,6 +61,23 @@ export function auditRoutes({ replay }: HttpDeps): FastifyPluginCallbackZod {
         const history = await replay(params.id, until);
         if (history === null) throw new Refusal('key_not_found');
         return history as z.output<typeof History>;
+      },
+    );
+    app.get(
+      '/api/audit/public-key',
+      {
+        config: { access: 'public' },
+        schema: {
+          summary: 'The key that the log is sealed with, and those before it',
+          description: 'Keep it: whoever checks an export with it knows that nobody else sealed the log.',
+          tags: ['audit'],
+          response: { 200: PublicKeys, ...refusalAnswers },
+        },
+      },
+      async () => {
+        const keys = await publicKeys();
+        if (keys === null) throw new Refusal('not_found', { what: 'signing key' });
+        return keys as z.output<typeof PublicKeys>;
       },
     );
     done();

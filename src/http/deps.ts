@@ -34,6 +34,8 @@ export interface HttpDeps {
   readonly status: () => HealthFacts;
   readonly runInvoices: RunInvoices;
   readonly replay: ReplayKey;
+  /** The keys that the log is sealed with; null before it has one. */
+  readonly publicKeys: () => Promise<Json>;
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */

@@ -6,7 +6,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sealHash, sealText } from '../../src/audit/seal.ts';
 import { adoptKey, createSealer } from '../../src/audit/sealer.ts';
 import { startSealing } from '../../src/audit/seal-schedule.ts';
-import { drawNextKey, isSignedBy, publicKeyOf, settleNextKey, signingKeys, toPem } from '../../src/audit/signing-key.ts';
+import {
+  drawNextKey,
+  isSignedBy,
+  publicKeyOf,
+  settleNextKey,
+  signingKeys,
+  toPem,
+} from '../../src/audit/signing-key.ts';
 import { newStretch } from '../../src/audit/stretch.ts';
 import type { Recorded } from '../../src/events.ts';
 import { memoryStore } from '../../src/store/memory.ts';
@@ -62,7 +69,17 @@ describe('a seal', () => {
     };
     const [a, b, c] = stored as [Placed, Placed, Placed];
     const changed = { ...a, hash: 'f'.repeat(64) };
-    expect(new Set([[a, b, c], [changed, b, c], [a, b], [c, a, b], [a, c, b]].map(sums)).size).toBe(5);
+    expect(
+      new Set(
+        [
+          [a, b, c],
+          [changed, b, c],
+          [a, b],
+          [c, a, b],
+          [a, c, b],
+        ].map(sums),
+      ).size,
+    ).toBe(5);
   });
 
   test('becomes several when there is too much for one, and they cover all of it', async () => {
@@ -78,7 +95,8 @@ describe('a seal', () => {
     const sparse = {
       ...log.store,
       async *readLog(position: bigint) {
-        for await (const placed of log.store.readLog(position / 10n)) yield { ...placed, position: placed.position * 10n };
+        for await (const placed of log.store.readLog(position / 10n))
+          yield { ...placed, position: placed.position * 10n };
       },
     };
     const sealer = createSealer({ ...log.deps, store: sparse, gapless: false });
@@ -92,9 +110,14 @@ describe('a seal', () => {
 
   test('is never put on an altered event or over a hole', async () => {
     const stored = await all(log.store.readLog(0n));
-    const altered = stored.map((placed) => (placed.position === 3n ? { ...placed, correlationId: 'x' } : placed));
+    const altered = stored.map((placed) =>
+      placed.position === 3n ? { ...placed, correlationId: 'x' } : placed,
+    );
     const holed = stored.filter(({ position }) => position !== 3n);
-    for (const [events, problem] of [[altered, 'position 3 was altered'], [holed, 'position 3 is missing']] as const) {
+    for (const [events, problem] of [
+      [altered, 'position 3 was altered'],
+      [holed, 'position 3 is missing'],
+    ] as const) {
       const inner = memoryStore({ now: () => log.clock, stored: events });
       const store = { ...log.store, readLog: () => inner.readLog(0n) };
       await expect(createSealer({ ...log.deps, store }).seal()).rejects.toThrow(problem);
@@ -122,7 +145,10 @@ describe('the signing key', () => {
     expect(signingKeys(source).map(({ keyId }) => keyId)).toEqual([drawn!.keyId]);
     const [file] = readdirSync(folder);
     expect(statSync(join(folder, file!)).mode & 0o777).toBe(0o600);
-    expect(publicKeyOf(toPem(drawn!.publicKey))).toEqual({ keyId: drawn!.keyId, publicKey: drawn!.publicKey });
+    expect(publicKeyOf(toPem(drawn!.publicKey))).toEqual({
+      keyId: drawn!.keyId,
+      publicKey: drawn!.publicKey,
+    });
   });
 
   test('is handed over by the one before, and both signatures stand in the log', async () => {

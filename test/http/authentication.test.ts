@@ -93,7 +93,7 @@ describe('a virtual key', () => {
         ...(method === 'POST' ? { body: { key: key.key } } : {}),
       });
       if (answer.body.error?.reason !== 'admin_only') {
-        const open = ['/key/info', '/key/health', '/v1/models', '/v1/models/*', '/models', '/models/*', '/openapi.json'];
+        const open = ['/key/info', '/key/health', '/v1/models', '/v1/models/*', '/models', '/models/*', '/openapi.json', '/api/audit/public-key'];
         expect([...open, '/health/liveliness', '/health/liveness', '/health/readiness'], url).toContain(url);
         continue;
       }

@@ -9,6 +9,7 @@ import { agency } from '../../src/domain/agency.ts';
 import { plan, type Terms } from '../../src/domain/plan.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
+import { publicKeys } from '../../src/audit/public-keys.ts';
 import { keyHistory } from '../../src/audit/key-history.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import type { Tables } from '../../src/http/read.ts';
@@ -110,6 +111,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       }),
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       replay: (name, at) => keyHistory({ store, db: database.db, now }, name, at === null ? {} : { at }),
+      publicKeys: () => publicKeys(store),
       bodyBytesMax: 1_048_576,
       ...options.deps,
     };

@@ -242,7 +242,12 @@ export function logSealed(data: Overrides<'log.sealed'> = {}): EventOf<'log.seal
 }
 
 export function logKeyRotated(data: Overrides<'log.key-rotated'> = {}): EventOf<'log.key-rotated'> {
-  const key = { keyId: '0123456789abcdef', publicKey: 'a2V5', previousKeyId: 'fedcba9876543210', validFrom: AT };
+  const key = {
+    keyId: '0123456789abcdef',
+    publicKey: 'a2V5',
+    previousKeyId: 'fedcba9876543210',
+    validFrom: AT,
+  };
   return {
     type: 'log.key-rotated',
     data: { ...key, signature: 'c2lnbmF0dXJl', previousSignature: 'c2lnbmF0dXJl', ...data },
