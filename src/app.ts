@@ -7,11 +7,11 @@ import { agencies } from '../projections/agencies.ts';
 import { keys } from '../projections/keys.ts';
 import { projects } from '../projections/projects.ts';
 import { tenants } from '../projections/tenants.ts';
-import { keyHistory } from './audit/key-history.ts';
 import { publicKeys } from './audit/public-keys.ts';
 import { startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
 import { settleNextKey, signingKeys } from './audit/signing-key.ts';
+import { timeTravel } from './audit/time-travel.ts';
 import { billingRecords } from './billing/billing-records.ts';
 import { runInvoices } from './billing/invoice-run.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
@@ -274,8 +274,7 @@ function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: big
     models: () => options.deployments,
     status: () => statusOf(options, gateway),
     runInvoices: (request) => runInvoices({ store, records, now: isoNow, settled, log }, request),
-    replay: (name, at) =>
-      keyHistory({ store, db: database.db, now: isoNow }, name, at === null ? {} : { at }),
+    ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };

@@ -150,5 +150,5 @@ function isWhole(scope: Exclude<Scope, { kind: 'all' }>, stream: string): boolea
   if (scope.kind === 'key') return stream === `key-${scope.id}`;
   if (scope.kind === 'invoice')
     return stream === `invoice-${scope.agencyId}-${scope.id}` || stream === `tenant-${scope.tenantId}`;
-  return /^(tenant|key|invoice)-/.test(stream);
+  return /^(tenant|key|invoice|auditor)-/.test(stream);
 }

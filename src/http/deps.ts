@@ -1,6 +1,6 @@
 import type { FastifyServerFactory } from 'fastify';
 import type { Kysely } from 'kysely';
-import type { Json } from '../domain/json.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { EventStore } from '../store/event-store.ts';
@@ -33,7 +33,11 @@ export interface HttpDeps {
   readonly models: () => readonly ServedModel[];
   readonly status: () => HealthFacts;
   readonly runInvoices: RunInvoices;
-  readonly replay: ReplayKey;
+  readonly replay: Replay;
+  readonly replayTenant: Replay;
+  /** What differs between two moments of a key or a tenant. */
+  readonly diff: Diff;
+  readonly diffTenant: Diff;
   /** The keys that the log is sealed with; null before it has one. */
   readonly publicKeys: () => Promise<Json>;
   /** Largest request body in bytes. */
@@ -102,9 +106,16 @@ export interface InvoiceRunReport {
   }[];
 }
 
+/** A position or an instant of recording, inclusive. */
+export type Moment = bigint | string;
+
+/** What a replay is about; the rest is answered as it is. */
+export type Replayed = { readonly agency_id: string; readonly tenant_id: string } & JsonObject;
+
 /**
- * Replays a key from the log, up to a position or an instant of recording, inclusive; null for
- * everything. The key may be named by its id, token hash or alias. What it returns is answered as
- * it is; null when there never was such a key.
+ * Replays a key or a tenant from the log, up to a moment; null for everything. A key may be named by
+ * its id, token hash or alias. Null when there never was such a thing.
  */
-export type ReplayKey = (name: string, at: bigint | string | null) => Promise<Json>;
+export type Replay = (name: string, at: Moment | null) => Promise<Replayed | null>;
+
+export type Diff = (name: string, from: Moment, to: Moment | null) => Promise<Replayed | null>;
