@@ -7,7 +7,11 @@ import { agencies } from '../projections/agencies.ts';
 import { keys } from '../projections/keys.ts';
 import { projects } from '../projections/projects.ts';
 import { tenants } from '../projections/tenants.ts';
-import { keyHistory } from './audit/key-history.ts';
+import { publicKeys } from './audit/public-keys.ts';
+import { startSealing } from './audit/seal-schedule.ts';
+import { adoptKey, createSealer } from './audit/sealer.ts';
+import { settleNextKey, signingKeys } from './audit/signing-key.ts';
+import { timeTravel } from './audit/time-travel.ts';
 import { billingRecords } from './billing/billing-records.ts';
 import { runInvoices } from './billing/invoice-run.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
@@ -68,6 +72,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     });
     closers.push(installation.close);
     const core = await startCore(options, installation, closers);
+    await startSeals(options, core, closers);
     const deployments = config.deployments ?? (await simulate(config, closers));
     const server = await serve(
       { ...options, ...core, database: installation.database, deployments, masterKey },
@@ -129,6 +134,28 @@ async function startCore(options: AppOptions, installation: Installation, closer
     return follower.done;
   });
   return { store, appendedPosition, startPosition, own, projector, tables, follower };
+}
+
+/** Seals the log from here on. Without the key in force nothing is sealed, and everything else goes on. */
+async function startSeals({ config, log, say }: AppOptions, core: Core, closers: Closers): Promise<void> {
+  const { store, own } = core;
+  const { settings, dataDir } = config;
+  const source = {
+    configured: settings.AUDIT_SIGNING_KEY ?? null,
+    previous: settings.AUDIT_SIGNING_KEY_PREVIOUS ?? null,
+    dataDir,
+  };
+  const deps = { store, keys: () => signingKeys(source), agencyId: own.agencyId, now: isoNow };
+  const sealer = createSealer(deps);
+  try {
+    await adoptKey(deps);
+    if (source.configured === null) settleNextKey(dataDir);
+  } catch (error) {
+    log.error({ err: error }, 'the log is not sealed');
+    say(`the log is not sealed: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const schedule = startSealing({ sealer, store, minutes: settings.AUDIT_SEAL_MINUTES, now: isoNow, log });
+  closers.push(schedule.stop);
 }
 
 function keyTables() {
@@ -247,8 +274,8 @@ function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: big
     models: () => options.deployments,
     status: () => statusOf(options, gateway),
     runInvoices: (request) => runInvoices({ store, records, now: isoNow, settled, log }, request),
-    replay: (name, at) =>
-      keyHistory({ store, db: database.db, now: isoNow }, name, at === null ? {} : { at }),
+    ...timeTravel({ store, db: database.db, now: isoNow }),
+    publicKeys: () => publicKeys(store),
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   return createHttp(deps);

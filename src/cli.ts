@@ -1,10 +1,13 @@
 #!/usr/bin/env node
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, parseEnv } from 'node:util';
-import { auditKey, auditVerify } from './commands/audit.ts';
+import { auditKey, auditRotateKey, auditVerify } from './commands/audit.ts';
 import type { CommandContext } from './commands/context.ts';
+import { auditExport } from './commands/export.ts';
+import { importCommand } from './commands/import.ts';
 import { invoiceRun } from './commands/invoice.ts';
 import { plansCheck } from './commands/plans.ts';
 import { rebuildCommand } from './commands/rebuild.ts';
@@ -44,8 +47,27 @@ const commands: readonly Command[] = [
   },
   {
     words: ['audit', 'verify'],
-    usage: 'audit verify [--json]                       check the whole log and every read model',
+    usage: `audit verify [--json]                       check the whole log, its seals and every read model
+    [--from <n>] [--to <n>]                   a part of the log
+    [--offline <bundle>]                      an export, without database and network
+    [--public-key <file>] [--expect <hash>]   the key to trust; a seal or event that must be there`,
     run: auditVerify,
+  },
+  {
+    words: ['audit', 'export'],
+    usage: `audit export --all [--out <file>]           the log and what lies beside it, as JSON lines
+    --tenant <id> | --key <id> | --invoice <number>   what concerns it, with proofs`,
+    run: auditExport,
+  },
+  {
+    words: ['audit', 'rotate-key'],
+    usage: 'audit rotate-key [--force]                  sign seals with another key from here on',
+    run: auditRotateKey,
+  },
+  {
+    words: ['import'],
+    usage: 'import <bundle>                             replay a full export into an empty installation',
+    run: importCommand,
   },
   {
     words: ['rebuild'],
@@ -56,17 +78,38 @@ const commands: readonly Command[] = [
 
 const USAGE = `keyledger <command>\n\n${commands.map(({ usage }) => `  ${usage}`).join('\n')}\n`;
 
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+function readArguments() {
+  return parseArgs({
     allowPositionals: true,
     options: {
       config: { type: 'string' },
       agency: { type: 'string' },
       at: { type: 'string' },
+      from: { type: 'string' },
+      to: { type: 'string' },
+      offline: { type: 'string' },
+      'public-key': { type: 'string' },
+      expect: { type: 'string', multiple: true, default: [] },
+      tenant: { type: 'string' },
+      key: { type: 'string' },
+      invoice: { type: 'string' },
+      all: { type: 'boolean', default: false },
+      out: { type: 'string' },
+      force: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
+}
+
+function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandContext['options'] {
+  const { json, at, agency, from, to, offline, expect, tenant, key, invoice, all, out, force } = values;
+  const publicKey = values['public-key'];
+  return { json, at, agency, from, to, offline, publicKey, expect, tenant, key, invoice, all, out, force };
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = readArguments();
   const command = commands.find(({ words }) => words.every((word, i) => positionals[i] === word));
   if (command === undefined || values.help) {
     (values.help ? process.stdout : process.stderr).write(USAGE);
@@ -80,8 +123,11 @@ async function main(): Promise<number> {
     root,
     version: versionOf(root),
     args: positionals.slice(command.words.length),
-    options: { json: values.json, at: values.at, agency: values.agency },
+    options: optionsOf(values),
     say: (line) => void process.stdout.write(`${line}\n`),
+    put: async (text) => {
+      if (!process.stdout.write(text)) await once(process.stdout, 'drain');
+    },
     progress: (line) => void (process.stderr.isTTY && process.stderr.write(`\r\u001b[K${line}`)),
     stopped: () =>
       new Promise((done) => {

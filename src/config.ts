@@ -74,6 +74,12 @@ const Environment = z.object({
   SPEND_QUEUE_MAX: Whole(1, 1_000_000).default(10_000),
   /** How long a stopping server lets running requests finish. */
   SHUTDOWN_GRACE_MS: Whole(0, 600_000).default(30_000),
+  /** How often the log is sealed; 0 never. The close of a period is sealed at once. */
+  AUDIT_SEAL_MINUTES: Whole(0, 10_080).default(60),
+  /** Ed25519 private key that signs seals, as PEM or the path of a file; drawn and kept in the data folder when left out. */
+  AUDIT_SIGNING_KEY: Text.optional(),
+  /** The key before it, so that it can hand over. */
+  AUDIT_SIGNING_KEY_PREVIOUS: Text.optional(),
   /** The agency: who issues the invoices. */
   AGENCY_NAME: Text.optional(),
   AGENCY_STREET: Text.optional(),

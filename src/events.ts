@@ -1,8 +1,10 @@
 import type { AgencyEvent } from './domain/agency.ts';
+import type { AuditorEvent } from './domain/auditor.ts';
 import type { PeriodClosed } from './domain/billing-period.ts';
 import type { NumberAssigned } from './domain/invoice-number.ts';
 import type { InvoiceEvent } from './domain/invoice.ts';
 import type { KeyEvent } from './domain/key.ts';
+import type { LogSealEvent } from './domain/log-seal.ts';
 import type { PlanEvent } from './domain/plan.ts';
 import type { SpendEvent } from './domain/spend.ts';
 import type { TenantEvent } from './domain/tenant.ts';
@@ -16,15 +18,17 @@ export type DomainEvent =
   | SpendEvent
   | PeriodClosed
   | NumberAssigned
-  | InvoiceEvent;
+  | InvoiceEvent
+  | LogSealEvent
+  | AuditorEvent;
 
 export type EventType = DomainEvent['type'];
 export type EventOf<T extends EventType> = Extract<DomainEvent, { type: T }>;
 
 /** Who did it. */
 export interface Actor {
-  readonly kind: 'master' | 'key' | 'user' | 'system';
-  /** `default_user_id` for the master key, a key id, a user id, or the part of the system. */
+  readonly kind: 'master' | 'key' | 'user' | 'auditor' | 'system';
+  /** `default_user_id` for the master key, a key id, a user id, an auditor id, or the part of the system. */
   readonly id: string;
   /** Whom the actor names as acting through it (header `litellm-changed-by`). */
   readonly onBehalfOf?: string;

@@ -1,4 +1,5 @@
 import { agencies } from '../projections/agencies.ts';
+import { auditors } from '../projections/auditors.ts';
 import { includedUsage } from '../projections/included-usage.ts';
 import { invoices } from '../projections/invoices.ts';
 import { keys } from '../projections/keys.ts';
@@ -24,6 +25,7 @@ export const readModels: readonly Projection[] = [
   includedUsage,
   invoices,
   periods,
+  auditors,
 ];
 
 /** Throws an Error that lists the names there are. */

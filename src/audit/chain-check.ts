@@ -1,6 +1,6 @@
 import type { Recorded } from '../events.ts';
 import { decode, hashHolds } from '../store/codec.ts';
-import { type EventStore, UndecodableEvent, ZERO_HASH } from '../store/event-store.ts';
+import { UndecodableEvent, ZERO_HASH } from '../store/event-store.ts';
 import type { Placed } from '../store/stored-event.ts';
 import { type CheckResult, newCheck } from './check.ts';
 
@@ -15,8 +15,15 @@ export interface ChainCheck {
   accept(placed: Placed): Recorded | null;
   readonly events: number;
   readonly streams: number;
-  /** `head` is where the log ended when reading began. */
+  /** `head` is where the log, or the part of it, ended when reading began. */
   results(head: bigint): readonly CheckResult[];
+}
+
+export interface ChainCheckOptions {
+  /** Position of the first event that will come; default 1. Then the first event of each stream is taken as it is. */
+  readonly from?: bigint;
+  /** False for a store whose positions have gaps: then they only have to rise. Default true. */
+  readonly gapless?: boolean;
 }
 
 /**
@@ -28,24 +35,24 @@ const CLOCK_BACK_MS_MAX = 1_000;
 /** Name of the check that finds holes. */
 export const POSITIONS = 'positions';
 
-export function chainCheck(counting: EventStore['positions'] = 'gapless'): ChainCheck {
+export function chainCheck({ from = 1n, gapless = true }: ChainCheckOptions = {}): ChainCheck {
   const positions = newCheck(POSITIONS);
   const chains = newCheck('chains');
   const payloads = newCheck('payloads');
   const times = newCheck('times');
   const heads = new Map<string, { readonly revision: bigint; readonly hash: string }>();
-  let last = 0n;
+  let last = from - 1n;
   let lastRecordedMs = -Infinity;
   let events = 0;
 
   function checkPlace({ position, stream, revision, recordedAt }: Placed): void {
-    if (counting === 'increasing') {
-      if (position <= last) positions.fail(position, `it stands behind position ${last}`);
-    } else if (position !== last + 1n) {
+    if (gapless ? position !== last + 1n : position <= last) {
       const missing =
-        position === last + 2n
-          ? `position ${last + 1n} is`
-          : `positions ${last + 1n} to ${position - 1n} are`;
+        position <= last
+          ? `position ${position} is out of order: position ${last + 1n} is`
+          : position === last + 2n
+            ? `position ${last + 1n} is`
+            : `positions ${last + 1n} to ${position - 1n} are`;
       positions.fail(last + 1n, `${missing} missing`);
     }
     last = position;
@@ -62,7 +69,9 @@ export function chainCheck(counting: EventStore['positions'] = 'gapless'): Chain
 
   function checkChain(placed: Placed): void {
     const { position, stream, revision, hash, previousHash } = placed;
-    const head = heads.get(stream) ?? { revision: -1n, hash: ZERO_HASH };
+    const begin =
+      from === 1n ? { revision: -1n, hash: ZERO_HASH } : { revision: revision - 1n, hash: previousHash };
+    const head = heads.get(stream) ?? begin;
     const at = `${stream}@${revision}`;
     if (revision !== head.revision + 1n) {
       chains.fail(
@@ -100,14 +109,11 @@ export function chainCheck(counting: EventStore['positions'] = 'gapless'): Chain
     },
     results(head) {
       if (last < head)
-        positions.fail(
-          counting === 'gapless' ? last + 1n : last,
-          `the log ends at position ${last} and not at ${head}`,
-        );
+        positions.fail(gapless ? last + 1n : last, `the log ends at position ${last} and not at ${head}`);
       return [
         positions.result(
-          counting === 'gapless'
-            ? `every position from 1 to ${head} is there`
+          gapless
+            ? `every position from ${from} to ${head} is there`
             : `positions increase up to ${head}; this log does not count them`,
         ),
         chains.result(

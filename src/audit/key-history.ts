@@ -1,14 +1,16 @@
 import { type Kysely, sql } from 'kysely';
 import type { keys } from '../../projections/keys.ts';
 import type { Json } from '../domain/json.ts';
-import type { KeyState } from '../domain/key.ts';
-import { tenant, type TenantEvent, type TenantState } from '../domain/tenant.ts';
+import { key, type KeyState } from '../domain/key.ts';
+import type { TenantState } from '../domain/tenant.ts';
 import type { Actor } from '../events.ts';
 import type { RowIn } from '../projection.ts';
 import { hashSecret } from '../secrets.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { type FieldChange, isAfter, type KeyView, replayKey, type Step } from './replay.ts';
 import { type MonthSpend, spendOfKey, type SpendTables } from './key-spend.ts';
+import { type TenantFacts, tenantFacts } from './tenant-facts.ts';
+import { agencyAt, windowSpend, type WindowSpend } from './window-spend.ts';
 
 /**
  * One key as an auditor asks for it: what happened to it, what it was at a moment, whether its
@@ -38,9 +40,15 @@ export type KeyHistory = {
   readonly at: string;
   /** Position of the last event of the key until then; null when it did not exist yet. */
   readonly position: string | null;
+  /** The log had been read up to here when this was computed. */
+  readonly log_position: string;
   readonly state: KeyView | null;
   /** Whether a call with the key's secret would have been let in at that instant. */
   readonly acceptance: Acceptance;
+  /** The budgets that a call counted on at that instant: of the key, its project and its tenant. */
+  readonly budgets: readonly WindowSpend[];
+  /** Who changed it last until then; null when it did not exist yet. */
+  readonly last_change: LastChange | null;
   readonly steps: readonly HistoryStep[];
   readonly spend: readonly MonthSpend[];
 };
@@ -52,6 +60,8 @@ export type Acceptance = {
   /** Code of the refusal that a call would have got; null when it would have been let in. */
   readonly refusal: string | null;
 };
+
+export type LastChange = Pick<HistoryStep, 'position' | 'recorded_at' | 'type' | 'actor' | 'correlation_id'>;
 
 export type HistoryStep = {
   readonly position: string;
@@ -77,6 +87,7 @@ export async function keyHistory(
   options: { readonly at?: Moment } = {},
 ): Promise<KeyHistory | null> {
   const { store } = deps;
+  const logPosition = await store.head();
   const keyId = await findKey(deps.db, name);
   const all = await replayKey(store, keyId);
   const [first] = all;
@@ -86,14 +97,19 @@ export async function keyHistory(
   const steps = all.filter(({ position, recordedAt }) => !isAfter(until, position, recordedAt));
   const last = steps.at(-1);
   const at = momentOf(until, last, deps.now);
+  const owner = await tenantFacts(store, tenantId, until);
+  const agencyId = await agencyOf(store, tenantId);
   return {
     key_id: keyId,
-    agency_id: await agencyOf(store, tenantId),
+    agency_id: agencyId,
     tenant_id: tenantId,
     at,
     position: last === undefined ? null : String(last.position),
+    log_position: String(logPosition),
     state: last?.view ?? null,
-    acceptance: acceptanceOf(last?.state ?? { status: 'absent' }, await tenantAt(store, tenantId, until), at),
+    acceptance: acceptanceOf(last?.state ?? { status: 'absent' }, owner.state, at),
+    budgets: await budgetsAt(deps, last?.state ?? key.initial, owner, { agencyId, at, until }),
+    last_change: last === undefined ? null : lastChange(stepJson(last)),
     steps: steps.map(stepJson),
     spend: await spendOfKey(deps.db, keyId, until),
   };
@@ -121,27 +137,44 @@ async function findKey(db: Kysely<HistoryTables>, name: string): Promise<string>
   return found?.key_id ?? wanted;
 }
 
-function momentOf(until: Moment | undefined, last: Step | undefined, now: () => string): string {
+export function momentOf(
+  until: Moment | undefined,
+  last: { readonly recordedAt: string } | undefined,
+  now: () => string,
+): string {
   if (until === undefined) return now();
   return typeof until === 'string' ? new Date(until).toISOString() : (last?.recordedAt ?? now());
 }
 
-async function agencyOf(store: EventStore, tenantId: string): Promise<string> {
+export async function agencyOf(store: EventStore, tenantId: string): Promise<string> {
   for await (const { agencyId } of store.readStream(`tenant-${tenantId}`)) return agencyId;
   return '';
 }
 
-async function tenantAt(
-  store: EventStore,
-  tenantId: string,
-  until: Moment | undefined,
-): Promise<TenantState> {
-  let state = tenant.initial;
-  for await (const { event, position, recordedAt } of store.readStream(`tenant-${tenantId}`)) {
-    if (isAfter(until, position, recordedAt)) break;
-    state = tenant.evolve(state, event as TenantEvent);
+/** Every budget that a request with the key would have counted on. */
+async function budgetsAt(
+  { store, db }: KeyHistoryDeps,
+  state: KeyState,
+  owner: TenantFacts,
+  moment: { readonly agencyId: string; readonly at: string; readonly until: Moment | undefined },
+): Promise<readonly WindowSpend[]> {
+  if (state.status === 'absent' || state.status === 'deleted') return [];
+  const zoned = { ...moment, ...(await agencyAt(store, moment.agencyId, moment.until)) };
+  const { projectId } = state.settings;
+  const levels = [
+    { level: 'key', id: state.keyId, budget: state.limits.budget },
+    {
+      level: 'project',
+      id: projectId ?? '',
+      budget: owner.projects.get(projectId ?? '')?.limits?.budget ?? null,
+    },
+    { level: 'tenant', id: state.tenantId, budget: owner.contract?.terms.tenantLimits.budget ?? null },
+  ] as const;
+  const budgets: WindowSpend[] = [];
+  for (const { level, id, budget } of levels) {
+    if (budget !== null) budgets.push(await windowSpend(db, budget, { level, id }, zoned));
   }
-  return state;
+  return budgets;
 }
 
 /** The same questions in the same order as the gateway asks them. */
@@ -165,6 +198,10 @@ function refusalOf(state: KeyState, owner: TenantState, instant: number): string
   return owner.projects.get(projectId)?.status === 'blocked' ? 'project_blocked' : null;
 }
 
+export function lastChange({ position, recorded_at, type, actor, correlation_id }: HistoryStep): LastChange {
+  return { position, recorded_at, type, actor, correlation_id };
+}
+
 function stepJson(step: Step): HistoryStep {
   return {
     position: String(step.position),
@@ -180,6 +217,6 @@ function stepJson(step: Step): HistoryStep {
   };
 }
 
-function actorJson({ kind, id, onBehalfOf }: Actor): HistoryStep['actor'] {
+export function actorJson({ kind, id, onBehalfOf }: Actor): HistoryStep['actor'] {
   return { kind, id, on_behalf_of: onBehalfOf ?? null };
 }

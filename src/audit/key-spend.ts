@@ -51,6 +51,14 @@ interface SpendRow {
   readonly price_nanos: bigint;
 }
 
+/** What was known of the log at a moment: a condition on `spend_log s`. */
+export function knownUntil(until: bigint | string | undefined) {
+  if (until === undefined) return sql`true`;
+  return typeof until === 'bigint'
+    ? sql`s.position <= ${until}`
+    : sql`s.recorded_at <= ${until}::timestamptz`;
+}
+
 /**
  * Spend belongs to the first close after it in the log of its month or a later one: the same rule
  * as in projections/usage.ts, so this is the invoice that has it, and not one that looks like it.
@@ -60,12 +68,6 @@ export async function spendOfKey(
   keyId: string,
   until: bigint | string | undefined,
 ): Promise<readonly MonthSpend[]> {
-  const known =
-    until === undefined
-      ? sql`true`
-      : typeof until === 'bigint'
-        ? sql`s.position <= ${until}`
-        : sql`s.recorded_at <= ${until}::timestamptz`;
   const { rows } = await sql<SpendRow>`
     select s.month, s.currency, closed.period, i.invoice_id, i.number, i.status,
            count(*) as requests, sum(s.input_tokens) as input_tokens, sum(s.output_tokens) as output_tokens,
@@ -77,7 +79,7 @@ export async function spendOfKey(
       order by p.position limit 1
     ) closed on true
     left join invoices i on i.tenant_id = s.tenant_id and i.period = closed.period
-    where s.key_id = ${keyId} and ${known}
+    where s.key_id = ${keyId} and ${knownUntil(until)}
     group by s.month, s.currency, closed.period, i.invoice_id, i.number, i.status
     order by s.month collate "C", closed.period collate "C" nulls last`.execute(db);
   const months = new Set(rows.map(({ month }) => month));

@@ -1,12 +1,16 @@
 import type { Pool } from 'pg';
 import { registered } from '../projection-tables.ts';
+import type { Recorded } from '../events.ts';
 import type { Projection } from '../projection.ts';
 import { readModels } from '../read-models.ts';
 import { compareWithRebuild } from '../rebuild.ts';
-import type { EventStore } from '../store/event-store.ts';
+import { type EventStore, UndecodableEvent } from '../store/event-store.ts';
+import { CHECKPOINT } from '../domain/log-seal.ts';
 import { chainCheck, POSITIONS } from './chain-check.ts';
 import { type CheckResult, newCheck } from './check.ts';
 import { invoiceCheck, type RecomputeDraft } from './invoice-check.ts';
+import { type Checkpoint, isCheckpoint, sealCheck } from './seal-check.ts';
+import type { PublicKey } from './signing-key.ts';
 import { readSpendTables, spendCheck } from './spend-check.ts';
 
 /**
@@ -22,6 +26,19 @@ export interface VerifyDeps {
   readonly nowMs: () => number;
 }
 
+export interface VerifyOptions {
+  /**
+   * First and last position to look at. With either, only the log itself is checked, and seals as far
+   * as all of what they cover was read: what follows from the log can only be compared with all of it.
+   */
+  readonly from?: bigint;
+  readonly to?: bigint;
+  /** Keys that the auditor trusts, and hashes of events or seals that must be there. */
+  readonly trusted?: readonly PublicKey[];
+  readonly expected?: readonly string[];
+  readonly onProgress?: (progress: VerifyProgress) => void;
+}
+
 export interface VerifyProgress {
   /** What is being checked: `log`, `invoices`, or the name of a read model. */
   readonly part: string;
@@ -33,8 +50,15 @@ export interface VerifyProgress {
 /** As JSON. */
 export interface VerifyReport {
   readonly ok: boolean;
-  /** The log was checked up to this position. */
+  /** The log was checked from this position up to that one. */
+  readonly from: string;
   readonly head: string;
+  /** What the newest seal covers; null when there is none. */
+  readonly sealedTo: string | null;
+  /** Hash of the newest seal: note it, and give it to a later check as one that must be there. */
+  readonly newestSeal: string | null;
+  /** Of the key that signs at the end; null before the first. */
+  readonly keyId: string | null;
   readonly events: number;
   readonly streams: number;
   readonly checks: readonly CheckResult[];
@@ -45,46 +69,91 @@ export interface VerifyReport {
 
 const PROGRESS_EVENTS = 5_000;
 
-export async function verifyLog(
-  deps: VerifyDeps,
-  options: { readonly onProgress?: (progress: VerifyProgress) => void } = {},
-): Promise<VerifyReport> {
-  const { store, pool, nowMs } = deps;
-  const { onProgress } = options;
+export async function verifyLog(deps: VerifyDeps, options: VerifyOptions = {}): Promise<VerifyReport> {
+  const { store, nowMs } = deps;
+  const gapless = store.positions === 'gapless';
+  const { from = 1n, onProgress } = options;
+  const isWhole = options.from === undefined && options.to === undefined;
   const began = nowMs();
-  const spend = spendCheck(await readSpendTables(pool));
-  const head = await store.head();
-  const chain = chainCheck(store.positions);
-  const invoices = invoiceCheck();
-  for await (const placed of store.readLog(0n)) {
+  const followers = isWhole ? await logFollowers(deps) : null;
+  const checkpoints = await readCheckpoints(store);
+  const end = await store.head();
+  const head = options.to !== undefined && options.to < end ? options.to : end;
+  const chain = chainCheck({ from, gapless });
+  const seals = sealCheck({ ...options, checkpoints, from });
+  for await (const placed of store.readLog(from - 1n)) {
     if (placed.position > head) break;
     const recorded = chain.accept(placed);
-    if (recorded !== null) {
-      spend.accept(recorded);
-      invoices.accept(recorded);
-    }
+    // Without gaps the position is the place. With them, a place can only be counted from the start.
+    if (gapless) seals.accept(placed, placed.position);
+    else if (from === 1n) seals.accept(placed, BigInt(chain.events));
+    if (recorded !== null) followers?.accept(recorded);
     if (chain.events % PROGRESS_EVENTS === 0)
-      onProgress?.({ part: 'log', done: Number(placed.position), total: Number(head) });
+      onProgress?.({
+        part: 'log',
+        done: Number(placed.position - from + 1n),
+        total: Number(head - from + 1n),
+      });
   }
   const readMs = nowMs() - began;
 
-  const checks: CheckResult[] = [...chain.results(head), await endCheck(deps, head)];
-  checks.push(spend.results(invoices.invoiced));
-  checks.push(await invoices.results(deps, (done, total) => onProgress?.({ part: 'invoices', done, total })));
-  const isWhole = checks.every(({ name, ok }) => ok || name !== POSITIONS);
-  for (const projection of readModels) {
-    checks.push(await readModelCheck(deps, projection, { isWhole, onProgress }));
-  }
+  const lastPlace = gapless ? head : BigInt(chain.events);
+  const checks: CheckResult[] = [...chain.results(head), ...seals.results(lastPlace)];
+  if (followers !== null) checks.push(...(await followers.results(checks, head, onProgress)));
 
   const { events, streams } = chain;
+  const { newest, keyId } = seals;
   return {
     ok: checks.every(({ ok }) => ok),
+    from: String(from),
     head: String(head),
+    sealedTo: newest === null ? null : String(newest.position),
+    newestSeal: newest?.hash ?? null,
+    keyId,
     events,
     streams,
     checks,
     durationMs: Math.round(nowMs() - began),
     eventsPerSecond: readMs === 0 ? 0 : Math.round((events / readMs) * 1000),
+  };
+}
+
+/** Seals as far as they can be read: what cannot is found when the log is read. */
+async function readCheckpoints(store: EventStore): Promise<readonly Checkpoint[]> {
+  const checkpoints: Checkpoint[] = [];
+  try {
+    for await (const recorded of store.readStream(CHECKPOINT))
+      if (isCheckpoint(recorded)) checkpoints.push(recorded);
+  } catch (error) {
+    if (!(error instanceof UndecodableEvent)) throw error;
+  }
+  return checkpoints;
+}
+
+/** What is made from the log: spend, invoices and read models. */
+async function logFollowers(deps: VerifyDeps) {
+  const spend = spendCheck(await readSpendTables(deps.pool));
+  const invoices = invoiceCheck();
+  return {
+    accept(recorded: Recorded): void {
+      spend.accept(recorded);
+      invoices.accept(recorded);
+    },
+    async results(
+      ofLog: readonly CheckResult[],
+      head: bigint,
+      onProgress: VerifyOptions['onProgress'],
+    ): Promise<readonly CheckResult[]> {
+      const checks = [await endCheck(deps, head), spend.results(invoices.invoiced)];
+      checks.push(
+        await invoices.results(deps, (done, total) => onProgress?.({ part: 'invoices', done, total })),
+      );
+      const isWhole = ofLog.every(({ name, ok }) => ok || name !== POSITIONS);
+      for (const projection of readModels) {
+        checks.push(await readModelCheck(deps, projection, { isWhole, onProgress }));
+      }
+      return checks;
+    },
   };
 }
 

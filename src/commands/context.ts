@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { KeySource } from '../audit/signing-key.ts';
 import type { Config } from '../config.ts';
 import { type Installation, openInstallation } from '../installation.ts';
 import type { Log } from '../log.ts';
@@ -16,9 +17,27 @@ export interface CommandContext {
     readonly json: boolean;
     readonly at: string | undefined;
     readonly agency: string | undefined;
+    /** First and last position. */
+    readonly from: string | undefined;
+    readonly to: string | undefined;
+    /** A bundle to check without an installation. */
+    readonly offline: string | undefined;
+    /** File with a public key in PEM. */
+    readonly publicKey: string | undefined;
+    /** Hashes that must be there. */
+    readonly expect: readonly string[];
+    readonly tenant: string | undefined;
+    readonly key: string | undefined;
+    readonly invoice: string | undefined;
+    readonly all: boolean;
+    /** File to write to. */
+    readonly out: string | undefined;
+    readonly force: boolean;
   };
   /** A line of the result, on standard output. */
   readonly say: (line: string) => void;
+  /** Text on standard output as it is; resolves when more can be taken. */
+  readonly put: (text: string) => Promise<void>;
   /** Overwrites the progress line when somebody is watching. */
   readonly progress: (line: string) => void;
   /** Resolves with the signal that asks the process to stop. */
@@ -43,6 +62,12 @@ export async function withInstallation(
   } finally {
     await installation.close();
   }
+}
+
+/** Where the key that signs seals comes from. */
+export function keySource({ settings, dataDir }: Config): KeySource {
+  const { AUDIT_SIGNING_KEY: configured = null, AUDIT_SIGNING_KEY_PREVIOUS: previous = null } = settings;
+  return { configured, previous, dataDir };
 }
 
 /** JSON with bigints as decimal strings, indented for people. */

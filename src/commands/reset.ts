@@ -5,7 +5,7 @@ import { lockInstance } from '../instance-lock.ts';
 import type { CommandContext } from './context.ts';
 
 /** What this program puts into its data folder; anything else there is not ours to remove. */
-const OURS = /^(master-key|keyledger\.lock\.\d+|lock-draft-[0-9a-f]+)$/;
+const OURS = /^(master-key|audit-signing-key(\.next)?\.pem|keyledger\.lock\.\d+|lock-draft-[0-9a-f]+)$/;
 
 /** Removes the embedded database and the drawn master key; never an outside database. */
 export async function resetCommand({ config, say }: CommandContext): Promise<number> {

@@ -3,7 +3,7 @@ import { readCredential } from '../credentials.ts';
 import { Refusal } from '../errors.ts';
 import { hashSecret, isPlausible, maskSecret, sameSecret } from '../secrets.ts';
 import type { HttpDeps } from './deps.ts';
-import { findKeyForAuthentication, type KeyRow } from './read.ts';
+import { type AuditorRow, findKeyForAuthentication, type KeyRow } from './read.ts';
 import { settle } from './settle.ts';
 
 /** Who may call a route. A route that says nothing is for the administrator. */
@@ -12,11 +12,14 @@ export type Access =
   | 'public'
   /** The administrator and every virtual key that could be served. */
   | 'key'
+  /** The administrator, and auditors within their scope: the route has to look at it. */
+  | 'audit'
   | 'admin';
 
 export type Caller =
   | { readonly role: 'proxy_admin'; readonly userId: 'default_user_id' }
-  | { readonly role: 'key'; readonly key: KeyRow };
+  | { readonly role: 'key'; readonly key: KeyRow }
+  | { readonly role: 'auditor'; readonly auditor: AuditorRow };
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -40,15 +43,39 @@ export async function authenticate(deps: HttpDeps, request: FastifyRequest): Pro
     request.caller = { role: 'proxy_admin', userId: 'default_user_id' };
     return;
   }
+  if (access === 'audit') {
+    const auditor = await findAuditor(deps, secret);
+    if (auditor !== null) {
+      request.caller = { role: 'auditor', auditor };
+      return;
+    }
+  }
   const key = await findCaller(deps, secret);
   const route = request.url.split('?', 1)[0]!;
   if (key.allowed_routes.length > 0 && route !== '/key/info' && !isAllowed(route, key.allowed_routes)) {
     throw new Refusal('route_not_allowed', { allowed: key.allowed_routes.join(', '), route }, NO_PARAM);
   }
-  if (access === 'admin') {
+  if (access !== 'key') {
     throw new Refusal('admin_only', { route, role: 'unknown', userId: key.user_id ?? 'None' }, NO_PARAM);
   }
   request.caller = { role: 'key', key };
+}
+
+/** Null when the secret is none of an auditor. Throws Refusal(key_expired). */
+async function findAuditor(deps: HttpDeps, secret: string): Promise<AuditorRow | null> {
+  if (!secret.startsWith('sk-') || !isPlausible(secret)) return null;
+  await settle(deps, deps.appendedPosition());
+  const row = await deps.db
+    .selectFrom('auditors')
+    .selectAll()
+    .where('token_hash', '=', hashSecret(secret))
+    .where('status', '=', 'appointed')
+    .executeTakeFirst();
+  if (row === undefined) return null;
+  if (row.expires_at !== null && row.expires_at <= deps.now()) {
+    throw new Refusal('key_expired', { expiredAt: row.expires_at }, NO_PARAM);
+  }
+  return row;
 }
 
 async function findCaller(deps: HttpDeps, secret: string): Promise<KeyRow> {

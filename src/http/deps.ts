@@ -1,7 +1,7 @@
 import type { FastifyServerFactory } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Kysely } from 'kysely';
-import type { Json } from '../domain/json.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { EventStore } from '../store/event-store.ts';
@@ -34,7 +34,13 @@ export interface HttpDeps {
   readonly models: () => readonly ServedModel[];
   readonly status: () => HealthFacts;
   readonly runInvoices: RunInvoices;
-  readonly replay: ReplayKey;
+  readonly replay: Replay;
+  readonly replayTenant: Replay;
+  /** What differs between two moments of a key or a tenant. */
+  readonly diff: Diff;
+  readonly diffTenant: Diff;
+  /** The keys that the log is sealed with; null before it has one. */
+  readonly publicKeys: () => Promise<Json>;
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */
@@ -104,9 +110,16 @@ export interface InvoiceRunReport {
   }[];
 }
 
+/** A position or an instant of recording, inclusive. */
+export type Moment = bigint | string;
+
+/** What a replay is about; the rest is answered as it is. */
+export type Replayed = { readonly agency_id: string; readonly tenant_id: string } & JsonObject;
+
 /**
- * Replays a key from the log, up to a position or an instant of recording, inclusive; null for
- * everything. The key may be named by its id, token hash or alias. What it returns is answered as
- * it is; null when there never was such a key.
+ * Replays a key or a tenant from the log, up to a moment; null for everything. A key may be named by
+ * its id, token hash or alias. Null when there never was such a thing.
  */
-export type ReplayKey = (name: string, at: bigint | string | null) => Promise<Json>;
+export type Replay = (name: string, at: Moment | null) => Promise<Replayed | null>;
+
+export type Diff = (name: string, from: Moment, to: Moment | null) => Promise<Replayed | null>;

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { agencies } from '../../projections/agencies.ts';
+import type { auditors } from '../../projections/auditors.ts';
 import type { invoices } from '../../projections/invoices.ts';
 import type { keys } from '../../projections/keys.ts';
 import type { plans } from '../../projections/plans.ts';
@@ -24,6 +25,7 @@ export interface Tables {
   readonly spend_totals: RowOf<(typeof spendTotals)['columns']>;
   readonly spend_log: RowOf<(typeof spendLog)['columns']>;
   readonly invoices: RowOf<(typeof invoices)['columns']>;
+  readonly auditors: RowOf<(typeof auditors)['columns']>;
   readonly contacts: {
     readonly subject_id: string;
     readonly version: number;
@@ -37,6 +39,7 @@ export type KeyRow = Tables['keys'];
 export type TenantRow = Tables['tenants'];
 export type ProjectRow = Tables['projects'];
 export type AgencyRow = Tables['agencies'];
+export type AuditorRow = Tables['auditors'];
 export type Db = Kysely<Tables>;
 
 /** A key as the API shows it. */

@@ -5,7 +5,9 @@ import { Refusal } from '../errors.ts';
 import { agencyRoutes } from './agencies.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
+import { auditorRoutes } from './auditors.ts';
 import { authenticate } from './authenticate.ts';
+import { recordConsultation } from './consult.ts';
 import type { HttpDeps } from './deps.ts';
 import { healthRoutes } from './health.ts';
 import { invoiceRoutes } from './invoices.ts';
@@ -65,6 +67,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(agencyRoutes(deps));
   app.register(invoiceRoutes(deps));
   app.register(auditRoutes(deps));
+  app.register(auditorRoutes(deps));
   app.register(healthRoutes(deps));
   app.register((routes, _options, done) => {
     serveDescription(routes);
@@ -94,6 +97,7 @@ function addHooks(app: FastifyInstance, deps: HttpDeps): void {
     if (problems.length > 0) throw new Refusal('invalid_input', { problems: problems.join('; ') });
   });
   app.addHook('preHandler', async (request) => {
+    await recordConsultation(deps, request);
     if (readsModels(request)) await settleForRead(deps, (request.query as { after?: unknown }).after);
   });
 }

@@ -44,7 +44,7 @@ export function encode(write: Write): Encoded[] {
   if (!HASH.test(head.hash)) throw new TypeError(`the expected hash of ${stream} is not a SHA-256 in hex`);
   let bytes = 0;
   const encoded = events.map((event) => {
-    const one = encodeOne(stream, head, event);
+    const one = 'data' in event ? adopt(stream, head, event) : encodeOne(stream, head, event);
     head = { revision: one.stored.revision, hash: one.stored.hash };
     bytes += Buffer.byteLength(one.stored.data) + Buffer.byteLength(one.stored.actor);
     return one;
@@ -128,8 +128,41 @@ function checkedSpend({ data }: SpendRecorded): SpendRecorded['data'] {
   return data;
 }
 
+/** Takes an event that is in its stored form as it is. Throws TypeError unless it continues the head. */
+function adopt(stream: string, head: StreamHead, event: StoredEvent): Encoded {
+  const { type, schema, data, actor, revision, previousHash } = event;
+  const at = `${event.stream}@${revision}`;
+  if (event.stream !== stream || revision !== head.revision + 1n || previousHash !== head.hash) {
+    throw new TypeError(`${at} does not continue ${stream}@${head.revision}`);
+  }
+  if (!hashHolds(event)) throw new TypeError(`${at} is not what was stored: it was altered`);
+  checkEnvelope(event);
+  const read = readPayload(type, schema, data);
+  if ('problem' in read)
+    throw new TypeError(`${at} cannot be stored: ${read.problem}`, { cause: read.cause });
+  for (const text of [data, actor]) {
+    if (canonicalJson(JSON.parse(text)) !== text) throw new TypeError(`${at} is not in canonical form`);
+  }
+  const { id, agencyId, tenantId, occurredAt, correlationId, causationId, commandHash, hash } = event;
+  const cause = { agencyId, tenantId, correlationId, causationId, commandHash };
+  const stored = {
+    stream,
+    revision,
+    id,
+    type,
+    schema,
+    occurredAt,
+    actor,
+    ...cause,
+    previousHash,
+    hash,
+    data,
+  };
+  return { stored, actor: JSON.parse(actor) as Actor, event: read.event };
+}
+
 /** What PostgreSQL's text, uuid and timestamptz keep exactly, and no more. */
-function checkEnvelope(event: NewEvent): void {
+function checkEnvelope(event: Omit<NewEvent, 'event' | 'actor'>): void {
   const { id, occurredAt, commandHash } = event;
   if (!UUID.test(id)) throw new TypeError(`an event id is a lower-case UUID, not ${id}`);
   if (!INSTANT.test(occurredAt) || new Date(Date.parse(occurredAt)).toISOString() !== occurredAt) {

@@ -137,6 +137,30 @@ const InvoiceDraft = z.object({
   grossCents: Integer,
 });
 
+const Seal = z.object({
+  position: Integer,
+  after: Integer,
+  heads: Count,
+  root: z.string(),
+  order: z.string(),
+  previousSeal: z.string(),
+  sealedAt: Instant,
+  keyId: z.string(),
+  hash: z.string(),
+  signature: z.string(),
+});
+
+const KeyHandOver = z.object({
+  keyId: z.string(),
+  publicKey: z.string(),
+  previousKeyId: z.string().nullable(),
+  validFrom: Instant,
+  signature: z.string(),
+  previousSignature: z.string().nullable(),
+});
+
+const AuditorOnly = z.object({ auditorId: z.string() });
+
 /** Every stored event type. The newest version is upcasts.length + 1. */
 export const entries: { readonly [T in EventType]: Entry<T> } = {
   'agency.registered': { read: Agency, upcasts: [] },
@@ -197,6 +221,22 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
       issuedOn: z.string(),
       documentHash: z.string(),
     }),
+    upcasts: [],
+  },
+  'log.sealed': { read: Seal, upcasts: [] },
+  'log.key-rotated': { read: KeyHandOver, upcasts: [] },
+  'auditor.appointed': {
+    read: AuditorOnly.extend({
+      scope: z.object({ kind: z.enum(['agency', 'tenant']), id: z.string() }),
+      tokenHash: z.string(),
+      keyName: z.string(),
+      expiresAt: Instant.nullable(),
+    }),
+    upcasts: [],
+  },
+  'auditor.dismissed': { read: AuditorOnly, upcasts: [] },
+  'audit.consulted': {
+    read: AuditorOnly.extend({ route: z.string(), subject: z.string().nullable() }),
     upcasts: [],
   },
 };

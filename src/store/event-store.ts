@@ -1,5 +1,5 @@
 import type { NewEvent, Recorded } from '../events.ts';
-import type { Placed } from './stored-event.ts';
+import type { Placed, StoredEvent } from './stored-event.ts';
 
 /** Where a stream stands: its last revision, and the hash that the next event continues. */
 export interface StreamHead {
@@ -11,8 +11,11 @@ export interface Write {
   readonly stream: string;
   /** The stream's head as the writer knows it, or 'none' when it must not exist yet. There is no "any". */
   readonly expected: StreamHead | 'none';
-  /** At least one, and together at most WRITE_BYTES_MAX as stored. */
-  readonly events: readonly NewEvent[];
+  /**
+   * At least one, and together at most WRITE_BYTES_MAX as stored. Those that come in their stored form
+   * are kept to the byte, hash and payload version included: that is how a log moves to another store.
+   */
+  readonly events: readonly (NewEvent | StoredEvent)[];
 }
 
 /** Most bytes of JSON in one write. EventStoreDB takes one MiB in all; the rest is for envelopes. */

@@ -4,7 +4,15 @@ import { pino } from 'pino';
 import { billingRecords } from '../../src/billing/billing-records.ts';
 import { runInvoices } from '../../src/billing/invoice-run.ts';
 import { recomputeDraft } from '../../src/billing/recompute.ts';
-import { verifyLog, type VerifyProgress, type VerifyReport } from '../../src/audit/verify.ts';
+import { adoptKey, createSealer, type Sealer } from '../../src/audit/sealer.ts';
+import {
+  verifyLog,
+  type VerifyOptions,
+  type VerifyProgress,
+  type VerifyReport,
+} from '../../src/audit/verify.ts';
+import type { SigningKey } from '../../src/audit/signing-key.ts';
+import type { Seal } from '../../src/domain/log-seal.ts';
 import type { DomainEvent, NewEvent } from '../../src/events.ts';
 import { startProjector } from '../../src/projector.ts';
 import { readModels } from '../../src/read-models.ts';
@@ -43,7 +51,7 @@ export interface AuditedDatabase extends TestDatabase {
   /** No process but the auditor's from here on. */
   stopServer(): Promise<void>;
   /** As the command does: another process with a fresh view of the log. */
-  verify(onProgress?: (progress: VerifyProgress) => void): Promise<VerifyReport>;
+  verify(onProgress?: (progress: VerifyProgress) => void, options?: VerifyOptions): Promise<VerifyReport>;
 }
 
 export async function auditedDatabase(): Promise<AuditedDatabase> {
@@ -88,13 +96,13 @@ export async function auditedDatabase(): Promise<AuditedDatabase> {
       await projector.stop();
       await store.close();
     },
-    async verify(onProgress) {
+    async verify(onProgress, options = {}) {
       const auditor = openStore(database);
       try {
         const recompute = recomputeDraft.bind(null, { store: auditor, records });
         return await verifyLog(
           { store: auditor, pool, recompute, nowMs: () => performance.now() },
-          onProgress === undefined ? {} : { onProgress },
+          { ...options, ...(onProgress === undefined ? {} : { onProgress }) },
         );
       } finally {
         await auditor.close();
@@ -106,6 +114,19 @@ export async function auditedDatabase(): Promise<AuditedDatabase> {
     },
   };
   return audited;
+}
+
+/** Seals what is in the database's log now, with the key, which is made the one in force first. */
+export async function sealNow(audited: AuditedDatabase, key: SigningKey): Promise<readonly Seal[]> {
+  const store = openStore(audited, () => audited.clock);
+  const deps = { store, keys: () => [key], agencyId: 'age_1', now: () => audited.clock };
+  const sealer: Sealer = createSealer(deps);
+  try {
+    await adoptKey(deps);
+    return await sealer.seal();
+  } finally {
+    await store.close();
+  }
 }
 
 export function openStore({ pool }: Pick<TestDatabase, 'pool'>, now?: () => string): EventStore {

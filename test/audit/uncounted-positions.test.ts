@@ -15,7 +15,7 @@ async function uncounted(): Promise<Placed[]> {
 }
 
 function problems(log: readonly Placed[]): Record<string, readonly string[]> {
-  const check = chainCheck('increasing');
+  const check = chainCheck({ gapless: false });
   for (const placed of log) check.accept(placed);
   const failed = check.results(log.at(-1)!.position).filter(({ ok }) => !ok);
   return Object.fromEntries(failed.map(({ name, at }) => [name, at.map(({ problem }) => problem)]));
@@ -24,7 +24,7 @@ function problems(log: readonly Placed[]): Record<string, readonly string[]> {
 test('positions that are not counted are no holes', async () => {
   const log = await uncounted();
   expect(problems(log)).toEqual({});
-  const counted = chainCheck('gapless');
+  const counted = chainCheck();
   for (const placed of log) counted.accept(placed);
   expect(counted.results(log.at(-1)!.position).find(({ name }) => name === 'positions')?.ok).toBe(false);
 });
@@ -39,5 +39,5 @@ test('an event that was removed is found by its stream', async () => {
 test('an event that stands behind its place is found', async () => {
   const log = await uncounted();
   const swapped = log.with(3, log[4]!).with(4, log[3]!);
-  expect(problems(swapped)['positions']?.join()).toContain('it stands behind position');
+  expect(problems(swapped)['positions']?.join()).toContain('is out of order');
 });

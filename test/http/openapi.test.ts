@@ -67,6 +67,7 @@ describe('the description of the API', () => {
   test('asks for a key everywhere but on the public routes', () => {
     const open = operations().filter(({ operation }) => operation.security!.length === 0);
     expect(open.map(({ name }) => name).toSorted()).toEqual([
+      'GET /api/audit/public-key',
       'GET /health/liveliness',
       'GET /health/liveness',
       'GET /health/readiness',

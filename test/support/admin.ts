@@ -9,7 +9,8 @@ import { agency } from '../../src/domain/agency.ts';
 import { plan, type Terms } from '../../src/domain/plan.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
-import { keyHistory } from '../../src/audit/key-history.ts';
+import { publicKeys } from '../../src/audit/public-keys.ts';
+import { timeTravel } from '../../src/audit/time-travel.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import type { Tables } from '../../src/http/read.ts';
 import { createHttp } from '../../src/http/server.ts';
@@ -109,7 +110,8 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         inFlight: 0,
       }),
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
-      replay: (name, at) => keyHistory({ store, db: database.db, now }, name, at === null ? {} : { at }),
+      ...timeTravel({ store, db: database.db, now }),
+      publicKeys: () => publicKeys(store),
       bodyBytesMax: 1_048_576,
       ...options.deps,
     };

@@ -232,6 +232,47 @@ export function invoiceFinalized(data: Overrides<'invoice.finalized'> = {}): Eve
   return { type: 'invoice.finalized', data: { invoiceId: 'inv_1', ...document, ...data } };
 }
 
+export function logSealed(data: Overrides<'log.sealed'> = {}): EventOf<'log.sealed'> {
+  const covered = { position: 41n, after: 12n, heads: 3, root: sha256('root'), order: sha256('order') };
+  const signed = { keyId: '0123456789abcdef', hash: sha256('seal'), signature: 'c2lnbmF0dXJl' };
+  return {
+    type: 'log.sealed',
+    data: { ...covered, previousSeal: sha256('seal before'), sealedAt: AT, ...signed, ...data },
+  };
+}
+
+export function logKeyRotated(data: Overrides<'log.key-rotated'> = {}): EventOf<'log.key-rotated'> {
+  const key = {
+    keyId: '0123456789abcdef',
+    publicKey: 'a2V5',
+    previousKeyId: 'fedcba9876543210',
+    validFrom: AT,
+  };
+  return {
+    type: 'log.key-rotated',
+    data: { ...key, signature: 'c2lnbmF0dXJl', previousSignature: 'c2lnbmF0dXJl', ...data },
+  };
+}
+
+export function auditorAppointed(data: Overrides<'auditor.appointed'> = {}): EventOf<'auditor.appointed'> {
+  const secret = { tokenHash: sha256('sk-auditor'), keyName: 'sk-...itor', expiresAt: null };
+  return {
+    type: 'auditor.appointed',
+    data: { auditorId: 'aud_1', scope: { kind: 'tenant', id: 'ten_1' }, ...secret, ...data },
+  };
+}
+
+export function auditorDismissed(data: Overrides<'auditor.dismissed'> = {}): EventOf<'auditor.dismissed'> {
+  return { type: 'auditor.dismissed', data: { auditorId: 'aud_1', ...data } };
+}
+
+export function auditConsulted(data: Overrides<'audit.consulted'> = {}): EventOf<'audit.consulted'> {
+  return {
+    type: 'audit.consulted',
+    data: { auditorId: 'aud_1', route: '/api/audit/keys/:id', subject: 'key_1', ...data },
+  };
+}
+
 /** One event of each type, in an order in which they could happen. A new type breaks the build here. */
 export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   'agency.registered': agencyRegistered,
@@ -256,6 +297,11 @@ export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   'number.assigned': numberAssigned,
   'invoice.drafted': invoiceDrafted,
   'invoice.finalized': invoiceFinalized,
+  'log.key-rotated': logKeyRotated,
+  'log.sealed': logSealed,
+  'auditor.appointed': auditorAppointed,
+  'audit.consulted': auditConsulted,
+  'auditor.dismissed': auditorDismissed,
 };
 
 /** The envelope before the event is in the log. `name` makes its id: the same name, the same id. */
