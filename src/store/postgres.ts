@@ -67,10 +67,10 @@ export function postgresStore(options: PostgresStoreOptions): EventStore {
     follower.appendBegins();
     try {
       const answers = await query(rows.appendQuery(writes.length), values, appendMsMax);
-      return answers.map(([position, recordedMs, isNew], i) => {
+      return answers.map(([position, recordedMs], i) => {
         const last = BigInt(position!);
         const encoded = writes[i]!;
-        if (isNew === 't') follower.keep(encoded, last, rows.instant(recordedMs!));
+        follower.keep(encoded, last, rows.instant(recordedMs!));
         return encoded.map((_, at) => last - BigInt(encoded.length - 1 - at));
       });
     } catch (error) {
