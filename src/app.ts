@@ -69,6 +69,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       migrationsDir: join(options.root, 'migrations'),
       applicationName: 'keyledger',
       adopts: true,
+      creates: true,
     });
     closers.push(installation.close);
     const core = await startCore(options, installation, closers);

@@ -112,7 +112,11 @@ async function main(): Promise<number> {
   const { values, positionals } = readArguments();
   const command = commands.find(({ words }) => words.every((word, i) => positionals[i] === word));
   if (command === undefined || values.help) {
-    (values.help ? process.stdout : process.stderr).write(USAGE);
+    const unknown =
+      command === undefined && positionals.length > 0
+        ? `There is no command ${positionals.join(' ')}.\n\n`
+        : '';
+    (values.help ? process.stdout : process.stderr).write(unknown + USAGE);
     return values.help ? 0 : 2;
   }
   const root = packageRoot();
@@ -153,6 +157,9 @@ function configOf(root: string, configPath: string | undefined): Config {
   const dotenv = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
   const environment = { ...dotenv, ...process.env };
   const path = configPath ?? environment['KEYLEDGER_CONFIG'];
+  if (path !== undefined && path !== '' && !existsSync(path)) {
+    throw new Error(`There is no config file ${resolve(path)}.`);
+  }
   const file =
     path === undefined || path === '' ? undefined : { name: path, text: readFileSync(resolve(path), 'utf8') };
   return readConfig(environment, join(root, '.keyledger'), file);

@@ -13,7 +13,10 @@ import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litell
 const Flag = z
   .enum(['on', 'off', 'true', 'false', '1', '0'])
   .transform((text) => ['on', 'true', '1'].includes(text));
-const Whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const Whole = (min: number, max: number) => {
+  const error = `is not a whole number from ${min} to ${max}`;
+  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
+};
 const Text = z.string().trim().min(1);
 const Zone = z.string().refine(isZone, 'is not an IANA time zone such as Europe/Berlin');
 
@@ -181,7 +184,9 @@ export function readConfig(
   const listsModels = file !== undefined && (fromFile === null || fromFile.deployments.length > 0);
   const real = present(environment['UPSTREAM_BASE_URL']) || listsModels;
   const masterKey = environment['LITELLM_MASTER_KEY'] ?? fromFile?.masterKey;
-  problems.push(...masterKeyProblems(masterKey, real, fromFile !== null));
+  // The file's own message names a master key that it takes from a variable that is not set.
+  const named = problems.some((problem) => problem.includes('os.environ/LITELLM_MASTER_KEY'));
+  if (!named) problems.push(...masterKeyProblems(masterKey, real, fromFile !== null));
   problems.push(...eventStoreProblems(environment));
   if (!parsed.success || problems.length > 0) throw new Error(wrong(problems));
   const settings = parsed.data;

@@ -7,7 +7,7 @@
  * Keep two starters of one data folder apart with instance-lock.ts.
  */
 import { execFile, spawn } from 'node:child_process';
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { open, readFile, realpath, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -125,6 +125,11 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     if (!again || performance.now() > deadline) throw new Error(failure);
     if (busy) await pause(100);
   }
+}
+
+/** Whether a database was made in this data folder before. */
+export function hasEmbeddedPostgres(dataDir: string): boolean {
+  return existsSync(join(dataDir, 'cluster')) || existsSync(join(dataDir, 'moved'));
 }
 
 /** Stops the server of a data folder, if one runs, and removes the data for good. */

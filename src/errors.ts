@@ -66,6 +66,11 @@ export const refusals = {
     'org_model_access_denied',
     "The requested model '{model}' is not part of your contract, or the model name is invalid. Check the models available to you and try again.",
   ],
+  model_not_priced: [
+    403,
+    'org_model_access_denied',
+    "The model '{model}' has no price in your contract, so it cannot be billed and is not served. Your provider can add one.",
+  ],
   unknown_model: [
     400,
     'bad_request_error',

@@ -3,7 +3,7 @@ import type { HistoryTables } from './audit/key-history.ts';
 import type { BillingTables } from './billing/billing-records.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './database.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
+import { type EmbeddedPostgres, hasEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
 import type { Tables } from './http/read.ts';
 import type { Log } from './log.ts';
 import { migrate } from './migrate.ts';
@@ -33,11 +33,18 @@ export interface InstallationOptions {
   readonly applicationName: string;
   /** The server owns an embedded Postgres that it finds running; a command does not. */
   readonly adopts: boolean;
+  /** A command other than these must not make a database where there is none. */
+  readonly creates: boolean;
   readonly say: (line: string) => void;
 }
 
 export async function openInstallation(options: InstallationOptions): Promise<Installation> {
   const { config, log, say, applicationName } = options;
+  if (config.databaseUrl === null && !options.creates && !hasEmbeddedPostgres(config.dataDir)) {
+    throw new Error(
+      `There is no installation in ${config.dataDir}. Set KEYLEDGER_DATA_DIR, or DATABASE_URL, as for the server.`,
+    );
+  }
   mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
   const embedded = config.databaseUrl === null ? await startEmbedded(options) : null;
   const url = embedded?.url ?? config.databaseUrl!;
@@ -53,7 +60,7 @@ export async function openInstallation(options: InstallationOptions): Promise<In
   } catch (error) {
     await database.close();
     if (embedded !== null && (options.adopts || !embedded.reused)) await embedded.stop();
-    throw error;
+    throw unreachable(error, config);
   }
   let store: EventStore;
   try {
@@ -73,6 +80,19 @@ export async function openInstallation(options: InstallationOptions): Promise<In
       if (embedded !== null && (options.adopts || !embedded.reused)) await embedded.stop();
     },
   };
+}
+
+/** Says which database cannot be reached, and where its address comes from; never the password. */
+function unreachable(error: unknown, { databaseUrl }: Config): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (databaseUrl === null || !/^(E[A-Z]+|28P01|28000|3D000)$/.test(code)) return error;
+  const { hostname, port, pathname } = new URL(databaseUrl);
+  const place = `${hostname}:${port === '' ? '5432' : port}${pathname}`;
+  return new Error(
+    `The database at ${place} (DATABASE_URL or POSTGRES_*) cannot be used: ${(error as Error).message}. ` +
+      'Without these settings an embedded PostgreSQL is used.',
+    { cause: error },
+  );
 }
 
 /** The read models in a database belong to one log; positions of another one mean nothing to them. */

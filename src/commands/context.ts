@@ -48,6 +48,7 @@ export interface CommandContext {
 export async function withInstallation(
   context: CommandContext,
   work: (installation: Installation) => Promise<number>,
+  { creates = false }: { readonly creates?: boolean } = {},
 ): Promise<number> {
   const installation = await openInstallation({
     config: context.config,
@@ -55,6 +56,7 @@ export async function withInstallation(
     migrationsDir: join(context.root, 'migrations'),
     applicationName: 'keyledger-command',
     adopts: false,
+    creates,
     say: (line) => context.log.info(line),
   });
   try {

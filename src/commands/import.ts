@@ -21,15 +21,19 @@ export async function importCommand(context: CommandContext): Promise<number> {
     context.say(formatVerdict(report));
     return 1;
   }
-  return withInstallation(context, async (installation) => {
-    const imported = await replay(context, installation, file, report.events);
-    context.progress('filling the read models');
-    await withReadModels(context, installation, () => Promise.resolve(0));
-    context.progress('');
-    const { events, found, records } = imported;
-    context.say(`imported ${events} events (${found} were there already) and ${records} records`);
-    return 0;
-  });
+  return withInstallation(
+    context,
+    async (installation) => {
+      const imported = await replay(context, installation, file, report.events);
+      context.progress('filling the read models');
+      await withReadModels(context, installation, () => Promise.resolve(0));
+      context.progress('');
+      const { events, found, records } = imported;
+      context.say(`imported ${events} events (${found} were there already) and ${records} records`);
+      return 0;
+    },
+    { creates: true },
+  );
 }
 
 async function replay(

@@ -17,7 +17,7 @@ export async function startCommand(context: CommandContext): Promise<number> {
       say(
         config.deployments === null
           ? 'the upstream is simulated'
-          : `serving ${config.deployments.length} deployments`,
+          : `ready: ${config.deployments.map(({ publicName, baseUrl }) => `${publicName} at ${baseUrl}`).join(', ')}`,
       );
     const signal = await stopped;
     say(`${signal}: finishing what is under way`);
@@ -32,7 +32,15 @@ async function showDemo(context: CommandContext, app: Awaited<ReturnType<typeof 
   const { config, say } = context;
   const { url, masterKey } = app;
   const demo = await seedDemo({ baseUrl: url, masterKey, say });
+  if (demo === null) {
+    say(
+      'this installation has customers of its own, so the demo is left out (KEYLEDGER_DEMO=off says so for good)',
+    );
+    return;
+  }
   if (!demo.fresh) say('the demo is there from an earlier start; it goes on with its data');
   const period = periodOf(new Date().toISOString(), config.settings.AGENCY_ZONE);
-  say(demoSummary({ url, masterKey, key: demo.key, tenantId: demo.tenants[1]!.tenant.id, period }));
+  const prefix =
+    config.settings.KEYLEDGER_DATA_DIR === undefined ? '' : `KEYLEDGER_DATA_DIR=${config.dataDir} `;
+  say(demoSummary({ url, masterKey, key: demo.key, tenantId: demo.tenants[1]!.tenant.id, period, prefix }));
 }

@@ -14,8 +14,8 @@ export interface DemoDeps {
 
 export interface DemoResult {
   readonly tenants: readonly DemoTenant[];
-  /** A production key to try things with. */
-  readonly key: DemoKey;
+  /** A production key to try things with; null when it was blocked, rotated or deleted since. */
+  readonly key: DemoKey | null;
 }
 
 export interface DemoKey {
@@ -73,12 +73,22 @@ const QUESTIONS = [
   'Draft a friendly answer to a guest who wants to move the booking to June.',
 ];
 
-/** Runs the demo, or finds that it has run. `fresh` says which. */
-export async function seedDemo(deps: DemoDeps): Promise<DemoResult & { readonly fresh: boolean }> {
+/**
+ * Runs the demo, or finds that it has run; `fresh` says which. Null, and nothing is made, when the
+ * installation has customers of its own: a log keeps what is put into it.
+ */
+export async function seedDemo(deps: DemoDeps): Promise<(DemoResult & { readonly fresh: boolean }) | null> {
   const api = demoApi(deps.baseUrl, deps.masterKey);
-  const before = await api.get<{ data: readonly unknown[] }>('/api/tenants');
-  const ready = await api.get<{ keys: readonly string[] }>(`/key/list?key_alias=${DONE_ALIAS}`);
-  const fresh = ready.keys.length === 0;
+  const before = await api.get<{ data: readonly { name: string | null; own: boolean }[] }>('/api/tenants');
+  const others = before.data.filter(
+    ({ name, own }) => !own && !TENANTS.some((tenant) => tenant.name === name),
+  );
+  const live = await api.get<{ keys: readonly unknown[] }>(`/key/list?key_alias=${DONE_ALIAS}`);
+  const gone = await api.get<{ keys: readonly unknown[] }>(
+    `/key/list?key_alias=${DONE_ALIAS}&status=deleted`,
+  );
+  const fresh = live.keys.length + gone.keys.length === 0;
+  if (fresh && others.length > 0) return null;
   const say = fresh ? deps.say : () => undefined;
   if (fresh && before.data.length === 0)
     say('This is the first start: the demo sets up an agency and its customers.');
@@ -97,7 +107,14 @@ export async function seedDemo(deps: DemoDeps): Promise<DemoResult & { readonly 
       'demo-done',
     );
   }
-  return { tenants, key, fresh };
+  return { tenants, key: (await works(api, key)) ? key : null, fresh };
+}
+
+async function works(api: Api, key: DemoKey): Promise<boolean> {
+  const info = await api
+    .get<{ info: { blocked: boolean | null } }>(`/key/info?key=${key.secret}`)
+    .catch(() => null);
+  return info !== null && info.info.blocked !== true;
 }
 
 /** The last thing the demo makes; its presence says that all of it was done. */

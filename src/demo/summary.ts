@@ -4,21 +4,25 @@ import type { DemoKey } from './seed.ts';
 export interface SummaryFacts {
   readonly url: string;
   readonly masterKey: string;
-  readonly key: DemoKey;
+  readonly key: DemoKey | null;
   readonly tenantId: string;
   /** `YYYY-MM` of today in the agency's zone. */
   readonly period: string;
+  /** What a command needs in front to find the same data, such as `KEYLEDGER_DATA_DIR=… `; '' for nothing. */
+  readonly prefix: string;
 }
 
 export function demoSummary(facts: SummaryFacts): string {
-  const { url, masterKey, key, tenantId, period } = facts;
+  const { url, masterKey, tenantId, period, prefix } = facts;
+  const key = facts.key ?? { id: 'KEY_ID', secret: 'YOUR_KEY' };
+  const shown = facts.key === null ? "the demo's key is gone; make one with POST /key/generate" : key.secret;
   return `
 Keyledger is ready.
 
   Gateway      ${url}/v1
   API (docs)   ${url}/
   Master key   ${masterKey}
-  A key        ${key.secret}
+  A key        ${shown}
 
 Send a request:
 
@@ -36,9 +40,10 @@ Or with the OpenAI SDK:
     messages: [{ role: "user", content: "Hello" }],
   });
 
-What the key did and cost, replayed from the log:
+What the key did and cost, replayed from the log, and a check of the whole log:
 
-  npm run -s keyledger -- audit key ${key.id}
+  ${prefix}npm run -s keyledger -- audit key ${key.id}
+  ${prefix}npm run -s keyledger -- audit verify
 
 The customer behind it:
 
@@ -46,7 +51,7 @@ The customer behind it:
 
 This month's invoices (closes ${period}; later usage goes on the next one), then the list:
 
-  npm run -s keyledger -- invoice run ${period}
+  ${prefix}npm run -s keyledger -- invoice run ${period}
   curl -H "Authorization: Bearer ${masterKey}" ${url}/api/invoices
 
 Ctrl-C stops the server; the next start goes on with the same data; npm run reset removes it.

@@ -40,12 +40,12 @@ export function admit(caller: Caller, call: Call, router: Router, nowMs: number)
   const deployment = router.pick(model);
   if (deployment === null) throw new Refusal('unknown_model', { model: call.model }, { param: 'model' });
   const offer = caller.tariff.offer(model, deployment);
-  if (offer === null) throw notAllowed('tenant_model_not_allowed', call.model);
+  if (offer === null) throw notAllowed('model_not_priced', call.model);
   return { model, deployment, offer };
 }
 
 function notAllowed(
-  code: 'model_not_allowed' | 'project_model_not_allowed' | 'tenant_model_not_allowed',
+  code: 'model_not_allowed' | 'project_model_not_allowed' | 'tenant_model_not_allowed' | 'model_not_priced',
   model: string,
 ): Refusal {
   return new Refusal(code, { model }, { param: 'model' });

@@ -133,7 +133,7 @@ describe('what is refused before any upstream is called, and leaves no trace', (
       'unsupported_media_type',
     ],
     ['5 MB', () => world.chat({ x: 'y'.repeat(5_000_000) }), 413, 'body_too_large'],
-    ['a model without a price', () => world.chat({ model: 'demo-large' }), 403, 'tenant_model_not_allowed'],
+    ['a model without a price', () => world.chat({ model: 'demo-large' }), 403, 'model_not_priced'],
     ['another method', () => fetch(`${world.url}/v1/chat/completions`), 405, 'method_not_allowed'],
   ];
 
