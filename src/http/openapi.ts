@@ -5,6 +5,11 @@ import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-pro
 import { gatewayPaths } from './openapi-gateway.ts';
 import { AnyJson, refusalAnswers } from './schemas.ts';
 
+/** The name, for the bar at the top. */
+const LOGO =
+  '<svg xmlns="http://www.w3.org/2000/svg" width="150" height="32" role="img" aria-label="Keyledger">' +
+  '<text x="0" y="23" fill="#fff" font-family="sans-serif" font-size="22" font-weight="600">Keyledger</text></svg>';
+
 /**
  * The description of the API at /openapi.json and Swagger UI at /. It is made from the schemas that
  * the routes validate with; the gateway's routes, which do not pass through here, are added as
@@ -67,6 +72,7 @@ export function describeApi(app: FastifyInstance, version: string): void {
     staticCSP: CONTENT_SECURITY_POLICY,
     uiConfig: { docExpansion: 'none', persistAuthorization: false, tryItOutEnabled: true },
     theme: { title: 'Keyledger API' },
+    logo: { type: 'image/svg+xml', content: Buffer.from(LOGO), href: '/', target: '_self' },
   });
 }
 
