@@ -209,7 +209,7 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
     else http.routing(request, response);
   });
   server.listen(config.settings.PORT, config.settings.HOST);
-  await Promise.race([once(server, 'listening'), failed(server, config)]);
+  await once(server, 'listening').catch((error: unknown) => listeningFailed(error, config));
   closers.push(async () => {
     const closed = new Promise((done) => server.close(done));
     await gateway.close(config.settings.SHUTDOWN_GRACE_MS);
@@ -228,10 +228,10 @@ const LIMITS = {
   keepAliveTimeout: 65_000,
 };
 
-async function failed(server: Server, { settings }: Config): Promise<never> {
-  const [error] = (await once(server, 'error')) as [NodeJS.ErrnoException];
-  if (error.code !== 'EADDRINUSE') throw error;
-  throw new Error(`Port ${settings.PORT} is taken. Stop the other program, or set PORT.`);
+/** Throws what kept the server from listening. */
+function listeningFailed(error: unknown, { settings }: Config): never {
+  if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
+  throw new Error(`Port ${settings.PORT} is taken. Stop the other program, or set PORT.`, { cause: error });
 }
 
 function gatewayOf(options: ServeOptions, settled: (position: bigint) => Promise<void>): Gateway {

@@ -50,6 +50,8 @@ export interface Conclusion {
 }
 
 export const CLIENT_GONE_STATUS = 499;
+/** An upstream's id is as long as it likes; an event is not. */
+const RESPONSE_ID_LENGTH_MAX = 512;
 
 export interface Books {
   readonly writer: Pick<SpendWriter, 'record'>;
@@ -102,7 +104,7 @@ export function conclude(
       priceNanos,
       projectId: caller.projectId,
       requestId,
-      responseId: conclusion.responseId,
+      responseId: conclusion.responseId?.slice(0, RESPONSE_ID_LENGTH_MAX) ?? null,
       route: call.route.name,
       status: conclusion.status,
       stream: call.stream,

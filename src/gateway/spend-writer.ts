@@ -62,6 +62,26 @@ interface Waiting {
 }
 
 const RETRY_AFTER_SECONDS = 5;
+/** Below what a store takes in one write; clients choose the tags and names in an event. */
+const BATCH_BYTES_MAX = 800_000;
+/** What an event has beside the texts that others choose. */
+const EVENT_BYTES = 1_500;
+/** A character takes up to six bytes in JSON. */
+const CHARACTER_BYTES_MAX = 6;
+
+/** How many from the front of the queue make one append: at least one, as many as surely fit. */
+function batchSize(queue: readonly Waiting[], batchMax: number): number {
+  let bytes = 0;
+  for (let i = 0; i < queue.length && i < batchMax; i += 1) {
+    const { tags, endUser, model, responseId, userId, projectId, deployment } = queue[i]!.spend.data;
+    let characters = model.length + deployment.length;
+    for (const text of [endUser, responseId, userId, projectId]) characters += text?.length ?? 0;
+    for (const tag of tags) characters += tag.length;
+    bytes += EVENT_BYTES + CHARACTER_BYTES_MAX * characters;
+    if (bytes > BATCH_BYTES_MAX && i > 0) return i;
+  }
+  return Math.min(queue.length, batchMax);
+}
 
 export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
   const { store, writerId, batchMax, queueMax, queueMsMax, monotonicMs, log } = options;
@@ -92,8 +112,9 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
 
   async function flushAll(): Promise<void> {
     while (queue.length > 0) {
-      inFlight = queue.length <= batchMax ? queue : queue.slice(0, batchMax);
-      queue = queue.length <= batchMax ? [] : queue.slice(batchMax);
+      const size = batchSize(queue, batchMax);
+      inFlight = size === queue.length ? queue : queue.slice(0, size);
+      queue = size === queue.length ? [] : queue.slice(size);
       const { writes, order } = toWrites(inFlight);
       const appended = await appendUntilDurable(writes);
       if (appended === null) break;

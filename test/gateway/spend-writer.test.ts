@@ -95,6 +95,17 @@ describe('a spend writer', () => {
     ]);
   });
 
+  test('never makes an append larger than a store takes, whatever clients put into it', async () => {
+    const { writer, appends } = bench({}, { batchMax: 512, queueMax: 1_000 });
+    const tags = Array.from({ length: 32 }, (_, i) => '\u0001'.repeat(126) + String(i).padStart(2, '0'));
+    const all = Array.from({ length: 200 }, (_, i) => {
+      const one = spend(`r${i}`);
+      return writer.record({ ...one, data: { ...one.data, tags } });
+    });
+    expect(new Set(await Promise.all(all)).size).toBe(200);
+    expect(appends.length).toBeGreaterThan(1);
+  });
+
   test('records what is recorded from within an answer', async () => {
     const { writer } = bench();
     let position = 0n;

@@ -60,7 +60,6 @@ export async function startServer(
   dataDir: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
-  const port = Number(settings['PORT'] ?? (await freePort()));
   const { LITELLM_MASTER_KEY: masterKey = MASTER_KEY } = settings;
   const environment: Record<string, string> = {
     PATH: process.env['PATH'] ?? '',
@@ -70,7 +69,8 @@ export async function startServer(
     SIMULATED_LATENCY_MS: '0',
     SIMULATED_CHUNK_DELAY_MS: '0',
     ...settings,
-    PORT: String(port),
+    // 0: whichever is free at that moment; the server says which.
+    PORT: settings['PORT'] ?? '0',
     LITELLM_MASTER_KEY: masterKey,
   };
   // An empty one means that none is set, which is not the same as set to nothing.
@@ -84,6 +84,11 @@ export async function startServer(
     for (const [text, done] of awaited) if (printed.includes(text)) done();
   });
   child.stderr.on('data', (chunk: Buffer) => (complained += chunk.toString()));
+  const port = await portOf(
+    child,
+    () => printed,
+    () => complained,
+  );
   const url = `http://127.0.0.1:${port}`;
   await untilReady(url, child, () => complained);
   const api: Server['api'] = async (method, path, body, headers = {}) => {
@@ -122,6 +127,19 @@ export async function startServer(
     kill: async () => void (await end('SIGKILL')),
     api,
   };
+}
+
+/** The port that the server says it listens on. */
+async function portOf(child: ChildProcess, printed: () => string, complained: () => string): Promise<number> {
+  const deadline = performance.now() + START_MS_MAX;
+  while (performance.now() < deadline) {
+    const said = /listening on http:\/\/[^:]+:(\d+)/.exec(printed());
+    if (said !== null) return Number(said[1]);
+    if (child.exitCode !== null)
+      throw new Error(`the server exited with ${child.exitCode}:\n${complained()}`);
+    await pause(PROBE_MS);
+  }
+  throw new Error(`the server did not listen in time:\n${complained()}`);
 }
 
 async function untilReady(url: string, child: ChildProcess, complained: () => string): Promise<void> {
