@@ -26,6 +26,7 @@ export async function exported(
   return lines;
 }
 
+/** A parsed line, which tests damage in ways that its real type forbids. */
 // oxlint-disable-next-line typescript/no-explicit-any
 export type Line = any;
 

@@ -52,6 +52,7 @@ export interface Call {
 export interface Answer {
   readonly status: number;
   readonly headers: LightMyRequestResponse['headers'];
+  /** Whatever came: each test looks into the shape of its own route. */
   // oxlint-disable-next-line typescript/no-explicit-any
   readonly body: any;
 }
