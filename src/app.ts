@@ -22,6 +22,7 @@ import type { Deployment } from './domain/deployment.ts';
 import { type Follower, follow, loadTable } from './follow.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
+import { recoverSpool } from './gateway/spool-recovery.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation } from './installation.ts';
@@ -56,6 +57,8 @@ export interface AppOptions {
 const CATCH_UP_MS_MAX = 3_600_000;
 /** Longest wait of a request for the read models. They are milliseconds behind unless one has stopped. */
 const SETTLE_MS_MAX = 10_000;
+/** A key table that has not heard from a log that works for this long decides nothing. */
+const STALE_MS_MAX = 5_000;
 
 export async function startApp(options: AppOptions): Promise<App> {
   const { config } = options;
@@ -72,6 +75,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       creates: true,
     });
     closers.push(installation.close);
+    await recover(options, installation.store);
     const core = await startCore(options, installation, closers);
     await startSeals(options, core, closers);
     const deployments = config.deployments ?? (await simulate(config, closers));
@@ -104,6 +108,19 @@ interface Core {
   readonly projector: Projector;
   readonly tables: ReturnType<typeof keyTables>;
   readonly follower: Follower;
+}
+
+/** What a killed process has left in the spool goes to the log first: budgets and reads then know of it. */
+async function recover({ config, log, say }: AppOptions, store: EventStore): Promise<void> {
+  const { spends, interrupted } = await recoverSpool({ dir: spoolDirOf(config), store, log });
+  if (spends === 0) return;
+  say(
+    `recorded ${spends} requests that the last run had not taken to the log, ${interrupted} of them cut off`,
+  );
+}
+
+function spoolDirOf({ dataDir }: Config): string {
+  return join(dataDir, 'spool');
 }
 
 async function startCore(options: AppOptions, installation: Installation, closers: Closers): Promise<Core> {
@@ -236,10 +253,11 @@ function listeningFailed(error: unknown, { settings }: Config): never {
 
 function gatewayOf(options: ServeOptions, settled: (position: bigint) => Promise<void>): Gateway {
   const { config, store, tables, follower, own, database } = options;
+  const outageMsMax = Math.max(config.settings.LOG_OUTAGE_SECONDS_MAX * 1_000, STALE_MS_MAX);
   return createGateway({
     store,
     writerId: randomUUID(),
-    tables: { ...tables, lastHeardMs: follower.lastHeardMs },
+    tables: { ...tables, isCurrent: () => follower.isCurrent(STALE_MS_MAX, outageMsMax) },
     deployments: options.deployments,
     masterKey: options.masterKey,
     ownTenantId: own.tenantId,
@@ -247,7 +265,9 @@ function gatewayOf(options: ServeOptions, settled: (position: bigint) => Promise
     keyHeader: config.keyHeader,
     budgetExceededStatus: config.budgetExceededStatus,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
-    spendQueueMax: config.settings.SPEND_QUEUE_MAX,
+    spoolDir: spoolDirOf(config),
+    spendWaitingMax: config.settings.SPEND_WAITING_MAX,
+    outageMsMax,
     version: options.version,
     log: options.log,
     wallMs: Date.now,
@@ -266,6 +286,7 @@ function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: big
     now: isoNow,
     settled,
     appendedPosition: options.appendedPosition,
+    recorded: gateway.flush,
     masterKey: options.masterKey,
     serverSecret: serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey),
     ownTenant: own,

@@ -73,8 +73,10 @@ const Environment = z.object({
   BODY_BYTES_MAX: Whole(1_024, 100_000_000).default(4 * 1024 * 1024),
   /** Most connections to Postgres. */
   DATABASE_POOL_MAX: Whole(4, 200).default(16),
-  /** Spend records waiting for the log before new requests are refused. */
-  SPEND_QUEUE_MAX: Whole(1, 1_000_000).default(10_000),
+  /** Spend records waiting for the log before new requests are refused; about two kilobytes of memory and disk each. */
+  SPEND_WAITING_MAX: Whole(1, 1_000_000).default(100_000),
+  /** How long answers go on, from the spool alone, while the log cannot be reached; 0 stops them after 5 s. */
+  LOG_OUTAGE_SECONDS_MAX: Whole(0, 86_400).default(900),
   /** How long a stopping server lets running requests finish. */
   SHUTDOWN_GRACE_MS: Whole(0, 600_000).default(30_000),
   /** How often the log is sealed; 0 never. The close of a period is sealed at once. */

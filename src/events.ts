@@ -54,6 +54,8 @@ export interface NewEvent<E extends DomainEvent = DomainEvent> extends Cause {
   /** Digest of the command's input, so that a repeated id with other input is noticed; null where no command exists. */
   readonly commandHash: string | null;
   readonly event: E;
+  /** The payload's canonical JSON, where its writer has it already; spend only. */
+  readonly json?: string;
 }
 
 /** An event read back from the log. */

@@ -15,6 +15,8 @@ import type { EventStore } from './store/event-store.ts';
 const PAGE_ROWS = 5_000;
 const RETRY_MS = 500;
 const CHECK_MS = 1_000;
+/** A log that does not answer for this long cannot be reached. */
+const HEAD_MS_MAX = 3_000;
 
 /**
  * Loads the rows of the projection's SQL table and the position they were at, in one snapshot.
@@ -41,8 +43,11 @@ export interface Follower {
   readonly failure: unknown;
   /** Rejects with Refusal(stale_read) when the time is over or the follower has failed. */
   reached(position: bigint, timeoutMs: number): Promise<void>;
-  /** How long ago the tables were last known to hold everything that was committed. */
-  lastHeardMs(): number;
+  /**
+   * Whether the tables were known to hold everything that was committed at most so long ago; longer
+   * while the log cannot be reached at all, when no command can change anything from here either.
+   */
+  isCurrent(staleMsMax: number, outageMsMax: number): boolean;
   /** Resolves when it has ended, after the signal or after a failure. */
   readonly done: Promise<void>;
 }
@@ -71,6 +76,7 @@ export function follow(options: FollowOptions): Follower {
   const waiters = positionWaiters(start);
   let failure: unknown = null;
   let heardMs = -Infinity;
+  let unreachable = false;
   /** A head that was seen before the tables had it. */
   let ahead: { readonly head: bigint; readonly askedMs: number } | null = null;
 
@@ -93,13 +99,15 @@ export function follow(options: FollowOptions): Follower {
 
   async function check(): Promise<void> {
     const askedMs = nowMs();
-    const head = await store.head();
+    const head = await within(store.head(), HEAD_MS_MAX);
+    unreachable = head === null;
+    if (head === null) return;
     if (head <= waiters.reached) heard(askedMs);
     else ahead ??= { head, askedMs };
   }
 
-  const checking = setInterval(() => void check().catch(() => undefined), checkMs);
-  void check().catch(() => undefined);
+  const checking = setInterval(() => void check(), checkMs);
+  void check();
   const done = untilAborted(run, signal, log).catch((error: unknown) => {
     failure = error;
     onFailure(error);
@@ -112,12 +120,23 @@ export function follow(options: FollowOptions): Follower {
       return failure;
     },
     reached: (position, timeoutMs) => waiters.wait(position, timeoutMs),
-    lastHeardMs: () => nowMs() - heardMs,
+    isCurrent(staleMsMax, outageMsMax) {
+      return nowMs() - heardMs <= (unreachable && failure === null ? outageMsMax : staleMsMax);
+    },
     done: done.finally(() => {
       clearInterval(checking);
       waiters.stop();
     }),
   };
+}
+
+/** Null when it fails or takes longer. */
+async function within<T>(value: Promise<T>, ms: number): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), ms);
+  });
+  return await Promise.race([value.catch(() => null), late]).finally(() => clearTimeout(timer));
 }
 
 function apply(table: MemoryTable, recorded: Recorded): void {

@@ -221,12 +221,12 @@ describe('tables that follow the log', () => {
   test('know how long ago they were known to be current', async () => {
     const store = memoryStore({ now: () => AT });
     const { follower, clock, stop } = start(store, [memoryTable(keys)]);
-    expect(follower.lastHeardMs()).toBe(Infinity);
+    expect(follower.isCurrent(1_000_000, 0)).toBe(false);
     clock.ms = 50;
     await follower.reached(await append(store, happenings(keyGenerated())), WAIT_MS);
-    expect(follower.lastHeardMs()).toBe(0);
+    expect(follower.isCurrent(0, 0)).toBe(true);
     clock.ms = 750;
-    expect(follower.lastHeardMs()).toBe(700);
+    expect([follower.isCurrent(700, 0), follower.isCurrent(699, 0)]).toEqual([true, false]);
     await stop();
   });
 
@@ -256,7 +256,41 @@ describe('tables that follow the log', () => {
     const follower = follow({ ...options, onFailure: () => undefined });
     for (let i = 0; i < 3; i += 1) await new Promise<void>((resolve) => (asked = resolve));
     await new Promise(setImmediate);
-    expect(follower.lastHeardMs()).toBe(10);
+    expect([follower.isCurrent(10, 0), follower.isCurrent(9, 0)]).toEqual([true, false]);
+    ending.abort();
+    await follower.done;
+  });
+
+  test('stay usable for longer while the log does not answer at all', async () => {
+    const store = memoryStore({ now: () => AT });
+    const clock = { ms: 0 };
+    const ending = new AbortController();
+    let asked = ignore;
+    let down = false;
+    const watched: EventStore = {
+      ...store,
+      async head() {
+        const head = await store.head();
+        asked();
+        if (down) throw new Error('no log');
+        return head;
+      },
+    };
+    const options = { store: watched, tables: [memoryTable(keys)], signal: ending.signal };
+    const clocked = { nowMs: () => clock.ms, log: silent, checkMs: 1, onFailure: () => undefined };
+    const follower = follow({ ...options, ...clocked });
+    const askedAgain = async (): Promise<void> => {
+      for (let i = 0; i < 2; i += 1) await new Promise<void>((resolve) => (asked = resolve));
+      await new Promise(setImmediate);
+    };
+    await askedAgain();
+    down = true;
+    await askedAgain();
+    clock.ms = 10_000;
+    expect([follower.isCurrent(5_000, 10_000), follower.isCurrent(5_000, 9_999)]).toEqual([true, false]);
+    down = false;
+    await askedAgain();
+    expect(follower.isCurrent(0, 0)).toBe(true);
     ending.abort();
     await follower.done;
   });

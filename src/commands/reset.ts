@@ -15,6 +15,10 @@ export async function resetCommand({ config, say }: CommandContext): Promise<num
   for (const name of await readdir(config.dataDir)) {
     if (OURS.test(name)) await rm(join(config.dataDir, name), { force: true });
   }
+  // With a log elsewhere, the spool may hold spend that it does not have yet.
+  const spool = join(config.dataDir, 'spool');
+  if (config.databaseUrl === null) await rm(spool, { recursive: true, force: true });
+  else await rmdir(spool).catch(() => undefined);
   const left = await readdir(config.dataDir);
   if (left.length === 0) await rmdir(config.dataDir);
   say(`removed the data in ${config.dataDir}${left.length > 0 ? `; left alone: ${left.join(', ')}` : ''}`);

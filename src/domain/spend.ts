@@ -33,8 +33,18 @@ export interface SpendLine {
   readonly costNanos: bigint;
 }
 
-/** How a request ended; every admitted request has exactly one. */
-export const OUTCOMES = ['completed', 'client-gone', 'upstream-error', 'timed-out', 'truncated'] as const;
+/**
+ * How a request ended; every admitted request has exactly one. `interrupted`: the process ended
+ * before the request did, and the next one has recorded what may have been delivered.
+ */
+export const OUTCOMES = [
+  'completed',
+  'client-gone',
+  'upstream-error',
+  'timed-out',
+  'truncated',
+  'interrupted',
+] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 // Events. These names and shapes are stored for ever; see store/codec.ts before changing one.

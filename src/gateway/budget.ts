@@ -1,12 +1,14 @@
 import { budgetWindow } from '../domain/duration.ts';
 import type { Budget } from '../domain/limits.ts';
+import type { SpendPlace } from './spend-writer.ts';
 
 /**
  * What one key, project or tenant has spent in the current window of its budget, and what its
  * running requests may still spend. What was spent before this process looked comes from the
  * ledger, once per window; what this process spends is added as it becomes durable. Both overlap:
- * a spend may be in the log before the ledger is read and be reported here afterwards. So the
- * ledger says up to which position of the log it had read, and a spend counts only beyond that.
+ * what becomes durable while the ledger is read may be in its sum or not. The ledger says up to which
+ * position of the log it had read, so such a spend is kept until its place in the log is known, and
+ * counts only beyond that.
  *
  * A window that follows another in this process starts from nothing: spend belongs to the window in
  * which its request was admitted, and all of those requests are still running or were ours.
@@ -41,8 +43,16 @@ export interface Span {
 }
 
 interface Spent {
-  readonly position: bigint;
+  readonly place: SpendPlace;
   readonly nanos: bigint;
+}
+
+/** How the ledger is read. */
+export interface LedgerReader {
+  /** What was spent since an instant (null: ever), all that this process has recorded so far included. */
+  load(since: string | null): Promise<LedgerSum>;
+  /** Resolves once all that this process has recorded so far has its place in the log. */
+  flush(): Promise<unknown>;
 }
 
 /** What was spent from an instant on (null: ever), and up to which position of the log that is known. */
@@ -68,12 +78,12 @@ export function meterOf(
   budget: Budget,
   zone: string,
   nowMs: number,
-  load: (since: string | null) => Promise<LedgerSum>,
+  ledger: LedgerReader,
 ): BudgetMeter {
   const { meter } = owner;
   const sameConfig = meter !== null && meter.duration === budget.window && meter.zone === zone;
   if (sameConfig && meter.window.startMs <= nowMs && nowMs < meter.window.endMs) {
-    if (meter.loadedTo === null && meter.loading === null) read(meter, load);
+    if (meter.loadedTo === null && meter.loading === null) read(meter, ledger);
     return meter;
   }
   const window = budget.window === null ? FOR_EVER : budgetWindow(budget.window, nowMs, zone);
@@ -98,15 +108,15 @@ export function meterOf(
       next.reservedNanos = meter.reservedNanos;
       meter.successor = next;
     }
-    read(next, load);
+    read(next, ledger);
   }
   owner.meter = next;
   if (isNewest) owner.newestStartMs = window.startMs;
   return next;
 }
 
-function read(meter: BudgetMeter, load: (since: string | null) => Promise<LedgerSum>): void {
-  meter.loading = readInto(meter, load).finally(() => {
+function read(meter: BudgetMeter, ledger: LedgerReader): void {
+  meter.loading = readInto(meter, ledger).finally(() => {
     meter.loading = null;
   });
   // Whoever waits for it sees a failure; if nobody does, nobody needs to.
@@ -114,24 +124,25 @@ function read(meter: BudgetMeter, load: (since: string | null) => Promise<Ledger
 }
 
 /** When it fails, what came early is kept: the next attempt may read a ledger without it. */
-async function readInto(
-  meter: BudgetMeter,
-  load: (since: string | null) => Promise<LedgerSum>,
-): Promise<void> {
-  const { nanos, position } = await load(meter.window.startsAt);
+async function readInto(meter: BudgetMeter, ledger: LedgerReader): Promise<void> {
+  const { nanos, position } = await ledger.load(meter.window.startsAt);
+  if (meter.early.some(({ place }) => place.position === null)) await ledger.flush();
   meter.spentNanos += nanos;
-  for (const spent of meter.early) if (spent.position > position) meter.spentNanos += spent.nanos;
+  for (const { place, nanos: early } of meter.early) {
+    // What has no place even now came after the ledger had been read.
+    if (place.position === null || place.position > position) meter.spentNanos += early;
+  }
   meter.early = [];
   meter.loadedTo = position;
 }
 
-/** Adds what a request has really spent, once it is durable at this position. */
-export function addSpent(owner: BudgetOwner, admittedMs: number, nanos: bigint, position: bigint): void {
+/** Adds what a request has really spent, once that is durable. */
+export function addSpent(owner: BudgetOwner, admittedMs: number, nanos: bigint, place: SpendPlace): void {
   const { meter } = owner;
   if (meter === null || admittedMs < meter.window.startMs) return;
   if (admittedMs >= meter.window.endMs) meter.missed = true;
-  else if (meter.loadedTo === null) meter.early.push({ position, nanos });
-  else if (position > meter.loadedTo) meter.spentNanos += nanos;
+  else if (meter.loadedTo === null) meter.early.push({ place, nanos });
+  else if (place.position === null || place.position > meter.loadedTo) meter.spentNanos += nanos;
 }
 
 /** Gives back what was reserved, wherever the reservation is kept by now. */

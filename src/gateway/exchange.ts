@@ -1,13 +1,22 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Deployment } from '../domain/deployment.ts';
 import { isoInstant } from '../domain/local-time.ts';
-import { NO_USAGE, type Outcome, rate, type SpendLine, type Usage } from '../domain/spend.ts';
-import { Refusal } from '../errors.ts';
+import {
+  NO_USAGE,
+  type Outcome,
+  rate,
+  type SpendLine,
+  type SpendRecorded,
+  type Usage,
+} from '../domain/spend.ts';
+import type { Refusal } from '../errors.ts';
 import type { Call } from './call.ts';
 import type { Caller } from './key-table.ts';
 import type { Limiter, Reservation } from './limiter.ts';
 import type { Offer } from './offers.ts';
-import type { FailureLog, SpendWriter } from './spend-writer.ts';
+import type { FailureLog } from './drain.ts';
+import type { SpendWriter, Ticket } from './spend-writer.ts';
+import type { Estimate, SpendToRecord } from './spool-records.ts';
 import type { UpstreamCall } from './upstream.ts';
 
 /** One admitted request on its way: what was decided about it, and how far it is. */
@@ -31,6 +40,8 @@ export interface Exchange {
   /** When it came in and when the upstream was called, on the clock that never goes back. */
   readonly startedMs: number;
   readonly sentMs: number;
+  /** Set before the upstream is called. */
+  ticket: Ticket | null;
   upstream: UpstreamCall | null;
   /** When the first byte of the answer came. */
   firstByteAtMs: number | null;
@@ -54,11 +65,20 @@ export const CLIENT_GONE_STATUS = 499;
 const RESPONSE_ID_LENGTH_MAX = 512;
 
 export interface Books {
-  readonly writer: Pick<SpendWriter, 'record'>;
+  readonly writer: Pick<SpendWriter, 'begin' | 'deliver' | 'record'>;
   readonly limiter: Pick<Limiter, 'settle' | 'release'>;
   readonly wallMs: () => number;
   readonly monotonicMs: () => number;
   readonly log: FailureLog;
+}
+
+/** Notes in the spool what will be recorded of this request should the process end before it does. */
+export function begin(books: Books, exchange: Exchange): Ticket {
+  const { call, offer, reservation, inputTokens } = exchange;
+  const { prices, costs } = offer;
+  const outputTokensMax = reservation.outputTokens * call.choices;
+  const estimate: Estimate | null = call.stream ? { costs, inputTokens, outputTokensMax, prices } : null;
+  return books.writer.begin(spendOf(books, exchange, INTERRUPTED), estimate);
 }
 
 /**
@@ -74,60 +94,101 @@ export function conclude(
 ): void {
   if (exchange.concluded) return;
   exchange.concluded = true;
-  const { caller, offer, reservation, requestId, callId, call } = exchange;
-  const { usage, usageSource, outcome } = conclusion;
+  const { offer, reservation, requestId, ticket } = exchange;
+  const { usage, usageSource } = conclusion;
   const lines = usageSource === 'none' ? NO_LINES : rate(usage, offer.prices, offer.costs);
   const priceNanos = sum(lines, 'priceNanos');
   flagExcess(books.log, exchange, conclusion);
-  const nowMs = books.monotonicMs();
-  const recorded = books.writer.record({
+  const spend = spendOf(books, exchange, {
+    outcome: conclusion.outcome,
+    status: conclusion.status,
+    usageSource,
+    usage: usageSource === 'none' ? NO_USAGE : usage,
+    lines,
+    priceNanos,
+    costNanos: sum(lines, 'costNanos'),
+    durationMs: Math.round(books.monotonicMs() - exchange.startedMs),
+    firstByteMs:
+      exchange.firstByteAtMs === null ? null : Math.round(exchange.firstByteAtMs - exchange.startedMs),
+    responseId: conclusion.responseId?.slice(0, RESPONSE_ID_LENGTH_MAX) ?? null,
+  });
+  books.writer.record(ticket!, spend, (refusal, place) => {
+    if (refusal === null) {
+      exchange.priceNanos = priceNanos;
+      books.limiter.settle(reservation, usage.inputTokens + usage.outputTokens, priceNanos, place);
+    } else books.limiter.release(reservation);
+    try {
+      answer(refusal);
+    } catch (error) {
+      books.log.error({ err: error, requestId }, 'an answer could not be sent');
+      exchange.response.destroy();
+    }
+  });
+}
+
+type Ending = Pick<
+  SpendRecorded['data'],
+  | 'outcome'
+  | 'status'
+  | 'usageSource'
+  | 'usage'
+  | 'lines'
+  | 'priceNanos'
+  | 'costNanos'
+  | 'durationMs'
+  | 'firstByteMs'
+  | 'responseId'
+>;
+
+/** How a request ends of which nothing more is known than that it began. */
+const INTERRUPTED: Ending = {
+  outcome: 'interrupted',
+  status: 503,
+  usageSource: 'none',
+  usage: NO_USAGE,
+  lines: [],
+  priceNanos: 0n,
+  costNanos: 0n,
+  durationMs: 0,
+  firstByteMs: null,
+  responseId: null,
+};
+
+function spendOf(books: Books, exchange: Exchange, ending: Ending): SpendToRecord {
+  const { caller, reservation, call } = exchange;
+  return {
     agencyId: caller.agencyId,
     tenantId: caller.tenantId,
-    actor: { kind: caller.master ? 'master' : 'key', id: caller.keyId },
-    correlationId: callId,
+    actor: caller.actor,
+    correlationId: exchange.callId,
     occurredAt: isoInstant(books.wallMs()),
-    // In the order of the alphabet, which is how they are stored: then nothing has to be sorted.
     data: {
       admittedAt: isoInstant(reservation.admittedMs),
-      costNanos: sum(lines, 'costNanos'),
+      costNanos: ending.costNanos,
       currency: caller.tariff.currency,
       deployment: exchange.deployment.id,
-      durationMs: Math.round(nowMs - exchange.startedMs),
+      durationMs: ending.durationMs,
       endUser: exchange.endUser,
-      firstByteMs:
-        exchange.firstByteAtMs === null ? null : Math.round(exchange.firstByteAtMs - exchange.startedMs),
+      firstByteMs: ending.firstByteMs,
       keyId: caller.keyId,
-      lines,
+      lines: ending.lines,
       model: exchange.model,
       month: caller.monthOf(reservation.admittedMs),
-      outcome,
-      priceNanos,
+      outcome: ending.outcome,
+      priceNanos: ending.priceNanos,
       projectId: caller.projectId,
-      requestId,
-      responseId: conclusion.responseId?.slice(0, RESPONSE_ID_LENGTH_MAX) ?? null,
+      requestId: exchange.requestId,
+      responseId: ending.responseId,
       route: call.route.name,
-      status: conclusion.status,
+      status: ending.status,
       stream: call.stream,
       tags: exchange.tags,
       tokenHash: caller.tokenHash,
-      usage: usageSource === 'none' ? NO_USAGE : usage,
-      usageSource,
+      usage: ending.usage,
+      usageSource: ending.usageSource,
       userId: caller.userId,
     },
-  });
-  const settle = (position: bigint): void => {
-    exchange.priceNanos = priceNanos;
-    books.limiter.settle(reservation, usage.inputTokens + usage.outputTokens, priceNanos, position);
-    answer(null);
   };
-  const giveUp = (error: unknown): void => {
-    books.limiter.release(reservation);
-    answer(error instanceof Refusal ? error : new Refusal('log_unavailable', { retryAfterSeconds: 5 }));
-  };
-  recorded.then(settle, giveUp).catch((error: unknown) => {
-    books.log.error({ err: error, requestId }, 'an answer could not be sent');
-    exchange.response.destroy();
-  });
 }
 
 const NO_LINES: readonly SpendLine[] = [];

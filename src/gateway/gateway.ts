@@ -7,14 +7,15 @@ import { admit, callIdOf, endUserOf, tagsOf } from './admission.ts';
 import { sendDefect, sendRefusal } from './answers.ts';
 import { readBody } from './body.ts';
 import { type Call, readCall, upstreamBody } from './call.ts';
-import type { Books, Exchange } from './exchange.ts';
+import { begin, type Books, type Exchange } from './exchange.ts';
 import { errorRelay, invalid, jsonRelay } from './json-relay.ts';
 import { createKeyTable, type KeyTables } from './key-table.ts';
 import { createLimiter, type SpentSince } from './limiter.ts';
 import { failUnbilled, type Relay, timedOut, type Trouble, troubleOf, waitingRelay } from './relay.ts';
 import { createRouter } from './router.ts';
 import { isAbsolute, requireRoute, routeOf } from './routes.ts';
-import { createSpendWriter, type FailureLog } from './spend-writer.ts';
+import type { FailureLog } from './drain.ts';
+import { createSpendWriter } from './spend-writer.ts';
 import { streamRelay } from './stream-relay.ts';
 import { createUpstreams, type Receiver, type UpstreamTimeouts } from './upstream.ts';
 import { countInput } from './usage.ts';
@@ -39,8 +40,12 @@ export interface GatewayDeps {
   readonly keyHeader: string | null;
   readonly budgetExceededStatus: number;
   readonly bodyBytesMax: number;
-  /** Spend records waiting for the log before new requests are refused. */
-  readonly spendQueueMax: number;
+  /** Folder of the spool; this process's own. */
+  readonly spoolDir: string;
+  /** Spend that waits for the log before new requests are refused. */
+  readonly spendWaitingMax: number;
+  /** How long answers go on while the log cannot be reached. */
+  readonly outageMsMax: number;
   /** For the x-litellm-version header. */
   readonly version: string;
   readonly log: FailureLog;
@@ -52,8 +57,7 @@ export interface GatewayDeps {
   /** From 0 to less than 1. */
   readonly random: () => number;
   readonly timeouts?: Partial<UpstreamTimeouts>;
-  readonly spendQueueMsMax?: number;
-  readonly staleMsMax?: number;
+  readonly spendGatherMs?: number;
 }
 
 export interface Gateway {
@@ -62,8 +66,8 @@ export interface Gateway {
   handle(request: IncomingMessage, response: ServerResponse): void;
   /** Requests that are not answered yet. */
   inFlight(): number;
-  /** The highest position at which this gateway has recorded spend; 0 before the first. */
-  position(): bigint;
+  /** Takes all spend that was recorded so far to the log; resolves with the highest position of it. */
+  flush(): Promise<bigint>;
   /** Null when a new request would be served; else why not. */
   trouble(): Refusal | null;
   /** Refuses what is new, lets what is running finish for so long, breaks off the rest, writes what is to be written. */
@@ -71,10 +75,9 @@ export interface Gateway {
 }
 
 const CONNECTIONS_MAX = 1_024;
-const STALE_MS_MAX = 5_000;
-const SPEND_QUEUE_MS_MAX = 10_000;
 const SPEND_BATCH_MAX = 512;
-const SPEND_RETRY = { retryMs: 50, retryMsMax: 5_000 };
+const SPEND_GATHER_MS = 100;
+const SPEND_RETRY = { retryMs: 50, retryMsMax: 2_000 };
 const TIMEOUTS: UpstreamTimeouts = { connectMs: 10_000, quietMs: 300_000 };
 /** How long spend may still wait for the log when everything else has ended. */
 const FLUSH_MS_MAX = 10_000;
@@ -95,16 +98,18 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const writer = createSpendWriter({
     store: deps.store,
     writerId: deps.writerId,
+    spoolDir: deps.spoolDir,
     batchMax: SPEND_BATCH_MAX,
-    queueMax: deps.spendQueueMax,
-    queueMsMax: deps.spendQueueMsMax ?? SPEND_QUEUE_MS_MAX,
+    gatherMs: deps.spendGatherMs ?? SPEND_GATHER_MS,
+    waitingMax: deps.spendWaitingMax,
+    waitingMsMax: deps.outageMsMax,
     ...SPEND_RETRY,
     monotonicMs,
     log,
   });
   const limiter = createLimiter({
     spentSince: deps.spentSince,
-    ownPosition: () => writer.position,
+    flush: () => writer.flush(),
     budgetStatus: deps.budgetExceededStatus,
   });
   const keyTable = createKeyTable({
@@ -112,7 +117,6 @@ export function createGateway(deps: GatewayDeps): Gateway {
     limiter,
     masterKey: deps.masterKey,
     ownTenantId: deps.ownTenantId,
-    staleMsMax: deps.staleMsMax ?? STALE_MS_MAX,
   });
   const router = createRouter(deps.deployments, deps.random);
   const upstreams = createUpstreams({
@@ -205,6 +209,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
       endUser: endUserOf(call, request.headers),
       startedMs: visit.startedMs,
       sentMs: monotonicMs(),
+      ticket: null,
       upstream: null,
       firstByteAtMs: null,
       concluded: false,
@@ -225,6 +230,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   function callUpstream(visit: Visit, exchange: Exchange): void {
     const { call, deployment, model, reservation, request } = exchange;
+    exchange.ticket = begin(books, exchange);
     const timer = setTimeout(() => stop(visit, timedOut(deployment.timeoutMs)), deployment.timeoutMs);
     const running = { exchange, relay: waitingRelay(books, exchange), timer };
     visit.running = running;
@@ -281,7 +287,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     matches: (_method, url) => routeOf(url) !== null || isAbsolute(url),
     handle,
     inFlight: () => visits.size,
-    position: () => writer.position,
+    flush: () => writer.flush(),
     trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),
     async close(graceMs) {
       closing = true;

@@ -6,6 +6,7 @@ import { type Limits, UNLIMITED } from '../domain/limits.ts';
 import { periodClock } from '../domain/period.ts';
 import { readLimits, readTerms } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
+import type { Actor } from '../events.ts';
 import type { MemoryTable } from '../memory-table.ts';
 import type { RowIn } from '../projection.ts';
 import { hashSecret } from '../secrets.ts';
@@ -23,8 +24,8 @@ export interface KeyTables {
   readonly projects: Pick<MemoryTable<typeof projects>, 'get'>;
   readonly tenants: Pick<MemoryTable<typeof tenants>, 'get'>;
   readonly agencies: Pick<MemoryTable<typeof agencies>, 'get'>;
-  /** How long ago the tables were last known to hold everything that was committed. */
-  readonly lastHeardMs: () => number;
+  /** Whether they may be relied on: nothing that was committed can be missing, as far as anybody can know. */
+  readonly isCurrent: () => boolean;
 }
 
 export type KeyRow = RowIn<typeof keys>;
@@ -39,6 +40,7 @@ export interface Caller {
   readonly tokenHash: string;
   /** True for the administrator, who has no limits. */
   readonly master: boolean;
+  readonly actor: Actor;
   readonly agencyId: string;
   readonly tenantId: string;
   readonly projectId: string | null;
@@ -72,8 +74,6 @@ export interface KeyTableOptions {
   /** The administrator's key, and the agency's own tenant under which its spend is recorded. */
   readonly masterKey: string;
   readonly ownTenantId: string;
-  /** Refuse everything once nothing was heard from the log for this long. */
-  readonly staleMsMax: number;
 }
 
 export const MASTER_KEY_ID = 'master';
@@ -87,7 +87,7 @@ interface Derived {
 }
 
 export function createKeyTable(options: KeyTableOptions): KeyTable {
-  const { tables, limiter, ownTenantId, staleMsMax } = options;
+  const { tables, limiter, ownTenantId } = options;
   const masterHash = hashSecret(options.masterKey);
   const derivedByKey = new WeakMap<KeyRow, Derived>();
   const tariffs = new WeakMap<TenantRow, { readonly agency: AgencyRow; readonly tariff: Tariff }>();
@@ -114,7 +114,7 @@ export function createKeyTable(options: KeyTableOptions): KeyTable {
   }
 
   function find(secret: string, nowMs: number): Caller {
-    if (tables.lastHeardMs() > staleMsMax) throw new Refusal('key_table_stale', {}, { retryAfterSeconds: 1 });
+    if (!tables.isCurrent()) throw new Refusal('key_table_stale', {}, { retryAfterSeconds: 1 });
     const hash = hashSecret(secret);
     // Digests are compared, so the time it takes says nothing about the key.
     if (hash === masterHash) return masterCaller();
@@ -164,6 +164,7 @@ export function createKeyTable(options: KeyTableOptions): KeyTable {
       keyId: row.key_id,
       tokenHash: row.token_hash,
       master: false,
+      actor: { id: row.key_id, kind: 'key' },
       agencyId: row.agency_id,
       tenantId: row.tenant_id,
       projectId: row.project_id,
@@ -193,6 +194,7 @@ export function createKeyTable(options: KeyTableOptions): KeyTable {
       keyId: MASTER_KEY_ID,
       tokenHash: MASTER_KEY_ID,
       master: true,
+      actor: { id: MASTER_KEY_ID, kind: 'master' },
       agencyId: tenant.agency_id,
       tenantId: tenant.tenant_id,
       projectId: null,

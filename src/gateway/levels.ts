@@ -1,5 +1,5 @@
 import type { Budget } from '../domain/limits.ts';
-import type { BudgetOwner } from './budget.ts';
+import type { BudgetOwner, LedgerReader } from './budget.ts';
 import type { RateWindow } from './rate-window.ts';
 
 /** Where limits are set and use is counted; a request has one of each that concerns it. */
@@ -16,6 +16,8 @@ export interface LevelLimits {
 export interface Account extends BudgetOwner {
   readonly requests: RateWindow;
   readonly tokens: RateWindow;
+  /** What was spent on this level before. */
+  readonly ledger: LedgerReader;
   running: number;
 }
 

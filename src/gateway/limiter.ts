@@ -5,6 +5,7 @@ import { addSpent, type BudgetMeter, type LedgerSum, meterOf, unreserve } from '
 import { budgetRefusal, parallelRefusal, rateRefusal } from './limit-refusals.ts';
 import type { Account, Instant, Level, LevelName } from './levels.ts';
 import { rateWindow, type Slot } from './rate-window.ts';
+import type { SpendPlace } from './spend-writer.ts';
 
 /**
  * Limits of a request on all its levels at once (key, project, tenant): requests and tokens per
@@ -51,21 +52,21 @@ export interface Limiter {
   prepare(levels: readonly Level[], now: Instant): Promise<void> | null;
   /** After `prepare` answered null at the same instant. Throws Refusal(budget_exceeded | rate_limited). */
   reserve(levels: readonly Level[], demand: Demand, now: Instant): Reservation;
-  /** What was really used, durable at this position of the log. Later calls for the same reservation do nothing. */
-  settle(reservation: Reservation, tokens: number, nanos: bigint, position: bigint): void;
+  /** What was really used, once that is durable. Later calls for the same reservation do nothing. */
+  settle(reservation: Reservation, tokens: number, nanos: bigint, place: SpendPlace): void;
   /** Nothing was used. */
   release(reservation: Reservation): void;
 }
 
 export interface LimiterOptions {
   readonly spentSince: SpentSince;
-  /** The highest position at which this process knows spend of its own. */
-  readonly ownPosition: () => bigint;
+  /** Takes what this process has recorded to the log; the highest position of it. */
+  readonly flush: () => Promise<bigint>;
   /** HTTP status of a spent budget. */
   readonly budgetStatus: number;
 }
 
-export function createLimiter({ spentSince, ownPosition, budgetStatus }: LimiterOptions): Limiter {
+export function createLimiter({ spentSince, flush, budgetStatus }: LimiterOptions): Limiter {
   const accounts = new Map<string, Account>();
 
   function account(name: LevelName, id: string): Account {
@@ -78,6 +79,7 @@ export function createLimiter({ spentSince, ownPosition, budgetStatus }: Limiter
         running: 0,
         meter: null,
         newestStartMs: -Infinity,
+        ledger: { load: async (since) => await spentSince(name, id, since, await flush()), flush },
       };
       accounts.set(key, found);
     }
@@ -85,9 +87,7 @@ export function createLimiter({ spentSince, ownPosition, budgetStatus }: Limiter
   }
 
   function meterAt(level: Level, budget: Budget, wallMs: number): BudgetMeter {
-    const load = (since: string | null): Promise<LedgerSum> =>
-      spentSince(level.name, level.id, since, ownPosition());
-    return meterOf(level.account, budget, level.zone, wallMs, load);
+    return meterOf(level.account, budget, level.zone, wallMs, level.account.ledger);
   }
 
   function prepare(levels: readonly Level[], now: Instant): Promise<void> | null {
@@ -127,10 +127,10 @@ export function createLimiter({ spentSince, ownPosition, budgetStatus }: Limiter
   return { account, prepare, reserve, settle, release: (reservation) => giveBack(reservation, 0) };
 }
 
-function settle(reservation: Reservation, tokens: number, nanos: bigint, position: bigint): void {
+function settle(reservation: Reservation, tokens: number, nanos: bigint, place: SpendPlace): void {
   if (!reservation.open) return;
   giveBack(reservation, tokens);
-  for (const { account } of reservation.levels) addSpent(account, reservation.admittedMs, nanos, position);
+  for (const { account } of reservation.levels) addSpent(account, reservation.admittedMs, nanos, place);
 }
 
 function giveBack(reservation: Reservation, usedTokens: number): void {

@@ -1,235 +1,210 @@
-import type { SpendRecorded } from '../domain/spend.ts';
-import { isRefusal, Refusal } from '../errors.ts';
-import type { Cause, NewEvent } from '../events.ts';
-import type { EventStore, StreamHead, Write } from '../store/event-store.ts';
-import { eventId } from '../transact.ts';
+import { Refusal } from '../errors.ts';
+import type { EventStore } from '../store/event-store.ts';
+import { checkedSpendJson } from '../store/spend-json.ts';
+import { createDrain, type Entry, type FailureLog } from './drain.ts';
+import { openSpool, type SpoolFault } from './spool.ts';
+import {
+  deliveryText,
+  type Estimate,
+  intentText,
+  segmentText,
+  spendEvent,
+  spendStream,
+  spendText,
+  type SpendToRecord,
+} from './spool-records.ts';
 
 /**
- * Group commit: the spend of many requests shares one durable append. One append is in flight at a
- * time; what arrives meanwhile forms the next batch, so batches grow with load by themselves, and
- * with nothing in flight nothing waits. `writerId` is new for every start of the process: each
- * spend stream has one writer, which therefore always knows its head.
+ * Where every request's outcome goes. Three notes per request, each in the spool (spool.ts) before
+ * what it stands for happens: that the upstream is called, how far a streamed answer may go out, and
+ * how it ended. The last is then taken to the log (drain.ts). What a process that was killed has left
+ * in its spool is taken there by the next one (spool-recovery.ts).
  *
- * An append whose outcome is unknown is repeated as it was until it succeeds; the store recognises
- * what it has already. Meanwhile new requests are refused once the queue is too long or too old.
+ * While the log is away, answers go on from the spool alone, until too much waits or the oldest has
+ * waited for too long; when the disk fails, at once nothing new is admitted. What was admitted by
+ * then is recorded in the log directly.
  */
+export interface SpendWriter {
+  /** Notes what will be recorded if this process ends before the request does. */
+  begin(intent: SpendToRecord, estimate: Estimate | null): Ticket;
+  /** `go` runs once so many completion tokens of the answer may go out, with an error when they may not. */
+  deliver(ticket: Ticket, tokens: number, go: (error: Error | null) => void): void;
+  /** `done` runs once the spend is durable. Refusal(log_unavailable) when it is nowhere. */
+  record(
+    ticket: Ticket,
+    spend: SpendToRecord,
+    done: (refusal: Refusal | null, place: SpendPlace) => void,
+  ): void;
+  /** Null when a new request may be served; else Refusal(log_unavailable). */
+  refusal(): Refusal | null;
+  /** Resolves once all that was recorded so far is in the log, with the highest position of it. */
+  flush(): Promise<bigint>;
+  /** The highest position that this writer has written to the log; 0 before the first. */
+  readonly position: bigint;
+  /** Spend that is not in the log yet. */
+  readonly waiting: number;
+  /** Takes what waits to the log, for at most so long; the rest stays in the spool for the next start. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** A request that was begun. */
+export interface Ticket {
+  readonly requestId: string;
+  /** The first segment of the spool that has something of it. */
+  readonly segment: number;
+}
+
+/** Where a spend is in the log; null until the drain has taken it there. */
+export interface SpendPlace {
+  readonly position: bigint | null;
+}
+
 export interface SpendWriterOptions {
   readonly store: Pick<EventStore, 'append'>;
+  /** New for every start of the process: each spend stream has one writer, which knows its head. */
   readonly writerId: string;
+  /** Folder of the spool. */
+  readonly spoolDir: string;
   /** Most events in one append. */
   readonly batchMax: number;
-  /** Events waiting, and the age of the oldest, beyond which no new request is admitted. */
-  readonly queueMax: number;
-  readonly queueMsMax: number;
+  /** How long spend gathers before it is taken to the log while nobody waits for it. */
+  readonly gatherMs: number;
+  /** Spends that wait for the log, and the age of the oldest, beyond which no new request is admitted. */
+  readonly waitingMax: number;
+  readonly waitingMsMax: number;
   /** First and longest pause before an append is repeated; it doubles. */
   readonly retryMs: number;
   readonly retryMsMax: number;
   /** A clock that never goes back. */
   readonly monotonicMs: () => number;
   readonly log: FailureLog;
+  readonly segmentBytesMax?: number;
+  readonly spoolFault?: SpoolFault;
 }
 
-/** The part of a logger that failures need. */
-export interface FailureLog {
-  warn(facts: object, message: string): void;
-  error(facts: object, message: string): void;
+interface Recording extends Entry {
+  readonly segment: number;
+  /** Set while only the log can make it durable. */
+  done: ((refusal: Refusal | null, place: SpendPlace) => void) | null;
 }
 
-/** A spend event without its id, which follows from the stream and the request. */
-export type SpendToRecord = Omit<Cause, 'causationId'> & {
-  readonly occurredAt: string;
-  readonly data: SpendRecorded['data'];
-};
-
-export interface SpendWriter {
-  /** Resolves with the event's position once it is durable. Rejects when the writer was closed before. */
-  record(spend: SpendToRecord): Promise<bigint>;
-  /** Null when a new request may be served; else Refusal(log_unavailable). */
-  refusal(): Refusal | null;
-  /** The highest position that this writer knows to be durable. */
-  readonly position: bigint;
-  /** Events that are not durable yet. */
-  readonly waiting: number;
-  /** Writes what waits, for at most so long, then gives up on the rest. */
-  close(graceMs: number): Promise<void>;
-}
-
-interface Waiting {
-  readonly spend: SpendToRecord;
-  readonly sinceMs: number;
-  readonly resolve: (position: bigint) => void;
-  readonly reject: (error: Error) => void;
-}
-
+const SEGMENT_BYTES_MAX = 16 * 1024 * 1024;
 const RETRY_AFTER_SECONDS = 5;
-/** Below what a store takes in one write; clients choose the tags and names in an event. */
-const BATCH_BYTES_MAX = 800_000;
-/** What an event has beside the texts that others choose. */
-const EVENT_BYTES = 1_500;
-/** A character takes up to six bytes in JSON. */
-const CHARACTER_BYTES_MAX = 6;
-
-/** How many from the front of the queue make one append: at least one, as many as surely fit. */
-function batchSize(queue: readonly Waiting[], batchMax: number): number {
-  let bytes = 0;
-  for (let i = 0; i < queue.length && i < batchMax; i += 1) {
-    const { tags, endUser, model, responseId, userId, projectId, deployment } = queue[i]!.spend.data;
-    let characters = model.length + deployment.length;
-    for (const text of [endUser, responseId, userId, projectId]) characters += text?.length ?? 0;
-    for (const tag of tags) characters += tag.length;
-    bytes += EVENT_BYTES + CHARACTER_BYTES_MAX * characters;
-    if (bytes > BATCH_BYTES_MAX && i > 0) return i;
-  }
-  return Math.min(queue.length, batchMax);
-}
 
 export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
-  const { store, writerId, batchMax, queueMax, queueMsMax, monotonicMs, log } = options;
-  const heads = new Map<string, StreamHead>();
-  let queue: Waiting[] = [];
-  let inFlight: readonly Waiting[] = [];
-  let position = 0n;
-  let state: 'open' | 'closing' | 'given-up' = 'open';
-  let flushing: Promise<void> | null = null;
-  let wakeRetry: (() => void) | null = null;
+  const { writerId, waitingMax, waitingMsMax, monotonicMs, log } = options;
+  const drain = createDrain<Recording>({ ...options, onDrained, onGivenUp });
+  const spool = openSpool({
+    dir: options.spoolDir,
+    writerId,
+    segmentBytesMax: options.segmentBytesMax ?? SEGMENT_BYTES_MAX,
+    header: () => segmentText(drain.heads),
+    ...(options.spoolFault === undefined ? {} : { fault: options.spoolFault }),
+  });
+  /** Requests that still need a segment, by segment; ascending, since segments are. */
+  const needed = new Map<number, number>();
+  let closed = false;
+  let told = false;
 
-  function record(spend: SpendToRecord): Promise<bigint> {
-    if (state === 'given-up') return Promise.reject(unavailable());
-    return new Promise((resolve, reject) => {
-      queue.push({ spend, sinceMs: monotonicMs(), resolve, reject });
-      start();
-    });
+  function onDrained(recordings: readonly Recording[]): void {
+    for (const recording of recordings) {
+      const count = needed.get(recording.segment)! - 1;
+      if (count === 0) needed.delete(recording.segment);
+      else needed.set(recording.segment, count);
+      recording.done?.(null, recording);
+    }
+    const [oldest] = needed.keys();
+    spool.release(oldest ?? Infinity);
   }
 
-  function start(): void {
-    flushing ??= afterThisTurn()
-      .then(flushAll)
-      .finally(() => {
-        flushing = null;
-        if (queue.length > 0 && state !== 'given-up') start();
-      });
-  }
-
-  async function flushAll(): Promise<void> {
-    while (queue.length > 0) {
-      const size = batchSize(queue, batchMax);
-      inFlight = size === queue.length ? queue : queue.slice(0, size);
-      queue = size === queue.length ? [] : queue.slice(size);
-      const { writes, order } = toWrites(inFlight);
-      const appended = await appendUntilDurable(writes);
-      if (appended === null) break;
-      writes.forEach(({ stream }, i) => heads.set(stream, appended.heads[i]!));
-      position = appended.position;
-      const positions = appended.positions.flat();
-      inFlight = [];
-      order.forEach(({ resolve }, i) => resolve(positions[i]!));
+  function onGivenUp(recordings: readonly Recording[]): void {
+    for (const recording of recordings) {
+      recording.done?.(unavailable(), recording);
+      recording.done = null;
     }
   }
 
-  /** One write per stream; nearly always one, two around the end of a month. */
-  function toWrites(batch: readonly Waiting[]): { writes: readonly Write[]; order: readonly Waiting[] } {
-    const byStream = new Map<string, Waiting[]>();
-    for (const waiting of batch) {
-      const stream = `spend-${waiting.spend.data.month}-${writerId}`;
-      const sharing = byStream.get(stream);
-      if (sharing === undefined) byStream.set(stream, [waiting]);
-      else sharing.push(waiting);
-    }
-    const groups = [...byStream];
-    const writes = groups.map(([stream, sharing]) => ({
-      stream,
-      expected: heads.get(stream) ?? ('none' as const),
-      events: sharing.map(({ spend }) => toEvent(stream, spend)),
-    }));
-    return { writes, order: groups.flatMap(([, sharing]) => sharing) };
-  }
-
-  /** Null when the writer has given up. */
-  async function appendUntilDurable(writes: readonly Write[]) {
-    for (let pauseMs = options.retryMs; ; pauseMs = Math.min(pauseMs * 2, options.retryMsMax)) {
-      try {
-        return await store.append(writes);
-      } catch (error) {
-        const stream = writes[0]!.stream;
-        if (isRefusal(error, 'stream_changed')) {
-          // Nobody else writes here. Serving on would mean spend that cannot be recorded.
-          log.error({ err: error, stream }, 'the spend stream was changed by somebody else');
-          giveUp();
-          return null;
-        }
-        log.warn({ err: error, stream, waiting: inFlight.length + queue.length }, 'spend is not written yet');
-      }
-      if (state === 'given-up') return null;
-      await pauseOrWake(pauseMs);
-    }
-  }
-
-  function pauseOrWake(ms: number): Promise<void> {
+  /** Resolves once everything recorded so far is on disk, or has failed to be. */
+  function onDisk(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      wakeRetry = () => {
-        clearTimeout(timer);
-        resolve();
-      };
+      spool.settle(resolve);
     });
   }
 
-  function giveUp(): void {
-    state = 'given-up';
-    const lost = [...inFlight, ...queue];
-    inFlight = [];
-    queue = [];
-    if (lost.length > 0)
-      log.error({ lost: lost.map(({ spend }) => spend.data) }, 'spend could not be written');
-    for (const { reject } of lost) reject(unavailable());
-    wakeRetry?.();
+  function onDiskFailure(error: Error): void {
+    if (!told)
+      log.error({ err: error }, 'the spool cannot be written; nothing new is served until a restart');
+    told = true;
   }
 
   return {
-    record,
+    begin(intent, estimate) {
+      const segment = spool.add(intentText(intent, estimate), null);
+      needed.set(segment, (needed.get(segment) ?? 0) + 1);
+      return { requestId: intent.data.requestId, segment };
+    },
+    deliver({ requestId }, tokens, go) {
+      spool.add(deliveryText(requestId, tokens), go);
+    },
+    record({ segment }, spend, done) {
+      const json = checkedSpendJson(spend.data);
+      const stream = spendStream(writerId, spend);
+      const recording: Recording = {
+        stream,
+        event: spendEvent(stream, spend, json),
+        bytes: Buffer.byteLength(json),
+        sinceMs: monotonicMs(),
+        position: null,
+        segment,
+        done: null,
+      };
+      if (closed) return done(unavailable(), recording);
+      spool.add(spendText(spend, json), (error) => {
+        if (error === null) done(null, recording);
+        else {
+          onDiskFailure(error);
+          recording.done = done;
+        }
+        drain.add(recording);
+      });
+    },
     refusal() {
-      const oldest = inFlight[0] ?? queue[0];
-      const isFull = inFlight.length + queue.length >= queueMax;
-      const isOld = oldest !== undefined && monotonicMs() - oldest.sinceMs > queueMsMax;
-      return state === 'open' && !isFull && !isOld ? null : unavailable();
+      const { waiting, oldestMs, failed } = drain;
+      const isOld = oldestMs !== null && monotonicMs() - oldestMs > waitingMsMax;
+      const refused = closed || failed || isOld || waiting >= waitingMax || spool.failure !== null;
+      return refused ? unavailable() : null;
+    },
+    async flush() {
+      await onDisk();
+      return await drain.flush();
     },
     get position() {
-      return position;
+      return drain.position;
     },
     get waiting() {
-      return inFlight.length + queue.length;
+      return drain.waiting;
     },
     async close(graceMs) {
-      if (state === 'open') state = 'closing';
-      const timer = setTimeout(giveUp, graceMs);
-      await flushing;
+      closed = true;
+      await onDisk();
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, graceMs);
+      });
+      await Promise.race([
+        drain.flush().then(
+          () => undefined,
+          () => undefined,
+        ),
+        late,
+      ]);
       clearTimeout(timer);
-      state = 'given-up';
+      drain.stop();
+      const { waiting } = drain;
+      if (waiting > 0) log.warn({ waiting }, 'spend stays in the spool until the next start');
+      spool.close(waiting === 0 && needed.size === 0);
     },
   };
-}
-
-function toEvent(stream: string, spend: SpendToRecord): NewEvent<SpendRecorded> {
-  const { data, agencyId, tenantId, actor, correlationId, occurredAt } = spend;
-  const { requestId } = data;
-  return {
-    id: eventId(stream, requestId, 0),
-    agencyId,
-    tenantId,
-    actor,
-    correlationId,
-    causationId: requestId,
-    occurredAt,
-    commandHash: null,
-    event: { type: 'spend.recorded', data },
-  };
-}
-
-/** What the sockets have ready at the same moment is recorded together. */
-function afterThisTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 function unavailable(): Refusal {

@@ -4,6 +4,7 @@ import { Refusal } from '../errors.ts';
 import { isRecord } from './call.ts';
 import { CLIENT_GONE_STATUS, conclude, type Conclusion, type Exchange } from './exchange.ts';
 import { invalid, readResponseId, sendMapped } from './json-relay.ts';
+import { deliveryGate } from './delivery-gate.ts';
 import { producedText } from './produced-text.ts';
 import { failUnbilled, leaveUnbilled, type Relay, type RelayDeps } from './relay.ts';
 import { answerHeaders } from './response-headers.ts';
@@ -40,9 +41,15 @@ export function streamRelay(deps: RelayDeps, exchange: Exchange, headers: Incomi
     if (!received) responseId = firstId(events);
     received = true;
     produced.add(events);
-    if (held === null) write(events);
+    if (held === null) gate.push(events);
     else held += events;
   }
+
+  const gate = deliveryGate(books.writer, exchange.ticket!, {
+    send: write,
+    refused: () =>
+      onBroken({ outcome: 'truncated', refusal: new Refusal('log_unavailable', { retryAfterSeconds: 1 }) }),
+  });
 
   function write(events: string): void {
     body ??= chunkedBody(exchange.response, () => {

@@ -21,6 +21,8 @@ export interface HttpDeps {
   readonly settled: (position: bigint) => Promise<void>;
   /** Highest position that this process has appended; 0 before the first. */
   readonly appendedPosition: () => bigint;
+  /** Takes the spend of every request that was answered so far to the log. */
+  readonly recorded: () => Promise<unknown>;
   readonly masterKey: string;
   /** From it follow the secrets that a repeated request gets again. */
   readonly serverSecret: string;

@@ -19,7 +19,7 @@ import { describeApi, serveDescription } from './openapi.ts';
 import { planRoutes } from './plans.ts';
 import { projectRoutes } from './projects.ts';
 import { routeTable } from './route-table.ts';
-import { settleForRead } from './settle.ts';
+import { settleForRead, settleSpend } from './settle.ts';
 import { teamRoutes } from './teams.ts';
 import { tenantRoutes } from './tenants.ts';
 import { problemsIn } from './wholesome.ts';
@@ -98,8 +98,15 @@ function addHooks(app: FastifyInstance, deps: HttpDeps): void {
   });
   app.addHook('preHandler', async (request) => {
     await recordConsultation(deps, request);
+    if (concernsSpend(request)) await settleSpend(deps);
     if (readsModels(request)) await settleForRead(deps, (request.query as { after?: unknown }).after);
   });
+}
+
+/** Whatever it reads or decides, it knows what every request before it has spent. */
+function concernsSpend(request: FastifyRequest): boolean {
+  const { access, settles = true } = request.routeOptions.config;
+  return settles && access !== 'public' && !request.is404;
 }
 
 /** Reads of the administrator and of keys; what is public tells nothing that anybody wrote. */

@@ -1,9 +1,8 @@
 import { hash as digest } from 'node:crypto';
 import { canonicalJson, type Json, type JsonObject } from '../domain/json.ts';
-import type { SpendRecorded } from '../domain/spend.ts';
 import type { Actor, DomainEvent, EventType, NewEvent, Recorded } from '../events.ts';
 import { entries } from './event-schemas.ts';
-import { spendJson } from './spend-json.ts';
+import { checkedSpendJson } from './spend-json.ts';
 import { type StreamHead, UndecodableEvent, type Write, WRITE_BYTES_MAX, ZERO_HASH } from './event-store.ts';
 import type { Placed, StoredEvent } from './stored-event.ts';
 
@@ -69,7 +68,9 @@ function encodeOne(stream: string, head: StreamHead, event: NewEvent): Encoded {
   const schema = entries[type].upcasts.length + 1;
   const actor = canonicalJson(event.actor);
   const data =
-    type === 'spend.recorded' ? spendJson(checkedSpend(event.event)) : canonicalJson(event.event.data);
+    type === 'spend.recorded'
+      ? (event.json ?? checkedSpendJson(event.event.data))
+      : canonicalJson(event.event.data);
   const stored = {
     stream,
     revision: head.revision + 1n,
@@ -104,28 +105,6 @@ function readBack(type: EventType, schema: number, data: string): DomainEvent {
     throw new TypeError(`${type} cannot be stored: it holds facts that its schema does not know`);
   }
   return read.event;
-}
-
-/**
- * Spend is most of the log, and one place builds it, with the type checker watching. Reading it back
- * would cost more than the rest of the encoding, so only what types cannot say is checked: that every
- * number is whole.
- */
-function checkedSpend({ data }: SpendRecorded): SpendRecorded['data'] {
-  const { usage, lines, status, durationMs, firstByteMs } = data;
-  const numbers = [
-    usage.inputTokens,
-    usage.cachedInputTokens,
-    usage.outputTokens,
-    usage.reasoningTokens,
-    status,
-    durationMs,
-  ];
-  for (const { quantity } of lines) numbers.push(quantity);
-  if (!numbers.every(Number.isSafeInteger) || !(firstByteMs === null || Number.isSafeInteger(firstByteMs))) {
-    throw new TypeError('spend.recorded cannot be stored: a number in it is not whole');
-  }
-  return data;
 }
 
 /** Takes an event that is in its stored form as it is. Throws TypeError unless it continues the head. */

@@ -72,8 +72,11 @@ export interface EventStore {
    * be stored or read back, and whatever the transport throws when the outcome is unknown.
    */
   append(writes: readonly Write[]): Promise<Appended>;
-  /** One stream, oldest first, up to where it stood when the reading got there. An unknown stream is an empty one. */
-  readStream(stream: string): AsyncIterable<Recorded>;
+  /**
+   * One stream, oldest first, up to where it stood when the reading got there; with `after`, only what
+   * follows that revision. An unknown stream is an empty one.
+   */
+  readStream(stream: string, after?: bigint): AsyncIterable<Recorded>;
   /**
    * The whole log after `position` as it is stored, oldest first, up to where it stood when the
    * reading began. Nothing is decoded or checked: for verifying, exporting and moving logs.

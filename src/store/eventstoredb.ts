@@ -67,8 +67,8 @@ export function eventStoreDb(options: EventStoreDbOptions): EventStore {
     return positions;
   }
 
-  async function* readStream(stream: string): AsyncGenerator<Placed, void, void> {
-    for (let from = 0n, full = true; full; ) {
+  async function* readStream(stream: string, after: bigint): AsyncGenerator<Placed, void, void> {
+    for (let from = after + 1n, full = true; full; ) {
       const placed = await streams.page(stream, from, PAGE);
       yield* placed;
       full = placed.length === PAGE;
@@ -136,9 +136,9 @@ export function eventStoreDb(options: EventStoreDbOptions): EventStore {
         appending.delete(written);
       }
     },
-    async *readStream(stream) {
+    async *readStream(stream, after = -1n) {
       mustBeOpen();
-      for await (const placed of readStream(stream)) yield decode(placed);
+      for await (const placed of readStream(stream, after)) yield decode(placed);
     },
     async *readLog(position) {
       mustBeOpen();

@@ -77,10 +77,10 @@ export function memoryStore({ now, stored = [] }: MemoryStoreOptions): EventStor
       await Promise.resolve();
       return appendNow(encoded);
     },
-    async *readStream(stream) {
+    async *readStream(stream, after = -1n) {
       mustBeOpen();
       const events = streams.get(stream) ?? [];
-      for (let i = 0; i < events.length; i += 1) yield decode(events[i]!);
+      for (let i = Number(after) + 1; i < events.length; i += 1) yield decode(events[i]!);
     },
     async *readLog(position) {
       mustBeOpen();

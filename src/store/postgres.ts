@@ -81,8 +81,8 @@ export function postgresStore(options: PostgresStoreOptions): EventStore {
     }
   }
 
-  async function* readStream(stream: string): AsyncGenerator<Placed, void, void> {
-    for (let revision = -1n, full = true; full; ) {
+  async function* readStream(stream: string, after: bigint): AsyncGenerator<Placed, void, void> {
+    for (let revision = after, full = true; full; ) {
       const placed = await page(rows.STREAM, [stream, revision, PAGE]);
       yield* placed;
       full = placed.length === PAGE;
@@ -119,9 +119,9 @@ export function postgresStore(options: PostgresStoreOptions): EventStore {
       const positions = await write(encoded);
       return { position: highestOf(positions), positions, heads: encoded.map(headAfter) };
     },
-    async *readStream(stream) {
+    async *readStream(stream, after = -1n) {
       mustBeOpen();
-      for await (const placed of readStream(stream)) yield decode(placed);
+      for await (const placed of readStream(stream, after)) yield decode(placed);
     },
     async *readLog(position) {
       mustBeOpen();

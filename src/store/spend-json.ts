@@ -20,6 +20,26 @@ export function spendJson(spend: SpendRecorded['data']): string {
   );
 }
 
+/**
+ * Spend is most of the log, and one place builds it, with the type checker watching. Reading it back
+ * would cost more than the rest of the encoding, so only what types cannot say is checked: that every
+ * number is whole. Throws TypeError when one is not.
+ */
+export function checkedSpendJson(spend: SpendRecorded['data']): string {
+  const { usage: used, lines, status, durationMs, firstByteMs } = spend;
+  const whole =
+    Number.isSafeInteger(used.inputTokens) &&
+    Number.isSafeInteger(used.cachedInputTokens) &&
+    Number.isSafeInteger(used.outputTokens) &&
+    Number.isSafeInteger(used.reasoningTokens) &&
+    Number.isSafeInteger(status) &&
+    Number.isSafeInteger(durationMs) &&
+    (firstByteMs === null || Number.isSafeInteger(firstByteMs)) &&
+    lines.every(({ quantity }) => Number.isSafeInteger(quantity));
+  if (!whole) throw new TypeError('spend.recorded cannot be stored: a number in it is not whole');
+  return spendJson(spend);
+}
+
 function line({ costNanos, priceNanos, priceRate, quantity, unit }: SpendLine): string {
   return `{"costNanos":"${costNanos}","priceNanos":"${priceNanos}","priceRate":"${priceRate}","quantity":${quantity},"unit":"${unit}"}`;
 }

@@ -1,6 +1,9 @@
 /** A gateway on a real port, in front of the simulated upstream or of one that a test scripts, with the log in memory. */
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { agencies } from '../../projections/agencies.ts';
 import { keys } from '../../projections/keys.ts';
 import { projects } from '../../projections/projects.ts';
@@ -17,6 +20,8 @@ import type { Terms } from '../../src/domain/plan.ts';
 import type { SpendRecorded } from '../../src/domain/spend.ts';
 import type { DomainEvent } from '../../src/events.ts';
 import { createGateway, type Gateway, type GatewayDeps } from '../../src/gateway/gateway.ts';
+import { readSpool } from '../../src/gateway/spool.ts';
+import { readRecord } from '../../src/gateway/spool-records.ts';
 import { memoryTable } from '../../src/memory-table.ts';
 import { hashSecret, maskSecret } from '../../src/secrets.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
@@ -50,6 +55,8 @@ export interface World {
   readonly logged: { readonly level: string; readonly facts: object; readonly message: string }[];
   /** Applies events to the tables that the gateway decides by. */
   apply(...events: readonly DomainEvent[]): void;
+  /** Kinds of the records in the spool, in order. */
+  spooled(): string[];
   /** All spend in the log, in order. */
   spends(): Promise<SpendRecorded['data'][]>;
   /** Sends JSON to a route. */
@@ -89,6 +96,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     }
   };
   apply(...foundation(options));
+  const spoolDir = await mkdtemp(join(tmpdir(), 'keyledger-spool-'));
   const base: Deployment = {
     id: 'upstream',
     publicName: '*',
@@ -106,7 +114,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const gateway = createGateway({
     store,
     writerId: 'w1',
-    tables: { ...tables, lastHeardMs: () => 0 },
+    tables: { ...tables, isCurrent: () => true },
     deployments: options.deployments?.(base) ?? [base],
     masterKey: MASTER_KEY,
     ownTenantId: 'ten_own',
@@ -114,7 +122,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     keyHeader: null,
     budgetExceededStatus: 422,
     bodyBytesMax: 4 * 1024 * 1024,
-    spendQueueMax: 10_000,
+    spoolDir,
+    spendWaitingMax: 10_000,
+    outageMsMax: 10_000,
+    spendGatherMs: 0,
     version: '0.0.0-test',
     log: {
       warn: (facts, message) => void logged.push({ level: 'warn', facts, message }),
@@ -141,7 +152,14 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     upstream,
     logged,
     apply,
-    spends: () => spendsIn(memory),
+    spooled: () =>
+      [...readSpool(spoolDir).values()]
+        .flat()
+        .flatMap(({ records }) => records.map((text) => readRecord(text).kind)),
+    async spends() {
+      await gateway.flush();
+      return await spendsIn(memory);
+    },
     post,
     chat: (body = {}, headers) => post('/v1/chat/completions', { ...ask(), ...body }, headers),
     async stop() {
@@ -149,6 +167,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await upstream.stop();
       await stopServer(server);
       await memory.close();
+      await rm(spoolDir, { recursive: true });
     },
   };
 }

@@ -77,7 +77,7 @@ describe('a credential', () => {
   });
 
   test('is not judged when the key table has not heard from the log', async () => {
-    await start({ deps: { tables: { ...emptyTables, lastHeardMs: () => 6_000 } } });
+    await start({ deps: { tables: { ...emptyTables, isCurrent: () => false } } });
     const response = await world.chat();
     expect(response.headers.get('retry-after')).toBe('1');
     await expectRefused(response, 503, 'key_table_stale');

@@ -1,10 +1,15 @@
-import { describe, expect, test } from 'vitest';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Refusal } from '../../src/errors.ts';
 import {
   createSpendWriter,
-  type SpendToRecord,
+  type SpendPlace,
   type SpendWriterOptions,
 } from '../../src/gateway/spend-writer.ts';
+import type { SpendToRecord } from '../../src/gateway/spool-records.ts';
+import { recoverSpool } from '../../src/gateway/spool-recovery.ts';
 import type { EventStore, Write } from '../../src/store/event-store.ts';
 import { memoryStore } from '../../src/store/memory.ts';
 import { AT, spendRecorded } from '../support/events.ts';
@@ -18,12 +23,30 @@ const spend = (requestId: string, month = '2026-11'): SpendToRecord => ({
   occurredAt: AT,
   data: { ...spendRecorded().data, requestId, month },
 });
+const RATES = { input: 2_000_000n, 'cached-input': 1_000_000n, output: 3_000_000n };
+const ESTIMATE = { inputTokens: 10, outputTokensMax: 100, prices: RATES, costs: RATES };
+const unsettled = (requestId: string): SpendToRecord => {
+  const one = spend(requestId);
+  const nothing = { priceNanos: 0n, costNanos: 0n, lines: [], usageSource: 'none', status: 503 } as const;
+  return { ...one, data: { ...one.data, ...nothing, outcome: 'interrupted' } };
+};
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'keyledger-spool-'));
+});
+afterEach(async () => {
+  await rm(dir, { recursive: true });
+});
 
 interface Bench {
   readonly store: EventStore;
   readonly appends: (readonly Write[])[];
   readonly writer: ReturnType<typeof createSpendWriter>;
   readonly logged: string[];
+  /** Begins and settles a request; resolves once that is durable. */
+  record(one: SpendToRecord): Promise<SpendPlace>;
+  requestIds(): Promise<string[]>;
 }
 
 /** `before` runs before each append, `after` when it is stored but not yet answered. */
@@ -48,9 +71,11 @@ function bench(
   const writer = createSpendWriter({
     store: { append },
     writerId: 'w1',
+    spoolDir: dir,
     batchMax: 100,
-    queueMax: 10,
-    queueMsMax: 1_000,
+    gatherMs: 0,
+    waitingMax: 10,
+    waitingMsMax: 1_000,
     retryMs: 1,
     retryMsMax: 4,
     monotonicMs: () => performance.now(),
@@ -60,7 +85,18 @@ function bench(
     },
     ...options,
   });
-  return { store, appends, writer, logged };
+  return {
+    store,
+    appends,
+    writer,
+    logged,
+    record: (one) =>
+      new Promise((resolve, reject) => {
+        const ticket = writer.begin(unsettled(one.data.requestId), ESTIMATE);
+        writer.record(ticket, one, (refusal, place) => (refusal === null ? resolve(place) : reject(refusal)));
+      }),
+    requestIds: async () => (await spendsIn(store)).map(({ requestId }) => requestId),
+  };
 }
 
 const gate = () => {
@@ -71,59 +107,58 @@ const gate = () => {
   return { opened, open };
 };
 
+const range = (count: number): string[] => Array.from({ length: count }, (_, i) => `r${i}`);
+
 describe('a spend writer', () => {
-  test('writes at once when idle, and what comes meanwhile together', async () => {
+  test('is done when the spool has a spend, and takes it to the log in the order of the spool', async () => {
     const first = gate();
-    const { writer, appends, store } = bench({ before: (nth) => (nth === 1 ? first.opened : undefined) });
-    const one = writer.record(spend('r0'));
-    await new Promise(setImmediate);
-    const more = Array.from({ length: 7 }, (_, i) => writer.record(spend(`r${i + 1}`)));
+    const { writer, record, appends, requestIds } = bench({ before: () => first.opened });
+    const places = await Promise.all(range(8).map((id) => record(spend(id))));
+    expect(places.map(({ position }) => position)).toEqual(places.map(() => null));
+    expect(writer.waiting).toBe(8);
     first.open();
-    expect(await one).toBe(1n);
-    expect(await Promise.all(more)).toEqual([2n, 3n, 4n, 5n, 6n, 7n, 8n]);
-    expect(appends.map((writes) => writes.flatMap(({ events }) => events).length)).toEqual([1, 7]);
-    expect(writer.position).toBe(8n);
-    expect((await spendsIn(store)).map(({ requestId }) => requestId)).toEqual([
-      'r0',
-      'r1',
-      'r2',
-      'r3',
-      'r4',
-      'r5',
-      'r6',
-      'r7',
-    ]);
+    expect(await writer.flush()).toBe(8n);
+    expect(places.map(({ position }) => position)).toEqual([1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n]);
+    expect(appends.flat().flatMap(({ events }) => events)).toHaveLength(8);
+    expect(await requestIds()).toEqual(range(8));
+  });
+
+  test('gathers while nobody waits, and takes everything at once when somebody does', async () => {
+    const { writer, record, appends } = bench({}, { gatherMs: 1_000_000 });
+    for (const id of range(5)) await record(spend(id));
+    expect(appends).toHaveLength(0);
+    await writer.flush();
+    expect(appends.map((writes) => writes[0]!.events.length)).toEqual([5]);
+    expect(await writer.flush()).toBe(5n);
+    expect(appends).toHaveLength(1);
   });
 
   test('never makes an append larger than a store takes, whatever clients put into it', async () => {
-    const { writer, appends } = bench({}, { batchMax: 512, queueMax: 1_000 });
+    const { writer, record, appends } = bench({}, { batchMax: 512, waitingMax: 1_000 });
     const tags = Array.from({ length: 32 }, (_, i) => '\u0001'.repeat(126) + String(i).padStart(2, '0'));
-    const all = Array.from({ length: 200 }, (_, i) => {
-      const one = spend(`r${i}`);
-      return writer.record({ ...one, data: { ...one.data, tags } });
-    });
-    expect(new Set(await Promise.all(all)).size).toBe(200);
+    await Promise.all(
+      range(200).map((id) => {
+        const one = spend(id);
+        return record({ ...one, data: { ...one.data, tags } });
+      }),
+    );
+    expect(await writer.flush()).toBe(200n);
     expect(appends.length).toBeGreaterThan(1);
   });
 
-  test('records what is recorded from within an answer', async () => {
-    const { writer } = bench();
-    let position = 0n;
-    for (let i = 0; i < 20; i += 1) position = await writer.record(spend(`r${i}`));
-    expect(position).toBe(20n);
-  });
-
   test('never puts more than the batch size into an append', async () => {
-    const { writer, appends } = bench({}, { batchMax: 3, queueMax: 100 });
-    await Promise.all(Array.from({ length: 8 }, (_, i) => writer.record(spend(`r${i}`))));
-    expect(appends.map((writes) => writes[0]!.events.length)).toEqual([3, 3, 2]);
+    const { writer, record, appends } = bench({}, { batchMax: 3, waitingMax: 100, gatherMs: 1_000_000 });
+    await Promise.all(range(8).map((id) => record(spend(id))));
+    await writer.flush();
+    expect(appends.map((writes) => writes[0]!.events.length).every((count) => count <= 3)).toBe(true);
   });
 
   test('has a stream for each month, and tells each event its own position', async () => {
-    const { writer, store } = bench();
+    const { writer, record, store } = bench({}, { gatherMs: 1_000_000 });
     const months = ['2026-11', '2026-12', '2026-11', '2026-12'];
-    const positions = await Promise.all(months.map((month, i) => writer.record(spend(`r${i}`, month))));
-    expect(positions).toEqual([1n, 3n, 2n, 4n]);
+    const places = await Promise.all(months.map((month, i) => record(spend(`r${i}`, month))));
+    await writer.flush();
+    expect(places.map(({ position }) => position)).toEqual([1n, 3n, 2n, 4n]);
     const stored = [];
     for await (const { position, revision, event } of store.readStream('spend-2026-12-w1')) {
       stored.push([position, revision, event.type === 'spend.recorded' ? event.data.requestId : '']);
@@ -136,78 +171,217 @@ describe('a spend writer', () => {
 
   test('repeats an append whose outcome is unknown, as it was, and stores nothing twice', async () => {
     const lost = new Error('connection lost');
-    const { writer, appends, store } = bench({
-      before: (nth) => {
-        if (nth === 1) throw lost;
+    const { writer, record, appends, requestIds } = bench(
+      {
+        before: (nth) => {
+          if (nth === 1) throw lost;
+        },
+        after: (nth) => {
+          if (nth === 2 || nth === 3) throw lost;
+        },
       },
-      after: (nth) => {
-        if (nth === 2 || nth === 3) throw lost;
-      },
-    });
-    expect(await Promise.all([writer.record(spend('r1')), writer.record(spend('r2'))])).toEqual([1n, 2n]);
+      { gatherMs: 1_000_000 },
+    );
+    await Promise.all([record(spend('r1')), record(spend('r2'))]);
+    expect(await writer.flush()).toBe(2n);
     expect(appends).toHaveLength(4);
     expect(new Set(appends).size).toBe(1);
-    expect(await writer.record(spend('r3'))).toBe(3n);
-    expect(await spendsIn(store)).toHaveLength(3);
+    await record(spend('r3'));
+    expect(await writer.flush()).toBe(3n);
+    expect(await requestIds()).toEqual(['r1', 'r2', 'r3']);
   });
 
-  test('admits nothing new while its queue is full, and again when it is not', async () => {
+  test('goes on answering while the log is away, until too much waits, and again when it is back', async () => {
     const stuck = gate();
-    const { writer } = bench({ before: () => stuck.opened });
-    const recorded = Array.from({ length: 10 }, (_, i) => writer.record(spend(`r${i}`)));
+    const { writer, record } = bench({ before: () => stuck.opened });
+    await Promise.all(range(9).map((id) => record(spend(id))));
+    expect(writer.refusal()).toBeNull();
+    await record(spend('r9'));
     expect(writer.refusal()).toMatchObject({ code: 'log_unavailable', status: 503, retryAfterSeconds: 5 });
     // What was served already is recorded all the same.
-    const late = writer.record(spend('late'));
+    await record(spend('late'));
     stuck.open();
-    await Promise.all([...recorded, late]);
+    await writer.flush();
     expect(writer.refusal()).toBeNull();
   });
 
   test('admits nothing new while something has waited for too long', async () => {
     let nowMs = 0;
     const stuck = gate();
-    const { writer } = bench({ before: () => stuck.opened }, { monotonicMs: () => nowMs });
-    const recorded = writer.record(spend('r1'));
+    const { writer, record } = bench({ before: () => stuck.opened }, { monotonicMs: () => nowMs });
+    await record(spend('r1'));
     expect(writer.refusal()).toBeNull();
     nowMs = 1_001;
     expect(writer.refusal()).toBeInstanceOf(Refusal);
     stuck.open();
-    await recorded;
+    await writer.flush();
     expect(writer.refusal()).toBeNull();
   });
 
-  test('stops for good when somebody else has written to its stream', async () => {
-    const { writer, logged } = bench({
+  test('admits nothing new once somebody else has written to its stream, and keeps what is in the spool', async () => {
+    const { writer, record } = bench({
       before: () => {
         throw new Refusal('stream_changed');
       },
     });
-    await expect(writer.record(spend('r1'))).rejects.toMatchObject({ code: 'log_unavailable' });
-    await expect(writer.record(spend('r2'))).rejects.toMatchObject({ code: 'log_unavailable' });
+    await record(spend('r1'));
+    await expect(writer.flush()).rejects.toMatchObject({ code: 'log_unavailable' });
     expect(writer.refusal()).not.toBeNull();
-    expect(logged).toContain('spend could not be written');
-  });
-
-  test('writes what waits when it is closed', async () => {
-    const { writer, store } = bench();
-    const recorded = writer.record(spend('r1'));
     await writer.close(1_000);
-    expect(await recorded).toBe(1n);
-    expect(await spendsIn(store)).toHaveLength(1);
-    await expect(writer.record(spend('r2'))).rejects.toMatchObject({ code: 'log_unavailable' });
+    expect(await readdir(dir)).toHaveLength(1);
   });
 
-  test('gives up on a log that does not come back while it is closed, and says what is lost', async () => {
-    const { writer, logged } = bench({
-      before: () => {
-        throw new Error('no log');
+  test.each(['write', 'sync'] as const)(
+    'admits nothing new once the disk fails to %s, and records what is running in the log itself',
+    async (step) => {
+      let broken = false;
+      const { writer, record, requestIds, logged } = bench(
+        {},
+        {
+          spoolFault(at) {
+            if (broken && at === step) throw new Error('no space left on device');
+          },
+        },
+      );
+      await record(spend('r1'));
+      broken = true;
+      const [second, third] = await Promise.all([record(spend('r2')), record(spend('r3'))]);
+      expect([second?.position, third?.position]).toEqual([2n, 3n]);
+      expect(writer.refusal()).toMatchObject({ code: 'log_unavailable' });
+      expect(await requestIds()).toEqual(['r1', 'r2', 'r3']);
+      expect(logged).toEqual(['the spool cannot be written; nothing new is served until a restart']);
+    },
+  );
+
+  test('says that nothing was recorded when neither the disk nor the log takes it', async () => {
+    const { writer, record } = bench(
+      {
+        before: () => {
+          throw new Error('no log');
+        },
       },
+      {
+        spoolFault: (step) => {
+          if (step === 'sync') throw new Error('input/output error');
+        },
+      },
+    );
+    const recorded = expect(record(spend('r1'))).rejects.toMatchObject({ code: 'log_unavailable' });
+    await writer.close(10);
+    await recorded;
+  });
+
+  test('leaves nothing behind when it is closed in order', async () => {
+    const { writer, record, requestIds } = bench({}, { gatherMs: 1_000_000 });
+    await record(spend('r1'));
+    await writer.close(1_000);
+    expect(await requestIds()).toEqual(['r1']);
+    expect(await readdir(dir)).toEqual([]);
+    await expect(record(spend('r2'))).rejects.toMatchObject({ code: 'log_unavailable' });
+  });
+
+  test('deletes the files that nothing needs any more, and no other', async () => {
+    const { writer, record } = bench({}, { segmentBytesMax: 4_096, waitingMax: 1_000 });
+    const open = writer.begin(unsettled('long'), null);
+    for (const id of range(60)) await record(spend(id));
+    await writer.flush();
+    expect((await readdir(dir)).length).toBeGreaterThan(5);
+    await new Promise<void>((resolve) => writer.record(open, spend('long'), () => resolve()));
+    await writer.flush();
+    expect((await readdir(dir)).length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('what a killed process has left in the spool', () => {
+  const log = { warn: () => undefined, error: () => undefined };
+  /** A copy of the folder as it is at this moment is what a kill leaves. */
+  async function killed(from = dir): Promise<string> {
+    const copy = await mkdtemp(join(tmpdir(), 'keyledger-killed-'));
+    await cp(from, copy, { recursive: true });
+    return copy;
+  }
+
+  test('is taken to the log once, however far the drain had come', async () => {
+    for (let appended = 0; appended <= 6; appended += 1) {
+      const stuck = gate();
+      const { writer, record, store, requestIds } = bench(
+        { before: (nth) => (nth > appended ? stuck.opened : undefined) },
+        { batchMax: 1, waitingMax: 100, spoolDir: join(dir, `${appended}`) },
+      );
+      await Promise.all(range(6).map((id) => record(spend(id))));
+      while (writer.waiting > 6 - appended) await new Promise(setImmediate);
+      const left = await killed(join(dir, `${appended}`));
+      expect(await recoverSpool({ dir: left, store, log })).toEqual({ spends: 6 - appended, interrupted: 0 });
+      expect(await recoverSpool({ dir: left, store, log })).toEqual({ spends: 0, interrupted: 0 });
+      expect(await requestIds()).toEqual(range(6));
+      await rm(left, { recursive: true });
+    }
+  });
+
+  test('is taken to the log once when the recovery itself was killed in the middle', async () => {
+    const never = new Promise<void>(() => undefined);
+    const { record, store, requestIds } = bench({ before: () => never }, { waitingMax: 10_000 });
+    await Promise.all(range(1_200).map((id) => record(spend(id))));
+    const left = await killed();
+    const again = await killed();
+    let appends = 0;
+    const dying: Pick<EventStore, 'append' | 'readStream'> = {
+      readStream: (stream, after) => store.readStream(stream, after),
+      async append(writes) {
+        appends += 1;
+        if (appends === 2) throw new Refusal('stream_changed');
+        return await store.append(writes);
+      },
+    };
+    await expect(recoverSpool({ dir: left, store: dying, log })).rejects.toThrow();
+    expect(await recoverSpool({ dir: again, store, log })).toEqual({ spends: 700, interrupted: 0 });
+    expect(await requestIds()).toEqual(range(1_200));
+    await rm(left, { recursive: true });
+    await rm(again, { recursive: true });
+  });
+
+  test('charges nothing for an answer that had not begun, and at most the worst case for one that had', async () => {
+    const { writer, store } = bench();
+    writer.begin(unsettled('not-begun'), ESTIMATE);
+    const begun = writer.begin(unsettled('begun'), ESTIMATE);
+    const long = writer.begin(unsettled('long'), ESTIMATE);
+    writer.begin(unsettled('whole'), null);
+    const delivered = (ticket: typeof begun, tokens: number): Promise<unknown> =>
+      new Promise((resolve) => writer.deliver(ticket, tokens, resolve));
+    await delivered(begun, 20);
+    await delivered(begun, 40);
+    await delivered(long, 4_000);
+    const left = await killed();
+    expect(await recoverSpool({ dir: left, store, log })).toEqual({ spends: 4, interrupted: 4 });
+    const found = new Map((await spendsIn(store)).map((data) => [data.requestId, data]));
+    expect(found.get('not-begun')).toMatchObject({
+      outcome: 'interrupted',
+      usageSource: 'none',
+      priceNanos: 0n,
     });
-    const recorded = writer.record(spend('r1'));
-    await Promise.all([
-      expect(recorded).rejects.toMatchObject({ code: 'log_unavailable' }),
-      writer.close(20),
-    ]);
-    expect(logged).toContain('spend could not be written');
+    expect(found.get('whole')).toMatchObject({ outcome: 'interrupted', usageSource: 'none', priceNanos: 0n });
+    expect(found.get('begun')).toMatchObject({
+      outcome: 'interrupted',
+      usageSource: 'estimated',
+      usage: { inputTokens: 10, outputTokens: 40 },
+      priceNanos: 10n * 2n + 40n * 3n,
+    });
+    expect(found.get('long')).toMatchObject({
+      usage: { outputTokens: 100 },
+      priceNanos: 10n * 2n + 100n * 3n,
+    });
+    await rm(left, { recursive: true });
+  });
+
+  test('is left alone while its process lives', async () => {
+    const never = new Promise<void>(() => undefined);
+    const { record, store, requestIds } = bench({ before: () => never });
+    await record(spend('r1'));
+    expect(await recoverSpool({ dir, store, log, isAlive: (id) => id === 'w1' })).toEqual({
+      spends: 0,
+      interrupted: 0,
+    });
+    expect(await requestIds()).toEqual([]);
+    expect(await readdir(dir)).toHaveLength(1);
   });
 });

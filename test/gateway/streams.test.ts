@@ -138,31 +138,26 @@ describe('the end of an answer', () => {
   const bodies = [{ stream: true }, { stream: false }];
   test.each(bodies)('is sent after its spend is durable: %o', async (body) => {
     let release = (): void => undefined;
-    let appending = false;
+    const away = new Promise<void>((resolve) => {
+      release = resolve;
+    });
     const wrapStore = (store: EventStore): EventStore => ({
       ...store,
-      async append(writes) {
-        appending = true;
-        await new Promise<void>((resolve) => {
-          release = resolve;
-        });
-        return await store.append(writes);
-      },
+      append: (writes) => away.then(() => store.append(writes)),
     });
-    world = await startWorld({ wrapStore });
-    let ended = false;
-    const seen: string[] = [];
-    const answered = world.chat(body).then(async (response) => {
-      for await (const part of response.body!) seen.push(Buffer.from(part).toString());
-      ended = true;
-    });
-    await until(() => appending);
-    if (body.stream) await until(() => seen.join('').includes('"content"'));
-    expect(ended).toBe(false);
-    expect(seen.join('')).not.toMatch(/\[DONE\]|"finish_reason":"/);
+    world = await startWorld({ wrapStore, upstream: { chunkDelayMs: 1 } });
+    let seen = '';
+    const before: string[] = [];
+    for await (const part of (await world.chat(body)).body!) {
+      seen += Buffer.from(part).toString();
+      const isEnding = /\[DONE\]|"finish_reason":"/.test(seen);
+      before.push(...world.spooled().filter((kind) => isEnding || kind !== 'spend'));
+      // What goes out is already noted: that it may, and, once it ends, what it costs.
+      expect(before).toContain(isEnding ? 'spend' : 'delivery');
+    }
+    expect(seen).toContain(body.stream ? '[DONE]' : '"usage"');
     release();
-    await answered;
-    expect(seen.join('')).toContain(body.stream ? '[DONE]' : '"usage"');
+    expect(await world.spends()).toHaveLength(1);
   });
 });
 

@@ -28,6 +28,19 @@ export function appending({ log, gapless, comparesHashes }: Suite): void {
     expect(await all(log().store.readStream(freshStream()))).toEqual([]);
   });
 
+  test('a stream can be read from behind a revision on', async () => {
+    const { store } = log();
+    const stream = freshStream();
+    const events = Array.from({ length: 5 }, (_, i) => newEvent(keyGenerated(), `${stream} ${i}`));
+    await store.append([write(stream, 'none', events)]);
+    const revisions = async (after: bigint) =>
+      (await all(store.readStream(stream, after))).map(({ revision }) => revision);
+    expect(await revisions(-1n)).toEqual([0n, 1n, 2n, 3n, 4n]);
+    expect(await revisions(2n)).toEqual([3n, 4n]);
+    expect(await revisions(4n)).toEqual([]);
+    expect(await revisions(9n)).toEqual([]);
+  });
+
   test('an event comes back as it was given, first in its stream', async () => {
     const { store, start } = log();
     const stream = freshStream();

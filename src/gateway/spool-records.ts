@@ -1,0 +1,147 @@
+import { canonicalJson } from '../domain/json.ts';
+import type { Rates, SpendRecorded } from '../domain/spend.ts';
+import type { Cause, NewEvent } from '../events.ts';
+import { entries } from '../store/event-schemas.ts';
+import type { StreamHead } from '../store/event-store.ts';
+import { spendJson } from '../store/spend-json.ts';
+import { eventId } from '../transact.ts';
+
+/** The texts of the gateway's spool (spool.ts): one JSON object each, told apart by `kind`. */
+
+/** A spend event without what follows from the writer and the request. */
+export type SpendToRecord = Omit<Cause, 'causationId'> & {
+  readonly occurredAt: string;
+  readonly data: SpendRecorded['data'];
+};
+
+/** What a cut-off answer is charged by, where bytes of it may have gone out. */
+export interface Estimate {
+  readonly inputTokens: number;
+  /** All choices together; more is never charged. */
+  readonly outputTokensMax: number;
+  readonly prices: Rates;
+  readonly costs: Rates;
+}
+
+export type SpoolRecord =
+  /** First in every segment: where the writer's streams stood when it began. */
+  | { readonly kind: 'segment'; readonly heads: ReadonlyMap<string, StreamHead> }
+  /** The upstream is about to be called. `spend` is what is recorded if nothing else follows. */
+  | { readonly kind: 'intent'; readonly spend: SpendToRecord; readonly estimate: Estimate | null }
+  /** So many completion tokens of a stream may have gone out. */
+  | { readonly kind: 'delivery'; readonly requestId: string; readonly tokens: number }
+  /** How the request ended. */
+  | { readonly kind: 'spend'; readonly spend: SpendToRecord };
+
+export function segmentText(heads: ReadonlyMap<string, StreamHead>): string {
+  const list = [...heads].map(([stream, { revision, hash }]) => [stream, String(revision), hash]);
+  return JSON.stringify({ kind: 'segment', heads: list });
+}
+
+export function intentText(spend: SpendToRecord, estimate: Estimate | null): string {
+  const estimated = estimate === null ? 'null' : canonicalJson(estimate);
+  return `{"kind":"intent","estimate":${estimated},${envelope(spend)},"data":${spendJson(spend.data)}}`;
+}
+
+export function deliveryText(requestId: string, tokens: number): string {
+  return JSON.stringify({ kind: 'delivery', requestId, tokens });
+}
+
+/** `json` is the payload's canonical JSON. */
+export function spendText(spend: SpendToRecord, json: string): string {
+  return `{"kind":"spend",${envelope(spend)},"data":${json}}`;
+}
+
+function envelope({ agencyId, tenantId, actor, correlationId, occurredAt }: SpendToRecord): string {
+  return (
+    `"agencyId":${JSON.stringify(agencyId)},"tenantId":${JSON.stringify(tenantId)},"actor":${JSON.stringify(actor)}` +
+    `,"correlationId":${JSON.stringify(correlationId)},"occurredAt":"${occurredAt}"`
+  );
+}
+
+/** Reads a text that this build or an earlier one has written. Throws for any other. */
+export function readRecord(text: string): SpoolRecord {
+  const json = JSON.parse(text) as Stored;
+  switch (json.kind) {
+    case 'segment':
+      return { kind: 'segment', heads: new Map(json.heads.map(readHead)) };
+    case 'intent':
+      return {
+        kind: 'intent',
+        spend: readSpend(json),
+        estimate: json.estimate === null ? null : readEstimate(json.estimate),
+      };
+    case 'delivery':
+      return json;
+    case 'spend':
+      return { kind: 'spend', spend: readSpend(json) };
+    default:
+      throw new Error(
+        `this build does not know the spool record ${String((json as { kind: unknown }).kind)}`,
+      );
+  }
+}
+
+interface StoredSpend extends Omit<SpendToRecord, 'data'> {
+  readonly data: unknown;
+}
+interface StoredEstimate extends Pick<Estimate, 'inputTokens' | 'outputTokensMax'> {
+  readonly prices: Readonly<Record<keyof Rates, string>>;
+  readonly costs: Readonly<Record<keyof Rates, string>>;
+}
+type Stored =
+  | { readonly kind: 'segment'; readonly heads: readonly (readonly [string, string, string])[] }
+  | ({ readonly kind: 'intent'; readonly estimate: StoredEstimate | null } & StoredSpend)
+  | Extract<SpoolRecord, { kind: 'delivery' }>
+  | ({ readonly kind: 'spend' } & StoredSpend);
+
+function readHead([stream, revision, hash]: readonly [string, string, string]): [string, StreamHead] {
+  return [stream, { revision: BigInt(revision), hash }];
+}
+
+function readSpend({
+  agencyId,
+  tenantId,
+  actor,
+  correlationId,
+  occurredAt,
+  data,
+}: StoredSpend): SpendToRecord {
+  const read = entries['spend.recorded'].read.parse(data);
+  return { agencyId, tenantId, actor, correlationId, occurredAt, data: read };
+}
+
+function readEstimate({ inputTokens, outputTokensMax, prices, costs }: StoredEstimate): Estimate {
+  return { inputTokens, outputTokensMax, prices: readRates(prices), costs: readRates(costs) };
+}
+
+function readRates(rates: Readonly<Record<keyof Rates, string>>): Rates {
+  return {
+    input: BigInt(rates.input),
+    'cached-input': BigInt(rates['cached-input']),
+    output: BigInt(rates.output),
+  };
+}
+
+/** The stream that a request's spend belongs to: one writer, so that the writer always knows its head. */
+export function spendStream(writerId: string, { data }: SpendToRecord): string {
+  return `spend-${data.month}-${writerId}`;
+}
+
+/** The event of a spend; the same whenever it is made again. `json`: the payload's canonical JSON, where it is known. */
+export function spendEvent(stream: string, spend: SpendToRecord, json?: string): NewEvent<SpendRecorded> {
+  const { data, agencyId, tenantId, actor, correlationId, occurredAt } = spend;
+  const { requestId } = data;
+  return {
+    id: eventId(stream, requestId, 0),
+    agencyId,
+    tenantId,
+    actor,
+    correlationId,
+    causationId: requestId,
+    occurredAt,
+    commandHash: null,
+    event: { type: 'spend.recorded', data },
+    ...(json === undefined ? {} : { json }),
+  };
+}
