@@ -64,14 +64,20 @@ export function tableDigest(projection: Projection): string {
   return createHash('sha256').update(tableDdl(projection, 'table').join(';\n')).digest('hex');
 }
 
-/** Changes of one key, merged. */
+/** Changes of one key, merged: later changes of the same row are added to `set` and `by` in place. */
 type Pending =
   | { readonly op: 'insert'; row: Row }
   | { readonly op: 'update' | 'add'; readonly key: Row; readonly set: Changed; readonly by: Added };
 
-/** Copies of a change's own, which later changes of the same row are added to in place. */
+/** A change of one row that is known by its key; its parts belong to whoever made the change. */
+type Keyed =
+  | { readonly op: 'insert'; readonly row: Row }
+  | { readonly op: 'update' | 'add'; readonly key: Row; readonly set: Row; readonly by: Sums };
+
 type Changed = Record<string, Value>;
 type Added = Record<string, bigint>;
+
+const NOTHING = {};
 
 /**
  * The changes as statements with the same effect in the same order. Changes that name their row by
@@ -100,27 +106,27 @@ export function statementsFor(
     const known = pending.get(key);
     if (known !== undefined && merge(known, next)) continue;
     if (known !== undefined) flush();
-    pending.set(key, next);
+    pending.set(key, ownCopy(next));
   }
   flush();
   return statements;
 }
 
 /** The change as one of a single row known by its key; null when it is not. */
-function byKey(projection: Projection, change: RowChange): Pending | null {
+function byKey(projection: Projection, change: RowChange): Keyed | null {
   const { key } = projection;
   switch (change.op) {
     case 'insert':
-      return { op: 'insert', row: change.row };
+      return change;
     case 'add':
-      return { op: 'add', key: change.key, set: { ...change.set }, by: { ...change.by } };
+      return { op: 'add', key: change.key, set: change.set ?? NOTHING, by: change.by };
     case 'update': {
-      const { where, set, by = {} } = change;
+      const { where, set, by = NOTHING } = change;
       const columns = Object.keys(where);
       const exact =
         columns.length === key.length &&
         key.every((name) => where[name] !== undefined && !isAtMost(where[name]) && !(name in set));
-      return exact ? { op: 'update', key: where as Row, set: { ...set }, by: { ...by } } : null;
+      return exact ? { op: 'update', key: where as Row, set, by } : null;
     }
     case 'remove':
       return null;
@@ -129,8 +135,13 @@ function byKey(projection: Projection, change: RowChange): Pending | null {
   }
 }
 
+function ownCopy(change: Keyed): Pending {
+  if (change.op === 'insert') return { op: 'insert', row: change.row };
+  return { ...change, set: { ...change.set }, by: { ...change.by } };
+}
+
 /** Makes one change of two of the same row. False when they have to stay two. */
-function merge(known: Pending, next: Pending): boolean {
+function merge(known: Pending, next: Keyed): boolean {
   if (known.op === 'insert') {
     if (next.op !== 'update') return false;
     known.row = { ...known.row, ...next.set, ...plus(known.row as Sums, next.by) };

@@ -70,6 +70,7 @@ function sortedNames(members: object): readonly string[] {
   return names;
 }
 
-function quote(text: string): string {
+/** A text as JSON; what needs no escape, which is most, is only put in quotes. */
+export function quote(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }

@@ -51,9 +51,16 @@ export function instantMs(at: number | string): number {
   return ms;
 }
 
+/** The last instant that was written: under load, many share a millisecond. */
+const written = { ms: Number.NaN, text: '' };
+
 /** ISO instant, UTC, milliseconds. */
 export function isoInstant(ms: number): string {
-  return new Date(ms).toISOString();
+  if (ms !== written.ms) {
+    written.text = new Date(ms).toISOString();
+    written.ms = ms;
+  }
+  return written.text;
 }
 
 function zoned(ms: number, zone: string): Temporal.ZonedDateTime {

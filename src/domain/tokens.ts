@@ -183,9 +183,22 @@ function wholeCharacter(text: string, at: number): number {
   return divides ? at - 1 : at;
 }
 
+/**
+ * Pieces that were found in the vocabulary of late. The vocabulary is far larger than the processor's
+ * caches and nearly every look-up in it waits for memory; this stays in them.
+ */
+const common = new Set<string>();
+const COMMON_MAX = 4_096;
+const COMMON_UNITS_MAX = 16;
+
 function tokensInPiece(piece: string, work: Work): number {
+  if (common.has(piece)) return 1;
   const bytes = byteString(piece);
-  if (ranks.has(bytes)) return 1;
+  if (ranks.has(bytes)) {
+    if (common.size >= COMMON_MAX) common.clear();
+    if (piece.length <= COMMON_UNITS_MAX) common.add(piece);
+    return 1;
+  }
   if (work.mergeableBytes < bytes.length) return bytes.length;
   work.mergeableBytes -= bytes.length;
   return merge(bytes);

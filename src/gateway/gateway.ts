@@ -11,6 +11,7 @@ import { begin, type Books, type Exchange } from './exchange.ts';
 import { errorRelay, invalid, jsonRelay } from './json-relay.ts';
 import { createKeyTable, type KeyTables } from './key-table.ts';
 import { createLimiter, type SpentSince } from './limiter.ts';
+import { createPlaces } from './places.ts';
 import { failUnbilled, type Relay, timedOut, type Trouble, troubleOf, waitingRelay } from './relay.ts';
 import { createRouter } from './router.ts';
 import { isAbsolute, requireRoute, routeOf } from './routes.ts';
@@ -126,7 +127,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
   });
   const books: Books = { writer, limiter, wallMs, monotonicMs, log };
   const relayDeps = { books, version };
-  const visits = new Set<Visit>();
+  const visits = createPlaces<Visit>();
   let closing = false;
   let onIdle: (() => void) | null = null;
 
@@ -134,8 +135,11 @@ export function createGateway(deps: GatewayDeps): Gateway {
     const requestId = deps.newId();
     const callId = callIdOf(request.headers) ?? requestId;
     const visit: Visit = { request, response, requestId, callId, startedMs: monotonicMs(), running: null };
-    visits.add(visit);
-    response.on('close', () => leave(visit));
+    const place = visits.add(visit);
+    response.on('close', () => {
+      visits.remove(place);
+      leave(visit);
+    });
     guarded(visit, () => {
       const route = requireRoute(request.method ?? '', request.url ?? '');
       if (closing) throw new Refusal('shutting_down', {}, { retryAfterSeconds: 1 });
@@ -150,12 +154,11 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   /** The response is over: sent to the end, or nobody is there any more. */
   function leave(visit: Visit): void {
-    visits.delete(visit);
     if (visit.running !== null) {
       clearTimeout(visit.running.timer);
       if (!visit.running.exchange.concluded) visit.running.relay.onClientGone();
     }
-    if (visits.size === 0) onIdle?.();
+    if (visits.count() === 0) onIdle?.();
   }
 
   function guarded(visit: Visit, step: () => void): void {
@@ -273,7 +276,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
   }
 
   function idle(graceMs: number): Promise<void> {
-    if (visits.size === 0) return Promise.resolve();
+    if (visits.count() === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, graceMs);
       onIdle = () => {
@@ -286,13 +289,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
   return {
     matches: (_method, url) => routeOf(url) !== null || isAbsolute(url),
     handle,
-    inFlight: () => visits.size,
+    inFlight: visits.count,
     flush: () => writer.flush(),
     trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),
     async close(graceMs) {
       closing = true;
       await idle(graceMs);
-      for (const visit of visits)
+      for (const visit of visits.all())
         stop(visit, { outcome: 'truncated', refusal: new Refusal('shutting_down') });
       await writer.close(FLUSH_MS_MAX);
       await upstreams.close();

@@ -1,6 +1,6 @@
-import { canonicalJson } from '../domain/json.ts';
+import { canonicalJson, quote } from '../domain/json.ts';
 import type { Rates, SpendRecorded } from '../domain/spend.ts';
-import type { Cause, NewEvent } from '../events.ts';
+import type { Actor, Cause, NewEvent } from '../events.ts';
 import { entries } from '../store/event-schemas.ts';
 import type { StreamHead } from '../store/event-store.ts';
 import { spendJson } from '../store/spend-json.ts';
@@ -54,9 +54,18 @@ export function spendText(spend: SpendToRecord, json: string): string {
 
 function envelope({ agencyId, tenantId, actor, correlationId, occurredAt }: SpendToRecord): string {
   return (
-    `"agencyId":${JSON.stringify(agencyId)},"tenantId":${JSON.stringify(tenantId)},"actor":${JSON.stringify(actor)}` +
-    `,"correlationId":${JSON.stringify(correlationId)},"occurredAt":"${occurredAt}"`
+    `"agencyId":${quote(agencyId)},"tenantId":${tenantId === null ? 'null' : quote(tenantId)}` +
+    `,"actor":${actorText(actor)},"correlationId":${quote(correlationId)},"occurredAt":"${occurredAt}"`
   );
+}
+
+/** A caller has the same object for all its requests. */
+const actorTexts = new WeakMap<Actor, string>();
+
+function actorText(actor: Actor): string {
+  let text = actorTexts.get(actor);
+  if (text === undefined) actorTexts.set(actor, (text = JSON.stringify(actor)));
+  return text;
 }
 
 /** Reads a text that this build or an earlier one has written. Throws for any other. */

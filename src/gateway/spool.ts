@@ -196,7 +196,7 @@ const SUFFIX = '.spool';
  * Between two writes under load. A sync costs the processor as much as three requests do, so a few
  * more share one; who comes alone never waits.
  */
-const GAP_MS = 1;
+const GAP_MS = 2;
 const LINE_FEED = 0x0a;
 const CRC_LENGTH = 8;
 

@@ -33,7 +33,7 @@ export interface FollowerOptions {
 }
 
 /** What the tail holds: enough for a subscription that pauses for a moment. */
-const TAIL_BOUNDS = { eventsMax: 8_192, charactersMax: 16_000_000, positions: 'gapless' } as const;
+const TAIL_BOUNDS = { eventsMax: 4_096, charactersMax: 16_000_000, positions: 'gapless' } as const;
 /** Events in one read of what is new. */
 const PAGE = 500;
 /** How long a notification waits while appends of this process are under way. */
@@ -161,7 +161,9 @@ export function createFollower({ page, head, listenUrl, pollMs, log }: FollowerO
       for (const encoded of appended) {
         position += 1n;
         // Somebody else's events lie in between: they have to be read first.
-        if (!tail.push({ ...encoded.stored, position, recordedAt }, encoded)) return hear(last);
+        encoded.stored.position = position;
+        encoded.stored.recordedAt = recordedAt;
+        if (!tail.push(encoded.stored, encoded)) return hear(last);
       }
     },
     ended: () => ended,

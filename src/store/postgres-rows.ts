@@ -1,5 +1,5 @@
 import type { Encoded } from './codec.ts';
-import type { Placed } from './stored-event.ts';
+import type { Placed, StoredEvent } from './stored-event.ts';
 
 /** The statements on the event log, and how its rows and events become each other. */
 
@@ -89,20 +89,35 @@ export function appendValues(encoded: readonly Encoded[], recordedAt: string | n
     first!.revision - 1n,
     first!.previousHash,
     recordedAt,
-    events.map((event) => event.id),
-    events.map((event) => event.type),
-    events.map((event) => event.schema),
-    events.map((event) => event.agencyId),
-    events.map((event) => event.tenantId),
-    events.map((event) => event.occurredAt),
+    array(events, ({ id }) => id),
+    array(events, ({ type }) => type),
+    array(events, ({ schema }) => String(schema)),
+    array(events, ({ agencyId }) => agencyId),
+    array(events, ({ tenantId }) => tenantId),
+    array(events, ({ occurredAt }) => occurredAt),
     lines(events.map((event) => event.actor)),
-    events.map((event) => event.correlationId),
-    events.map((event) => event.causationId),
-    events.map((event) => event.commandHash),
-    events.map((event) => event.hash),
+    array(events, ({ correlationId }) => correlationId),
+    array(events, ({ causationId }) => causationId),
+    array(events, ({ commandHash }) => commandHash),
+    array(events, ({ hash }) => hash),
     lines(events.map((event) => event.data)),
   ];
 }
+
+/** PostgreSQL's text form of an array; the driver's own takes several times as long. */
+function array(events: readonly StoredEvent[], value: (event: StoredEvent) => string | null): string {
+  let text = '{';
+  for (const event of events) {
+    const element = value(event);
+    if (text.length > 1) text += ',';
+    if (element === null) text += 'NULL';
+    else text += TO_ESCAPE.test(element) ? `"${element.replaceAll(TO_ESCAPE_ALL, '\\$&')}"` : `"${element}"`;
+  }
+  return `${text}}`;
+}
+
+const TO_ESCAPE = /["\\]/;
+const TO_ESCAPE_ALL = /["\\]/g;
 
 /** JSON without white space has no line feed of its own. */
 function lines(texts: readonly string[]): string {

@@ -1,4 +1,4 @@
-import { canonicalJson } from '../domain/json.ts';
+import { canonicalJson, quote } from '../domain/json.ts';
 import type { SpendLine, SpendRecorded, Usage } from '../domain/spend.ts';
 
 /**
@@ -49,5 +49,5 @@ function usage({ cachedInputTokens, inputTokens, outputTokens, reasoningTokens }
 }
 
 function text(value: string | null): string {
-  return value === null ? 'null' : JSON.stringify(value);
+  return value === null ? 'null' : quote(value);
 }

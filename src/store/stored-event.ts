@@ -19,6 +19,12 @@ export interface StoredEvent {
   readonly data: string;
 }
 
+/** A stored event that is being written: the store fills in where and when it put it. */
+export interface Unplaced extends StoredEvent {
+  position: bigint;
+  recordedAt: string;
+}
+
 /** A stored event, and where and when the store put it. */
 export interface Placed extends StoredEvent {
   readonly position: bigint;

@@ -214,7 +214,7 @@ describe('a client that leaves', () => {
   test('again and again, at any moment, leaves nothing reserved and one outcome each', async () => {
     world = await startWorld({
       upstream: { chunkDelayMs: 1, latencyMs: 1 },
-      limits: { parallelRequests: 8 },
+      limits: { parallelRequests: 16 },
     });
     const rounds = Array.from({ length: 8 }, async (_, lane) => {
       for (let i = 0; i < 12; i += 1) {
@@ -233,8 +233,8 @@ describe('a client that leaves', () => {
     expect(spends.length).toBeGreaterThan(48);
     expect(spends.length).toBeLessThanOrEqual(96);
     expect(new Set(spends.map(({ requestId }) => requestId)).size).toBe(spends.length);
-    const answers = await Promise.all(Array.from({ length: 8 }, () => world.chat()));
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(8);
+    const answers = await Promise.all(Array.from({ length: 16 }, () => world.chat()));
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(16);
   });
 
   test('while it sends its question is not even noticed', async () => {
