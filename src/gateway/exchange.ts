@@ -1,14 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Deployment } from '../domain/deployment.ts';
 import { isoInstant } from '../domain/local-time.ts';
-import {
-  NO_USAGE,
-  type Outcome,
-  rate,
-  type SpendLine,
-  type SpendRecorded,
-  type Usage,
-} from '../domain/spend.ts';
+import { NO_USAGE, type Outcome, rate, type SpendLine, type Usage } from '../domain/spend.ts';
 import type { Refusal } from '../errors.ts';
 import type { Call } from './call.ts';
 import type { Caller } from './key-table.ts';
@@ -16,7 +9,7 @@ import type { Limiter, Reservation } from './limiter.ts';
 import type { Offer } from './offers.ts';
 import type { FailureLog } from './drain.ts';
 import type { SpendWriter, Ticket } from './spend-writer.ts';
-import type { Estimate, SpendToRecord } from './spool-records.ts';
+import type { SpendToRecord } from './spool-records.ts';
 import type { UpstreamCall } from './upstream.ts';
 
 /** One admitted request on its way: what was decided about it, and how far it is. */
@@ -72,13 +65,34 @@ export interface Books {
   readonly log: FailureLog;
 }
 
-/** Notes in the spool what will be recorded of this request should the process end before it does. */
+/** Notes in the spool that the upstream is called, and what the answer may cost. */
 export function begin(books: Books, exchange: Exchange): Ticket {
-  const { call, offer, reservation, inputTokens } = exchange;
+  const { call, caller, offer, reservation, inputTokens } = exchange;
   const { prices, costs } = offer;
   const outputTokensMax = reservation.outputTokens * call.choices;
-  const estimate: Estimate | null = call.stream ? { costs, inputTokens, outputTokensMax, prices } : null;
-  return books.writer.begin(spendOf(books, exchange, INTERRUPTED), estimate);
+  return books.writer.begin({
+    agencyId: caller.agencyId,
+    tenantId: caller.tenantId,
+    actor: caller.actor,
+    correlationId: exchange.callId,
+    occurredAt: isoInstant(books.wallMs()),
+    requestId: exchange.requestId,
+    admittedAt: isoInstant(reservation.admittedMs),
+    month: caller.monthOf(reservation.admittedMs),
+    keyId: caller.keyId,
+    tokenHash: caller.tokenHash,
+    projectId: caller.projectId,
+    userId: caller.userId,
+    endUser: exchange.endUser,
+    tags: exchange.tags,
+    route: call.route.name,
+    model: exchange.model,
+    deployment: exchange.deployment.id,
+    stream: call.stream,
+    currency: caller.tariff.currency,
+    // An answer in one piece goes out after it is settled.
+    estimate: call.stream ? { costs, inputTokens, outputTokensMax, prices } : null,
+  });
 }
 
 /**
@@ -99,19 +113,41 @@ export function conclude(
   const lines = usageSource === 'none' ? NO_LINES : rate(usage, offer.prices, offer.costs);
   const priceNanos = sum(lines, 'priceNanos');
   flagExcess(books.log, exchange, conclusion);
-  const spend = spendOf(books, exchange, {
-    outcome: conclusion.outcome,
-    status: conclusion.status,
-    usageSource,
-    usage: usageSource === 'none' ? NO_USAGE : usage,
-    lines,
-    priceNanos,
-    costNanos: sum(lines, 'costNanos'),
-    durationMs: Math.round(books.monotonicMs() - exchange.startedMs),
-    firstByteMs:
-      exchange.firstByteAtMs === null ? null : Math.round(exchange.firstByteAtMs - exchange.startedMs),
-    responseId: conclusion.responseId?.slice(0, RESPONSE_ID_LENGTH_MAX) ?? null,
-  });
+  const { caller, call } = exchange;
+  const spend: SpendToRecord = {
+    agencyId: caller.agencyId,
+    tenantId: caller.tenantId,
+    actor: caller.actor,
+    correlationId: exchange.callId,
+    occurredAt: isoInstant(books.wallMs()),
+    data: {
+      admittedAt: isoInstant(reservation.admittedMs),
+      costNanos: sum(lines, 'costNanos'),
+      currency: caller.tariff.currency,
+      deployment: exchange.deployment.id,
+      durationMs: Math.round(books.monotonicMs() - exchange.startedMs),
+      endUser: exchange.endUser,
+      firstByteMs:
+        exchange.firstByteAtMs === null ? null : Math.round(exchange.firstByteAtMs - exchange.startedMs),
+      keyId: caller.keyId,
+      lines,
+      model: exchange.model,
+      month: caller.monthOf(reservation.admittedMs),
+      outcome: conclusion.outcome,
+      priceNanos,
+      projectId: caller.projectId,
+      requestId,
+      responseId: conclusion.responseId?.slice(0, RESPONSE_ID_LENGTH_MAX) ?? null,
+      route: call.route.name,
+      status: conclusion.status,
+      stream: call.stream,
+      tags: exchange.tags,
+      tokenHash: caller.tokenHash,
+      usage: usageSource === 'none' ? NO_USAGE : usage,
+      usageSource,
+      userId: caller.userId,
+    },
+  };
   books.writer.record(ticket!, spend, (refusal, place) => {
     if (refusal === null) {
       exchange.priceNanos = priceNanos;
@@ -124,71 +160,6 @@ export function conclude(
       exchange.response.destroy();
     }
   });
-}
-
-type Ending = Pick<
-  SpendRecorded['data'],
-  | 'outcome'
-  | 'status'
-  | 'usageSource'
-  | 'usage'
-  | 'lines'
-  | 'priceNanos'
-  | 'costNanos'
-  | 'durationMs'
-  | 'firstByteMs'
-  | 'responseId'
->;
-
-/** How a request ends of which nothing more is known than that it began. */
-const INTERRUPTED: Ending = {
-  outcome: 'interrupted',
-  status: 503,
-  usageSource: 'none',
-  usage: NO_USAGE,
-  lines: [],
-  priceNanos: 0n,
-  costNanos: 0n,
-  durationMs: 0,
-  firstByteMs: null,
-  responseId: null,
-};
-
-function spendOf(books: Books, exchange: Exchange, ending: Ending): SpendToRecord {
-  const { caller, reservation, call } = exchange;
-  return {
-    agencyId: caller.agencyId,
-    tenantId: caller.tenantId,
-    actor: caller.actor,
-    correlationId: exchange.callId,
-    occurredAt: isoInstant(books.wallMs()),
-    data: {
-      admittedAt: isoInstant(reservation.admittedMs),
-      costNanos: ending.costNanos,
-      currency: caller.tariff.currency,
-      deployment: exchange.deployment.id,
-      durationMs: ending.durationMs,
-      endUser: exchange.endUser,
-      firstByteMs: ending.firstByteMs,
-      keyId: caller.keyId,
-      lines: ending.lines,
-      model: exchange.model,
-      month: caller.monthOf(reservation.admittedMs),
-      outcome: ending.outcome,
-      priceNanos: ending.priceNanos,
-      projectId: caller.projectId,
-      requestId: exchange.requestId,
-      responseId: ending.responseId,
-      route: call.route.name,
-      status: ending.status,
-      stream: call.stream,
-      tags: exchange.tags,
-      tokenHash: caller.tokenHash,
-      usage: ending.usage,
-      usageSource: ending.usageSource,
-      userId: caller.userId,
-    },
-  };
 }
 
 const NO_LINES: readonly SpendLine[] = [];

@@ -5,7 +5,7 @@ import { createDrain, type Entry, type FailureLog } from './drain.ts';
 import { openSpool, type SpoolFault } from './spool.ts';
 import {
   deliveryText,
-  type Estimate,
+  type Intent,
   intentText,
   segmentText,
   spendEvent,
@@ -26,7 +26,7 @@ import {
  */
 export interface SpendWriter {
   /** Notes what will be recorded if this process ends before the request does. */
-  begin(intent: SpendToRecord, estimate: Estimate | null): Ticket;
+  begin(intent: Intent): Ticket;
   /** `go` runs once so many completion tokens of the answer may go out, with an error when they may not. */
   deliver(ticket: Ticket, tokens: number, go: (error: Error | null) => void): void;
   /** `done` runs once the spend is durable. Refusal(log_unavailable) when it is nowhere. */
@@ -138,10 +138,10 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
   }
 
   return {
-    begin(intent, estimate) {
-      const segment = spool.add(intentText(intent, estimate), null);
+    begin(intent) {
+      const segment = spool.add(intentText(intent), null);
       needed.set(segment, (needed.get(segment) ?? 0) + 1);
-      return { requestId: intent.data.requestId, segment };
+      return { requestId: intent.requestId, segment };
     },
     deliver({ requestId }, tokens, go) {
       spool.add(deliveryText(requestId, tokens), go);

@@ -23,11 +23,36 @@ export interface Estimate {
   readonly costs: Rates;
 }
 
+/** What is known of a request when the upstream is called. */
+export interface Intent
+  extends Omit<Cause, 'causationId'>,
+    Pick<
+      SpendRecorded['data'],
+      | 'requestId'
+      | 'admittedAt'
+      | 'month'
+      | 'keyId'
+      | 'tokenHash'
+      | 'projectId'
+      | 'userId'
+      | 'endUser'
+      | 'tags'
+      | 'route'
+      | 'model'
+      | 'deployment'
+      | 'stream'
+      | 'currency'
+    > {
+  readonly occurredAt: string;
+  /** Null when nothing of the answer goes out before all of it is settled. */
+  readonly estimate: Estimate | null;
+}
+
 export type SpoolRecord =
   /** First in every segment: where the writer's streams stood when it began. */
   | { readonly kind: 'segment'; readonly heads: ReadonlyMap<string, StreamHead> }
-  /** The upstream is about to be called. `spend` is what is recorded if nothing else follows. */
-  | { readonly kind: 'intent'; readonly spend: SpendToRecord; readonly estimate: Estimate | null }
+  /** The upstream is about to be called. */
+  | { readonly kind: 'intent'; readonly intent: Intent }
   /** So many completion tokens of a stream may have gone out. */
   | { readonly kind: 'delivery'; readonly requestId: string; readonly tokens: number }
   /** How the request ended. */
@@ -38,9 +63,38 @@ export function segmentText(heads: ReadonlyMap<string, StreamHead>): string {
   return JSON.stringify({ kind: 'segment', heads: list });
 }
 
-export function intentText(spend: SpendToRecord, estimate: Estimate | null): string {
-  const estimated = estimate === null ? 'null' : canonicalJson(estimate);
-  return `{"kind":"intent","estimate":${estimated},${envelope(spend)},"data":${spendJson(spend.data)}}`;
+export function intentText(intent: Intent): string {
+  const { estimate, requestId, correlationId, occurredAt, admittedAt, month, endUser, tags, stream } = intent;
+  return (
+    `{"kind":"intent","requestId":${quote(requestId)},"correlationId":${quote(correlationId)},"occurredAt":"${occurredAt}"` +
+    `,"admittedAt":"${admittedAt}","month":"${month}","endUser":${endUser === null ? 'null' : quote(endUser)}` +
+    `,"tags":${tags.length === 0 ? '[]' : JSON.stringify(tags)},"stream":${stream}` +
+    `,"estimate":${estimate === null ? 'null' : canonicalJson(estimate)},${fixedText(intent)}}`
+  );
+}
+
+interface Fixed extends Pick<Intent, 'tokenHash' | 'route' | 'model' | 'deployment' | 'currency'> {
+  readonly text: string;
+}
+
+/** What the requests of a caller have in common, most of the time. A caller has the same actor object for all of them. */
+const fixedTexts = new WeakMap<Actor, Fixed>();
+
+function fixedText(intent: Intent): string {
+  const { actor, tokenHash, route, model, deployment, currency } = intent;
+  const known = fixedTexts.get(actor);
+  const same =
+    known?.tokenHash === tokenHash &&
+    known.route === route &&
+    known.model === model &&
+    known.deployment === deployment &&
+    known.currency === currency;
+  if (same) return known.text;
+  const { agencyId, tenantId, keyId, projectId, userId } = intent;
+  const ids = { agencyId, tenantId, actor, keyId, projectId, userId };
+  const text = JSON.stringify({ ...ids, tokenHash, route, model, deployment, currency }).slice(1, -1);
+  fixedTexts.set(actor, { tokenHash, route, model, deployment, currency, text });
+  return text;
 }
 
 export function deliveryText(requestId: string, tokens: number): string {
@@ -75,11 +129,7 @@ export function readRecord(text: string): SpoolRecord {
     case 'segment':
       return { kind: 'segment', heads: new Map(json.heads.map(readHead)) };
     case 'intent':
-      return {
-        kind: 'intent',
-        spend: readSpend(json),
-        estimate: json.estimate === null ? null : readEstimate(json.estimate),
-      };
+      return { kind: 'intent', intent: readIntent(json) };
     case 'delivery':
       return json;
     case 'spend':
@@ -100,7 +150,7 @@ interface StoredEstimate extends Pick<Estimate, 'inputTokens' | 'outputTokensMax
 }
 type Stored =
   | { readonly kind: 'segment'; readonly heads: readonly (readonly [string, string, string])[] }
-  | ({ readonly kind: 'intent'; readonly estimate: StoredEstimate | null } & StoredSpend)
+  | ({ readonly kind: 'intent'; readonly estimate: StoredEstimate | null } & Omit<Intent, 'estimate'>)
   | Extract<SpoolRecord, { kind: 'delivery' }>
   | ({ readonly kind: 'spend' } & StoredSpend);
 
@@ -118,6 +168,10 @@ function readSpend({
 }: StoredSpend): SpendToRecord {
   const read = entries['spend.recorded'].read.parse(data);
   return { agencyId, tenantId, actor, correlationId, occurredAt, data: read };
+}
+
+function readIntent({ kind: _, estimate, ...intent }: Extract<Stored, { kind: 'intent' }>): Intent {
+  return { ...intent, estimate: estimate === null ? null : readEstimate(estimate) };
 }
 
 function readEstimate({ inputTokens, outputTokensMax, prices, costs }: StoredEstimate): Estimate {

@@ -5,6 +5,7 @@ import type { EventStore, StreamHead } from '../store/event-store.ts';
 import type { FailureLog } from './drain.ts';
 import { readSpool, type Segment } from './spool.ts';
 import {
+  type Intent,
   readRecord,
   spendEvent,
   spendStream,
@@ -62,13 +63,13 @@ interface Left {
 
 /** One outcome per request: how it was settled, or what may have been delivered when it was cut off. */
 function outcomes(records: readonly SpoolRecord[]): Left {
-  const open = new Map<string, Extract<SpoolRecord, { kind: 'intent' }>>();
+  const open = new Map<string, Intent>();
   const delivered = new Map<string, number>();
   const spends: SpendToRecord[] = [];
   let heads: ReadonlyMap<string, StreamHead> | null = null;
   for (const record of records) {
     if (record.kind === 'segment') heads ??= record.heads;
-    else if (record.kind === 'intent') open.set(record.spend.data.requestId, record);
+    else if (record.kind === 'intent') open.set(record.intent.requestId, record.intent);
     else if (record.kind === 'delivery') delivered.set(record.requestId, record.tokens);
     else {
       open.delete(record.spend.data.requestId);
@@ -79,35 +80,51 @@ function outcomes(records: readonly SpoolRecord[]): Left {
   return { spends, heads: heads ?? new Map() };
 }
 
+/** Status of an answer that had not begun when the process was killed. */
+const INTERRUPTED_STATUS = 503;
+
 /**
  * What is recorded of a request whose process was killed. Of an answer that never began, nothing is
  * charged; of one that had begun, the prompt and as much as may have gone out, never more than what
  * was reserved.
  */
-function cutOff(
-  { spend, estimate }: Extract<SpoolRecord, { kind: 'intent' }>,
-  tokens: number | null,
-): SpendToRecord {
-  if (tokens === null || estimate === null) return spend;
-  const outputTokens = Math.min(tokens, estimate.outputTokensMax);
-  const usage = { ...NO_USAGE, inputTokens: estimate.inputTokens, outputTokens };
-  const lines = rate(usage, estimate.prices, estimate.costs);
+function cutOff(intent: Intent, tokens: number | null): SpendToRecord {
+  const { agencyId, tenantId, actor, correlationId, occurredAt, estimate, ...known } = intent;
+  const began = tokens !== null && estimate !== null;
+  const usage = began
+    ? {
+        ...NO_USAGE,
+        inputTokens: estimate.inputTokens,
+        outputTokens: Math.min(tokens, estimate.outputTokensMax),
+      }
+    : NO_USAGE;
+  const lines = began ? rate(usage, estimate.prices, estimate.costs) : [];
   let priceNanos = 0n;
   let costNanos = 0n;
   for (const line of lines) {
     priceNanos += line.priceNanos;
     costNanos += line.costNanos;
   }
-  const data = {
-    ...spend.data,
-    status: 200,
-    usageSource: 'estimated' as const,
-    usage,
-    lines,
-    priceNanos,
-    costNanos,
+  return {
+    agencyId,
+    tenantId,
+    actor,
+    correlationId,
+    occurredAt,
+    data: {
+      ...known,
+      outcome: 'interrupted',
+      status: began ? 200 : INTERRUPTED_STATUS,
+      usageSource: began ? 'estimated' : 'none',
+      usage,
+      lines,
+      priceNanos,
+      costNanos,
+      durationMs: 0,
+      firstByteMs: null,
+      responseId: null,
+    },
   };
-  return { ...spend, data };
 }
 
 async function appendMissing(

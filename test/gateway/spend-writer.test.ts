@@ -7,8 +7,9 @@ import {
   createSpendWriter,
   type SpendPlace,
   type SpendWriterOptions,
+  type Ticket,
 } from '../../src/gateway/spend-writer.ts';
-import type { SpendToRecord } from '../../src/gateway/spool-records.ts';
+import type { Estimate, Intent, SpendToRecord } from '../../src/gateway/spool-records.ts';
 import { recoverSpool } from '../../src/gateway/spool-recovery.ts';
 import type { EventStore, Write } from '../../src/store/event-store.ts';
 import { memoryStore } from '../../src/store/memory.ts';
@@ -25,10 +26,12 @@ const spend = (requestId: string, month = '2026-11'): SpendToRecord => ({
 });
 const RATES = { input: 2_000_000n, 'cached-input': 1_000_000n, output: 3_000_000n };
 const ESTIMATE = { inputTokens: 10, outputTokensMax: 100, prices: RATES, costs: RATES };
-const unsettled = (requestId: string): SpendToRecord => {
-  const one = spend(requestId);
-  const nothing = { priceNanos: 0n, costNanos: 0n, lines: [], usageSource: 'none', status: 503 } as const;
-  return { ...one, data: { ...one.data, ...nothing, outcome: 'interrupted' } };
+const begun = (requestId: string, estimate: Estimate | null = ESTIMATE): Intent => {
+  const { data, ...cause } = spend(requestId);
+  const { admittedAt, month, keyId, tokenHash, projectId, userId, endUser, tags } = data;
+  const { route, model, deployment, stream, currency } = data;
+  const who = { admittedAt, month, keyId, tokenHash, projectId, userId, endUser, tags };
+  return { ...cause, ...who, requestId, route, model, deployment, stream, currency, estimate };
 };
 
 let dir: string;
@@ -92,7 +95,7 @@ function bench(
     logged,
     record: (one) =>
       new Promise((resolve, reject) => {
-        const ticket = writer.begin(unsettled(one.data.requestId), ESTIMATE);
+        const ticket = writer.begin(begun(one.data.requestId));
         writer.record(ticket, one, (refusal, place) => (refusal === null ? resolve(place) : reject(refusal)));
       }),
     requestIds: async () => (await spendsIn(store)).map(({ requestId }) => requestId),
@@ -282,7 +285,7 @@ describe('a spend writer', () => {
 
   test('deletes the files that nothing needs any more, and no other', async () => {
     const { writer, record } = bench({}, { segmentBytesMax: 4_096, waitingMax: 1_000 });
-    const open = writer.begin(unsettled('long'), null);
+    const open = writer.begin(begun('long', null));
     for (const id of range(60)) await record(spend(id));
     await writer.flush();
     expect((await readdir(dir)).length).toBeGreaterThan(5);
@@ -342,14 +345,14 @@ describe('what a killed process has left in the spool', () => {
 
   test('charges nothing for an answer that had not begun, and at most the worst case for one that had', async () => {
     const { writer, store } = bench();
-    writer.begin(unsettled('not-begun'), ESTIMATE);
-    const begun = writer.begin(unsettled('begun'), ESTIMATE);
-    const long = writer.begin(unsettled('long'), ESTIMATE);
-    writer.begin(unsettled('whole'), null);
-    const delivered = (ticket: typeof begun, tokens: number): Promise<unknown> =>
+    writer.begin(begun('not-begun'));
+    const short = writer.begin(begun('begun'));
+    const long = writer.begin(begun('long'));
+    writer.begin(begun('whole', null));
+    const delivered = (ticket: Ticket, tokens: number): Promise<unknown> =>
       new Promise((resolve) => writer.deliver(ticket, tokens, resolve));
-    await delivered(begun, 20);
-    await delivered(begun, 40);
+    await delivered(short, 20);
+    await delivered(short, 40);
     await delivered(long, 4_000);
     const left = await killed();
     expect(await recoverSpool({ dir: left, store, log })).toEqual({ spends: 4, interrupted: 4 });
