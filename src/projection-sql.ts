@@ -89,6 +89,12 @@ export function statementsFor(
   table: string,
   changes: readonly RowChange[],
 ): readonly Statement[] {
+  // Of rows that only come, nothing can be merged.
+  const inserted = changes.every(({ op }) => op === 'insert');
+  if (inserted) {
+    const rows = changes.map((change) => (change as Extract<RowChange, { op: 'insert' }>).row);
+    return rows.length === 0 ? [] : [insert(projection, table, rows)];
+  }
   const statements: Statement[] = [];
   let pending = new Map<string, Pending>();
   const flush = (): void => {
@@ -296,11 +302,7 @@ function elementType(projection: Projection, name: string): string {
 function arraysOf(projection: Projection, names: readonly string[], rows: readonly Row[]): string[] {
   return names.map((name) => {
     const type = sqlType(projection, name);
-    let text = '{';
-    for (let i = 0; i < rows.length; i += 1) {
-      text += (i === 0 ? '' : ',') + element(type, rows[i]![name] ?? null);
-    }
-    return `${text}}`;
+    return `{${rows.map((row) => element(type, row[name] ?? null)).join(',')}}`;
   });
 }
 

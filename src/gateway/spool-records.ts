@@ -191,12 +191,14 @@ export function spendStream(writerId: string, { data }: SpendToRecord): string {
   return `spend-${data.month}-${writerId}`;
 }
 
-/** The event of a spend; the same whenever it is made again. `json`: the payload's canonical JSON, where it is known. */
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** The event of a spend; the same whenever it is made again, since no two requests share an id. `json`: the payload's canonical JSON, where it is known. */
 export function spendEvent(stream: string, spend: SpendToRecord, json?: string): NewEvent<SpendRecorded> {
   const { data, agencyId, tenantId, actor, correlationId, occurredAt } = spend;
   const { requestId } = data;
   return {
-    id: eventId(stream, requestId, 0),
+    id: UUID.test(requestId) ? requestId : eventId(stream, requestId, 0),
     agencyId,
     tenantId,
     actor,

@@ -55,7 +55,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const segments: { readonly number: number; bytes: number }[] = [];
   let fd = -1;
-  let pending = '';
+  let pending: string[] = [];
   let waiting: ((error: Error | null) => void)[] = [];
   let busy = false;
   let failure: Error | null = null;
@@ -70,7 +70,8 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
     if (fd >= 0) closeSync(fd);
     fd = openSync(pathOf(number), 'ax', 0o600);
     segments.push({ number, bytes: 0 });
-    write(lineOf(header()));
+    const text = header();
+    write(`${checksum(text)}${text}\n`);
     fsyncSync(fd);
     syncFolder(dir);
   }
@@ -87,8 +88,9 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
     const served = waiting;
     waiting = [];
     try {
-      write(pending);
-      pending = '';
+      const text = pending.join('');
+      pending = [];
+      write(text);
       if (served.length > 0) fault?.('sync');
     } catch (error) {
       return fail(error, served);
@@ -108,7 +110,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
     } catch (error) {
       return fail(error, []);
     }
-    if (pending !== '' || waiting.length > 0) setTimeout(flush, GAP_MS);
+    if (pending.length > 0 || waiting.length > 0) setTimeout(flush, GAP_MS);
     else busy = false;
   }
 
@@ -116,16 +118,16 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
     failure = error instanceof Error ? error : new Error(String(error));
     const told = [...served, ...waiting];
     waiting = [];
-    pending = '';
+    pending = [];
     for (const done of told) done(failure);
   }
 
-  function accept(text: string, done: ((error: Error | null) => void) | null): void {
+  function accept(text: string | null, done: ((error: Error | null) => void) | null): void {
     if (failure !== null) {
       if (done !== null) queueMicrotask(() => done(failure));
       return;
     }
-    pending += text;
+    if (text !== null) pending.push(checksum(text), text, '\n');
     if (done !== null) waiting.push(done);
     if (busy) return;
     busy = true;
@@ -135,11 +137,11 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
 
   return {
     add(text, done) {
-      accept(lineOf(text), done);
+      accept(text, done);
       return segments.at(-1)!.number;
     },
     settle(done) {
-      if (busy) accept('', done);
+      if (busy) accept(null, done);
       else done();
     },
     release(before) {
@@ -155,7 +157,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
       return bytes;
     },
     close(remove) {
-      if (pending !== '' && failure === null) write(pending);
+      if (pending.length > 0 && failure === null) write(pending.join(''));
       failure ??= new Error('the spool is closed');
       closeSync(fd);
       if (remove) for (const { number } of segments) unlinkSync(pathOf(number));
@@ -222,10 +224,6 @@ function recordsIn(bytes: Buffer): { readonly records: readonly string[]; readon
     records.push(text);
     at = end + 1;
   }
-}
-
-function lineOf(text: string): string {
-  return `${checksum(text)}${text}\n`;
 }
 
 function checksum(text: string): string {

@@ -106,14 +106,12 @@ export function appendValues(encoded: readonly Encoded[], recordedAt: string | n
 
 /** PostgreSQL's text form of an array; the driver's own takes several times as long. */
 function array(events: readonly StoredEvent[], value: (event: StoredEvent) => string | null): string {
-  let text = '{';
-  for (const event of events) {
-    const element = value(event);
-    if (text.length > 1) text += ',';
-    if (element === null) text += 'NULL';
-    else text += TO_ESCAPE.test(element) ? `"${element.replaceAll(TO_ESCAPE_ALL, '\\$&')}"` : `"${element}"`;
-  }
-  return `${text}}`;
+  return `{${events.map((event) => quoted(value(event))).join(',')}}`;
+}
+
+function quoted(element: string | null): string {
+  if (element === null) return 'NULL';
+  return TO_ESCAPE.test(element) ? `"${element.replaceAll(TO_ESCAPE_ALL, '\\$&')}"` : `"${element}"`;
 }
 
 const TO_ESCAPE = /["\\]/;
