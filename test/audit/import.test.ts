@@ -150,7 +150,7 @@ describe('a full export in an empty installation', () => {
       const setRecordedAt = (instant: string): void => void (recordedAt = instant);
       await importBundle({ store: target, pool: audited.pool, setRecordedAt }, asLines(lines));
       const unplaced = async (store: EventStore) =>
-        (await all(store.readLog(0n))).map(({ position: _, ...placed }) => placed);
+        (await all(store.readLog(0n))).map((placed) => ({ ...placed, position: null }));
       expect(await unplaced(target)).toEqual(await unplaced(memory));
     } finally {
       await target.close();
