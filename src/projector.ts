@@ -1,6 +1,7 @@
 /**
  * Keeps the SQL tables of read models current: one loop per projection, each with its own
- * subscription, so that one that stands still holds up no other.
+ * subscription, so that one that stands still holds up no other. Of several processes over one
+ * database one writes a projection; another takes over when that one stops or dies.
  *
  * While nobody waits, a loop that is current pauses a little before it takes the next batch: a few
  * larger transactions cost far less than many small ones, and a waiter ends the pause at once.
@@ -17,6 +18,7 @@ import {
   runLoop,
   saveCheckpoint,
 } from './projection-loop.ts';
+import { projectionLocks } from './projection-locks.ts';
 import { prepareTables } from './projection-tables.ts';
 
 export interface ProjectorOptions extends LoopOptions {
@@ -30,6 +32,8 @@ export interface ProjectionStatus {
   readonly version: number;
   /** The log has been applied up to here, to the table that is being filled or is current. */
   readonly position: bigint;
+  /** True when this process writes it, false while another one does. */
+  readonly writes: boolean;
   /** How far behind the head of the log as last seen: events, where positions have no gaps. */
   readonly lag: number;
   /** True once the view shows this version and everything that was in the log at that moment. */
@@ -63,8 +67,13 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
   let head = 0n;
   const loops = projections.map((projection) => newLoop(projection));
   const byName = new Map(loops.map((loop) => [loop.projection.name, loop]));
+  const wakeAll = (): void => {
+    for (const loop of loops) loop.wake?.();
+  };
+  const locks = projectionLocks({ pool, projections, log, onChange: wakeAll });
   const context: LoopContext = {
     ...options,
+    locks,
     signal: stopping.signal,
     isAwaited: () => all.count > 0,
     moved(loop) {
@@ -77,8 +86,13 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
 
   async function tick(): Promise<void> {
     head = await store.head();
-    for (const loop of loops) await saveCheckpoint(pool, loop);
+    await saveCheckpoints();
   }
+
+  async function saveCheckpoints(): Promise<void> {
+    for (const loop of loops) if (locks.holds(loop.projection)) await saveCheckpoint(pool, loop);
+  }
+
   const ticking = setInterval(
     () => void tick().catch((error: unknown) => log.debug({ err: error }, 'no checkpoint')),
     checkpointMs,
@@ -97,25 +111,27 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
       for (const loop of concerned) loop.wake?.();
       return waiting;
     },
-    status: () => loops.map((loop) => statusOf(loop, head)),
+    status: () => loops.map((loop) => statusOf(loop, head, locks.holds(loop.projection))),
     async stop() {
       clearInterval(ticking);
       stopping.abort();
       await Promise.all(running);
-      for (const loop of loops) await saveCheckpoint(pool, loop).catch(() => undefined);
+      await saveCheckpoints().catch(() => undefined);
+      await locks.stop();
       for (const { waiters } of loops) waiters.stop();
       all.stop();
     },
   };
 }
 
-function statusOf(loop: Loop, head: bigint): ProjectionStatus {
+function statusOf(loop: Loop, head: bigint, writes: boolean): ProjectionStatus {
   const { projection, position, caughtUp, stopped, error } = loop;
   const { name, version } = projection;
   return {
     name,
     version,
     position,
+    writes,
     lag: head > position ? Number(head - position) : 0,
     caughtUp,
     stopped,
