@@ -55,6 +55,8 @@ export interface Loop {
   position: bigint;
   /** The position that the registry has. */
   saved: bigint;
+  /** A head of the log that it has not reached, and since when that is known. */
+  behind: { readonly head: bigint; readonly sinceMs: number } | null;
   caughtUp: boolean;
   stopped: boolean;
   error: LoopError | null;
@@ -78,6 +80,7 @@ export function newLoop(projection: Projection): Loop {
     target: projection.name,
     position: 0n,
     saved: 0n,
+    behind: null,
     caughtUp: false,
     stopped: false,
     error: null,
@@ -104,6 +107,9 @@ export async function runLoop(context: LoopContext, loop: Loop): Promise<void> {
         context.locks.giveUp(loop.projection);
         context.failed();
         await noteError(pool, loop.projection, loop.target, loop.error.message).catch(() => undefined);
+        // What came before the event in its batch has been applied.
+        const there = await registered(pool, loop.target).catch(() => null);
+        if (there !== null && there.position > loop.position) loop.position = there.position;
         return;
       }
       log.warn({ err: error, projection: name }, `the read model ${name} could not go on, trying again`);

@@ -25,6 +25,8 @@ export interface ProjectorOptions extends LoopOptions {
   readonly projections: readonly Projection[];
   /** How often positions are saved that no event of the projection has moved, and the head of the log is asked for. */
   readonly checkpointMs?: number;
+  /** A clock that never jumps; performance.now when left out. */
+  readonly nowMs?: () => number;
 }
 
 export interface ProjectionStatus {
@@ -36,6 +38,8 @@ export interface ProjectionStatus {
   readonly writes: boolean;
   /** How far behind the head of the log as last seen: events, where positions have no gaps. */
   readonly lag: number;
+  /** For how long it has not had everything; 0 when it has. As exact as `checkpointMs`. */
+  readonly behindMs: number;
   /** True once the view shows this version and everything that was in the log at that moment. */
   readonly caughtUp: boolean;
   /** True when it stands still until the cause is dealt with and the process restarts. */
@@ -51,6 +55,8 @@ export interface Projector {
    */
   reached(position: bigint, timeoutMs: number, names?: readonly string[]): Promise<void>;
   status(): readonly ProjectionStatus[];
+  /** Newest position of the log that is known here. */
+  head(): bigint;
   /** Ends the loops after their current transaction. */
   stop(): Promise<void>;
 }
@@ -59,7 +65,7 @@ const CHECKPOINT_MS = 1_000;
 
 /** Creates missing tables, then starts the loops. Throws what prepareTables throws. */
 export async function startProjector(options: ProjectorOptions): Promise<Projector> {
-  const { store, pool, projections, log, checkpointMs = CHECKPOINT_MS } = options;
+  const { store, pool, projections, log, checkpointMs = CHECKPOINT_MS, nowMs = monotonicMs } = options;
   await prepareTables(pool, projections);
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal);
@@ -86,6 +92,7 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
 
   async function tick(): Promise<void> {
     head = await store.head();
+    for (const loop of loops) noteBehind(loop, head, nowMs());
     await saveCheckpoints();
   }
 
@@ -111,7 +118,9 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
       for (const loop of concerned) loop.wake?.();
       return waiting;
     },
-    status: () => loops.map((loop) => statusOf(loop, head, locks.holds(loop.projection))),
+    status: () =>
+      loops.map((loop) => statusOf(loop, { head, nowMs: nowMs(), writes: locks.holds(loop.projection) })),
+    head: () => head,
     async stop() {
       clearInterval(ticking);
       stopping.abort();
@@ -124,8 +133,21 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
   };
 }
 
-function statusOf(loop: Loop, head: bigint, writes: boolean): ProjectionStatus {
-  const { projection, position, caughtUp, stopped, error } = loop;
+/** A loop is behind since it was first seen without a position that it still has not reached. */
+function noteBehind(loop: Loop, head: bigint, atMs: number): void {
+  if (loop.behind !== null && loop.position >= loop.behind.head) loop.behind = null;
+  if (loop.behind === null && loop.position < head) loop.behind = { head, sinceMs: atMs };
+}
+
+function monotonicMs(): number {
+  return performance.now();
+}
+
+function statusOf(
+  loop: Loop,
+  { head, nowMs, writes }: { readonly head: bigint; readonly nowMs: number; readonly writes: boolean },
+): ProjectionStatus {
+  const { projection, position, caughtUp, stopped, error, behind } = loop;
   const { name, version } = projection;
   return {
     name,
@@ -133,6 +155,7 @@ function statusOf(loop: Loop, head: bigint, writes: boolean): ProjectionStatus {
     position,
     writes,
     lag: head > position ? Number(head - position) : 0,
+    behindMs: behind === null || position >= behind.head ? 0 : nowMs - behind.sinceMs,
     caughtUp,
     stopped,
     error,

@@ -156,6 +156,7 @@ export function eventStoreDb(options: EventStoreDbOptions): EventStore {
       mustBeOpen();
       yield* subscriptions.open(position, signal, subscribeOptions);
     },
+    restarts: follower.restarts,
     async head() {
       mustBeOpen();
       return await streams.head();

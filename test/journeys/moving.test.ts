@@ -220,6 +220,11 @@ test('a server on the moved installation serves the old keys, and the log goes o
       'GET',
       `/api/audit/keys/${(await keyInfo(server)).key_id}`,
     );
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toMatch(/^keyledger_projection_stopped\{projection="usage"\} 0$/m);
+    expect(metrics).toMatch(/^keyledger_projection_writes\{projection="usage"\} 1$/m);
+    expect(metrics).toMatch(/^keyledger_sealed_events \d+$/m);
+    expect(metrics).not.toMatch(/sk-|ten_|prj_|key_[0-9A-Za-z]{8}|Musterladen/);
     expect(body.spend.reduce((sum, { requests }) => sum + requests, 0)).toBe(10);
   } finally {
     await server.stop();
