@@ -48,6 +48,8 @@ const BATCH = 500;
 const KEYS = 1_000;
 const PROJECTS = 50;
 const CATCH_UP_MS_MAX = 3_600_000;
+/** A machine that others use too stands still at times. */
+const APPEND_MS_MAX = 300_000;
 const log = pino({ level: 'silent' });
 
 interface Result {
@@ -115,7 +117,7 @@ function table(results: readonly Result[]): string {
 
 function open(url: string) {
   const database = openDatabase({ url, poolMax: 16, applicationName: 'bench' });
-  const store = postgresStore({ pool: database.pool, listenUrl: null, log });
+  const store = postgresStore({ pool: database.pool, listenUrl: null, log, appendMsMax: APPEND_MS_MAX });
   const close = async (): Promise<void> => {
     await store.close();
     await database.close();
