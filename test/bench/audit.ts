@@ -26,6 +26,7 @@ import { verifyLog } from '../../src/audit/verify.ts';
 import { openDatabase } from '../../src/database.ts';
 import { removeEmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded-postgres.ts';
 import { migrate } from '../../src/migrate.ts';
+import { prepareTables } from '../../src/projection-tables.ts';
 import { startProjector } from '../../src/projector.ts';
 import { readModels } from '../../src/read-models.ts';
 import { rebuild } from '../../src/rebuild.ts';
@@ -178,6 +179,7 @@ async function work(step: Step, file: string, { database, store }: ReturnType<ty
       return `${readModels.length} tables`;
     }
     case 'rebuild': {
+      await prepareTables(pool, [usage]);
       const { events } = await rebuild({ store, pool, projection: usage, nowMs });
       return `${events} events applied`;
     }
