@@ -8,7 +8,7 @@ import { keys } from '../projections/keys.ts';
 import { projects } from '../projections/projects.ts';
 import { tenants } from '../projections/tenants.ts';
 import { publicKeys } from './audit/public-keys.ts';
-import { startSealing } from './audit/seal-schedule.ts';
+import { type SealSchedule, startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
 import { settleNextKey, signingKeys } from './audit/signing-key.ts';
 import { timeTravel } from './audit/time-travel.ts';
@@ -27,6 +27,7 @@ import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation } from './installation.ts';
 import { lockInstance } from './instance-lock.ts';
+import { logMetrics } from './log-metrics.ts';
 import type { Log } from './log.ts';
 import { masterKeyOf, serverSecretOf } from './master-key.ts';
 import { memoryTable } from './memory-table.ts';
@@ -77,10 +78,10 @@ export async function startApp(options: AppOptions): Promise<App> {
     closers.push(installation.close);
     await recover(options, installation.store);
     const core = await startCore(options, installation, closers);
-    await startSeals(options, core, closers);
+    const seals = await startSeals(options, core, closers);
     const deployments = config.deployments ?? (await simulate(config, closers));
     const server = await serve(
-      { ...options, ...core, database: installation.database, deployments, masterKey },
+      { ...options, ...core, seals, database: installation.database, deployments, masterKey },
       closers,
     );
     return { url: urlOf(server, config), masterKey, close: () => closeAll(closers) };
@@ -155,7 +156,11 @@ async function startCore(options: AppOptions, installation: Installation, closer
 }
 
 /** Seals the log from here on. Without the key in force nothing is sealed, and everything else goes on. */
-async function startSeals({ config, log, say }: AppOptions, core: Core, closers: Closers): Promise<void> {
+async function startSeals(
+  { config, log, say }: AppOptions,
+  core: Core,
+  closers: Closers,
+): Promise<SealSchedule> {
   const { store, own } = core;
   const { settings, dataDir } = config;
   const source = {
@@ -174,6 +179,7 @@ async function startSeals({ config, log, say }: AppOptions, core: Core, closers:
   }
   const schedule = startSealing({ sealer, store, minutes: settings.AUDIT_SEAL_MINUTES, now: isoNow, log });
   closers.push(schedule.stop);
+  return schedule;
 }
 
 function keyTables() {
@@ -206,6 +212,7 @@ function counting(store: EventStore): {
 
 interface ServeOptions extends AppOptions, Core {
   readonly database: Installation['database'];
+  readonly seals: SealSchedule;
   readonly deployments: readonly Deployment[];
   readonly masterKey: string;
 }
@@ -295,6 +302,7 @@ function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: big
     log,
     models: () => options.deployments,
     status: () => statusOf(options, gateway),
+    metrics: () => logMetrics({ ...options, seals: options.seals.facts }),
     runInvoices: (request) => runInvoices({ store, records, now: isoNow, settled, log }, request),
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
@@ -305,9 +313,10 @@ function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: big
 
 function statusOf(options: ServeOptions, gateway: Gateway): HealthFacts {
   const { projector, follower, deployments } = options;
-  const head = options.appendedPosition();
+  const known = [options.appendedPosition(), follower.position, projector.head()];
   return {
-    head: head > follower.position ? head : follower.position,
+    head: known.reduce((highest, position) => (position > highest ? position : highest)),
+    keyTableAgeMs: follower.lastHeardMs(),
     projections: [
       ...projector
         .status()

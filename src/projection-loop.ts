@@ -1,7 +1,8 @@
 /**
  * One projection's loop: reads the log from where its table is, writes, and reads on, until it is
  * told to end or meets an event that it cannot apply. Fills the table of a raised version first,
- * and switches to it.
+ * and switches to it. While another process has the projection's lock, it reads along and waits for
+ * that one to have written.
  */
 import type { Pool } from 'pg';
 import { FailingEvent, isFinal, Superseded } from './failing-event.ts';
@@ -9,6 +10,7 @@ import type { Log } from './log.ts';
 import { positionWaiters, type PositionWaiters } from './position-waiters.ts';
 import type { Projection } from './projection.ts';
 import { catchUpFrom } from './projection-catch-up.ts';
+import type { ProjectionLocks } from './projection-locks.ts';
 import { buildingTable, registered, switchTable, TargetGone } from './projection-tables.ts';
 import { applyEvents, moveCheckpoint, noteError } from './projection-writer.ts';
 import { type EventStore, UndecodableEvent } from './store/event-store.ts';
@@ -39,6 +41,9 @@ export interface LoopError {
 
 const BATCH_MAX = 2_000;
 const IDLE_GATHER_MS = 100;
+/** How often it is looked whether another process has written: while somebody waits for it, and otherwise. */
+const AWAITED_LOOK_MS = 5;
+const IDLE_LOOK_MS = 100;
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 5_000;
 
@@ -50,6 +55,8 @@ export interface Loop {
   position: bigint;
   /** The position that the registry has. */
   saved: bigint;
+  /** A head of the log that it has not reached, and since when that is known. */
+  behind: { readonly head: bigint; readonly sinceMs: number } | null;
   caughtUp: boolean;
   stopped: boolean;
   error: LoopError | null;
@@ -59,6 +66,7 @@ export interface Loop {
 
 export interface LoopContext extends LoopOptions {
   readonly signal: AbortSignal;
+  readonly locks: Pick<ProjectionLocks, 'holds' | 'giveUp'>;
   /** Somebody waits for all projections. */
   readonly isAwaited: () => boolean;
   readonly moved: (loop: Loop) => void;
@@ -72,6 +80,7 @@ export function newLoop(projection: Projection): Loop {
     target: projection.name,
     position: 0n,
     saved: 0n,
+    behind: null,
     caughtUp: false,
     stopped: false,
     error: null,
@@ -95,8 +104,12 @@ export async function runLoop(context: LoopContext, loop: Loop): Promise<void> {
         log.error({ err: error, projection: name }, `the read model ${name} stands still`);
         loop.stopped = true;
         loop.waiters.stop();
+        context.locks.giveUp(loop.projection);
         context.failed();
         await noteError(pool, loop.projection, loop.target, loop.error.message).catch(() => undefined);
+        // What came before the event in its batch has been applied.
+        const there = await registered(pool, loop.target).catch(() => null);
+        if (there !== null && there.position > loop.position) loop.position = there.position;
         return;
       }
       log.warn({ err: error, projection: name }, `the read model ${name} could not go on, trying again`);
@@ -112,13 +125,17 @@ async function project(context: LoopContext, loop: Loop): Promise<void> {
   const { projection } = loop;
   const start = await findTarget(pool, loop);
   for await (const batch of store.subscribe(start, signal, { prefixes: projection.prefixes, batchMax })) {
-    if (batch.events.length > 0) {
-      await applyEvents(pool, projection, loop.target, batch.events, batch.position);
-      loop.saved = batch.position;
+    const last = batch.events.at(-1);
+    if (last !== undefined) {
+      const turn = await turnOf(context, loop, last.position);
+      if (turn === 'ended') return;
+      if (turn === 'write') await applyEvents(pool, projection, loop.target, batch.events, batch.position);
+      loop.saved = turn === 'write' ? batch.position : last.position;
     }
     loop.position = batch.position;
     loop.error = null;
     if (loop.target !== projection.name && batch.caughtUp) {
+      if ((await turnOf(context, loop, null)) === 'ended') return;
       await saveCheckpoint(pool, loop);
       await switchTable(pool, projection, loop.target, catchUpFrom(store, projection, batchMax));
       throw new TargetGone('the new table is the current one now');
@@ -131,6 +148,29 @@ async function project(context: LoopContext, loop: Loop): Promise<void> {
     if (batch.caughtUp) await gather(context, loop, batch.events.length > 0);
   }
   if (!signal.aborted) throw new Error('the log was closed');
+}
+
+/**
+ * Waits until this process may write, or another one has written up to the position; null: until the
+ * other one has switched tables. Throws TargetGone and Superseded like a writer.
+ */
+async function turnOf(
+  context: LoopContext,
+  loop: Loop,
+  position: bigint | null,
+): Promise<'write' | 'written' | 'ended'> {
+  const { pool, signal, locks, isAwaited } = context;
+  const { projection, target } = loop;
+  while (!signal.aborted) {
+    if (locks.holds(projection)) return 'write';
+    const there = await registered(pool, target);
+    if (there === null) throw new TargetGone(`there is no ${target} any more`);
+    if (there.version > projection.version)
+      throw new Superseded(projection.name, projection.version, there.version);
+    if (position !== null && there.position >= position) return 'written';
+    await pause(loop, isAwaited() || loop.waiters.count > 0 ? AWAITED_LOOK_MS : IDLE_LOOK_MS, signal);
+  }
+  return 'ended';
 }
 
 /** Points the loop at the current table, or at the one that is being filled for this version; returns its position. */
@@ -149,6 +189,7 @@ async function findTarget(pool: Pool, loop: Loop): Promise<bigint> {
   return position;
 }
 
+/** Only for the process that has the projection's lock. */
 export async function saveCheckpoint(pool: Pool, loop: Loop): Promise<void> {
   const { position, saved, projection, target, stopped } = loop;
   if (stopped || position <= saved) return;

@@ -110,7 +110,8 @@ async function beginGeneration(client: PoolClient, projection: Projection): Prom
   return table;
 }
 
-async function fill(options: RebuildOptions, table: string): Promise<number> {
+/** Applies all that is in the log to the table of a registry row; answers how many events concerned it. */
+export async function fill(options: RebuildOptions, table: string): Promise<number> {
   const { pool, store, projection, nowMs, batchMax = BATCH_MAX, onProgress } = options;
   const ending = new AbortController();
   const startMs = nowMs();

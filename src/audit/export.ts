@@ -23,8 +23,15 @@ export interface ExportOptions {
   readonly scope: Scope;
   /** Takes one line with its line end; the next comes when it has resolved. */
   readonly put: (line: string) => Promise<void>;
-  /** Events of the log that were passed, and how many there are. */
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly onProgress?: (progress: ExportProgress) => void;
+}
+
+export interface ExportProgress {
+  /** Of the log, that were passed. */
+  readonly events: number;
+  /** Where that was, and where the log ended when the export began. */
+  readonly position: bigint;
+  readonly head: bigint;
 }
 
 const PROGRESS_EVENTS = 5_000;
@@ -41,12 +48,12 @@ export async function exportBundle(deps: ExportDeps, options: ExportOptions): Pr
 }
 
 async function writeAll({ store }: ExportDeps, writer: BundleWriter, options: ExportOptions): Promise<void> {
-  const total = Number(await store.head());
-  let done = 0;
+  const head = await store.head();
+  let events = 0;
   for await (const placed of store.readLog(0n)) {
     await writer.event(placed);
-    done += 1;
-    if (done % PROGRESS_EVENTS === 0) options.onProgress?.(done, total);
+    events += 1;
+    if (events % PROGRESS_EVENTS === 0) options.onProgress?.({ events, position: placed.position, head });
   }
 }
 
@@ -60,7 +67,7 @@ async function writePart(deps: ExportDeps, writer: BundleWriter, options: Export
   const { store, pool } = deps;
   const isWanted = await eventFilter(pool, options.scope);
   const seals = await sealsOf(store);
-  const total = Number(await store.head());
+  const head = await store.head();
   let stretch = provableStretch();
   let wanted: Wanted[] = [];
   let place = 0n;
@@ -87,7 +94,8 @@ async function writePart(deps: ExportDeps, writer: BundleWriter, options: Export
       stretch = provableStretch();
       next += 1;
     }
-    if (place % BigInt(PROGRESS_EVENTS) === 0n) options.onProgress?.(Number(place), total);
+    if (place % BigInt(PROGRESS_EVENTS) === 0n)
+      options.onProgress?.({ events: Number(place), position: placed.position, head });
   }
 }
 

@@ -9,12 +9,12 @@ import { keepRecord } from './records.ts';
  * Replays a full export into an empty installation, on whatever store it has: ids, streams, revisions,
  * order, hashes and payloads are those of the export. Positions are given anew by the store, and are
  * the same wherever they have no gaps. Times of recording are kept by a store that takes them from
- * its caller; another one sets its own. An import that was cut off is simply started again.
+ * its caller. An import that was cut off is simply started again.
  */
 export interface ImportDeps {
   readonly store: EventStore;
   readonly pool: Pool;
-  /** Says which instant of recording the next append is to have; left out where the store sets its own. */
+  /** Says which instant of recording the next append is to have. Left out, the store sets its own. */
   readonly setRecordedAt?: (instant: string) => void;
   readonly onProgress?: (events: number) => void;
 }
@@ -32,7 +32,7 @@ const PROGRESS_EVENTS = 1_000;
 
 /**
  * Throws BundleProblem when the file is no whole bundle, and Error when it is a partial one or the
- * installation has something else in its log. Verify the bundle first.
+ * installation has something else, or something more, in its log. Verify the bundle first.
  */
 export async function importBundle(deps: ImportDeps, lines: AsyncIterable<string>): Promise<Imported> {
   const { store, pool, setRecordedAt, onProgress } = deps;
@@ -54,7 +54,7 @@ export async function importBundle(deps: ImportDeps, lines: AsyncIterable<string
   }
 
   async function add(placed: Placed): Promise<void> {
-    const bytes = Buffer.byteLength(placed.data) + Buffer.byteLength(placed.actor);
+    const bytes = bytesOf(placed);
     const first = batch?.events[0];
     const fits =
       batch !== null &&
@@ -80,8 +80,8 @@ export async function importBundle(deps: ImportDeps, lines: AsyncIterable<string
     }
     if (value.stream !== stream || value.revision !== revision || value.hash !== hash) {
       throw new Error(
-        `This installation is not empty: at position ${value.position} it has ${value.stream}@${value.revision}, ` +
-          `where the bundle has ${stream}@${revision}.`,
+        `This installation is not empty: at position ${value.position} it has ${nameOf(value)}, ` +
+          `where the bundle has ${nameOf({ stream, revision, hash })}.`,
       );
     }
     heads.set(stream, { revision, hash });
@@ -103,7 +103,28 @@ export async function importBundle(deps: ImportDeps, lines: AsyncIterable<string
       counts.records += 1;
     }
   }
+  if (!isNew) await mustEnd(known);
   await flush();
   await known.return?.();
   return counts;
+}
+
+/** An installation that has all of the bundle and has gone on since must not be taken for the same. */
+async function mustEnd(known: AsyncIterator<Placed>): Promise<void> {
+  const { value, done } = await known.next();
+  if (done === true) return;
+  throw new Error(
+    `This installation is not empty: it has all of the bundle, and has gone on with ${value.stream}@${value.revision} ` +
+      `at position ${value.position}. There is nothing to import.`,
+  );
+}
+
+function nameOf({ stream, revision, hash }: Pick<Placed, 'stream' | 'revision' | 'hash'>): string {
+  return `${stream}@${revision} with the hash ${hash.slice(0, 12)}…`;
+}
+
+/** With its envelope, which counts where a store bounds an append as a whole. */
+function bytesOf({ data, ...envelope }: Placed): number {
+  const text = JSON.stringify({ ...envelope, revision: null, position: null });
+  return Buffer.byteLength(data) + Buffer.byteLength(text);
 }

@@ -96,7 +96,7 @@ export async function keyHistory(
   const { at: until } = options;
   const steps = all.filter(({ position, recordedAt }) => !isAfter(until, position, recordedAt));
   const last = steps.at(-1);
-  const at = momentOf(until, last, deps.now);
+  const at = await instantOf(deps, until, last);
   const owner = await tenantFacts(store, tenantId, until);
   const agencyId = await agencyOf(store, tenantId);
   return {
@@ -137,13 +137,21 @@ async function findKey(db: Kysely<HistoryTables>, name: string): Promise<string>
   return found?.key_id ?? wanted;
 }
 
-export function momentOf(
+/**
+ * The instant that a moment is: of a position, when the event there was recorded. Where positions cannot
+ * be counted, that of the subject's last change until then stands for it. Now, when there is none.
+ */
+export async function instantOf(
+  { store, now }: Pick<KeyHistoryDeps, 'store' | 'now'>,
   until: Moment | undefined,
   last: { readonly recordedAt: string } | undefined,
-  now: () => string,
-): string {
+): Promise<string> {
   if (until === undefined) return now();
-  return typeof until === 'string' ? new Date(until).toISOString() : (last?.recordedAt ?? now());
+  if (typeof until === 'string') return new Date(until).toISOString();
+  if (store.positions === 'gapless' && until > 0n && until <= (await store.head())) {
+    for await (const { recordedAt } of store.readLog(until - 1n)) return recordedAt;
+  }
+  return last?.recordedAt ?? now();
 }
 
 export async function agencyOf(store: EventStore, tenantId: string): Promise<string> {

@@ -15,8 +15,8 @@ import { newStretch } from './stretch.ts';
 export interface SealCheck {
   /** `place` counts the events of the log from 1. Events come in order and without those before the start. */
   accept(placed: Placed, place: bigint): void;
-  /** `end` is the place of the last event. */
-  results(end: bigint): readonly CheckResult[];
+  /** Where the last event is: its place, and its position in the store. */
+  results(end: { readonly place: bigint; readonly position: bigint }): readonly CheckResult[];
   /** The newest seal within reach, null when there is none; and the key in force. */
   readonly newest: Seal | null;
   readonly keyId: string | null;
@@ -74,12 +74,13 @@ export function sealCheck(options: SealCheckOptions): SealCheck {
       if (open !== undefined && place > open.seal.after) stretch.add(placed);
       if (missing.size > 0) missing.delete(placed.hash);
     },
-    results(end) {
+    results({ place: end, position }) {
       for (let seal = due[next]; seal !== undefined && seal.seal.position <= end; seal = due[next])
         finish(seal);
       const last = due[next - 1]?.seal;
       const beyond = due[next];
-      if (beyond !== undefined && beyond.position <= end) {
+      // It was read itself, and there are fewer events before it than it covers.
+      if (beyond !== undefined && beyond.position <= position) {
         const { seal } = beyond;
         seals.fail(
           end,

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { CHECKPOINT } from '../domain/log-seal.ts';
+import { CHECKPOINT, type Seal } from '../domain/log-seal.ts';
 import type { Log } from '../log.ts';
 import { type EventStore, UndecodableEvent } from '../store/event-store.ts';
 import type { Sealer } from './sealer.ts';
@@ -11,6 +11,14 @@ import type { Sealer } from './sealer.ts';
 export interface SealSchedule {
   /** Waits for a seal under way. */
   stop(): Promise<void>;
+  facts(): SealFacts;
+}
+
+export interface SealFacts {
+  /** The newest seal that this process has seen; null before the first. */
+  readonly last: Seal | null;
+  /** Attempts that failed since the start. */
+  readonly failures: number;
 }
 
 export interface SealScheduleOptions {
@@ -27,7 +35,8 @@ const RETRY_MS = 5_000;
 const MINUTE_MS = 60_000;
 
 export function startSealing({ sealer, store, minutes, now, log }: SealScheduleOptions): SealSchedule {
-  if (minutes === 0) return { stop: () => Promise.resolve() };
+  const facts: { last: Seal | null; failures: number } = { last: null, failures: 0 };
+  if (minutes === 0) return { stop: () => Promise.resolve(), facts: () => facts };
   const stopping = new AbortController();
   let sealing: Promise<void> = Promise.resolve();
 
@@ -38,7 +47,10 @@ export function startSealing({ sealer, store, minutes, now, log }: SealScheduleO
         for (const { position, heads } of await sealer.seal()) {
           log.info({ position: String(position), streams: heads }, 'the log was sealed');
         }
+        // Another process may have taken it.
+        facts.last = (await sealer.state()).last;
       } catch (error) {
+        facts.failures += 1;
         log.error({ err: error }, 'the log could not be sealed');
       }
     });
@@ -47,13 +59,13 @@ export function startSealing({ sealer, store, minutes, now, log }: SealScheduleO
 
   async function begin(): Promise<void> {
     let position = 0n;
-    let sealedAt: string | null = null;
     for await (const recorded of store.readStream(CHECKPOINT)) {
       if (recorded.event.type !== 'log.sealed') continue;
       ({ position } = recorded);
-      ({ sealedAt } = recorded.event.data);
+      facts.last = recorded.event.data;
     }
-    const isDue = sealedAt === null || Date.parse(sealedAt) + minutes * MINUTE_MS <= Date.parse(now());
+    const dueMs = facts.last === null ? 0 : Date.parse(facts.last.sealedAt) + minutes * MINUTE_MS;
+    const isDue = dueMs <= Date.parse(now());
     if (isDue) await sealNow();
     await followCloses(position);
   }
@@ -91,5 +103,6 @@ export function startSealing({ sealer, store, minutes, now, log }: SealScheduleO
       await running;
       await sealing;
     },
+    facts: () => facts,
   };
 }

@@ -10,7 +10,7 @@ import {
   type KeyHistoryDeps,
   type LastChange,
   type Moment,
-  momentOf,
+  instantOf,
 } from './key-history.ts';
 import { knownUntil } from './key-spend.ts';
 import { type KeyView, replayKey, type Step } from './replay.ts';
@@ -76,7 +76,7 @@ export async function tenantHistory(
   const last = [...facts.events, ...keys.flatMap(({ last: step }) => step)]
     .toSorted((a, b) => (a.position < b.position ? -1 : 1))
     .at(-1);
-  const at = momentOf(until, last, deps.now);
+  const at = await instantOf(deps, until, last);
   const zoned = { at, until, ...(await agencyAt(store, agencyId, until)) };
   const budget = facts.contract?.terms.tenantLimits.budget ?? null;
   return {

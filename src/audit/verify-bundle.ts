@@ -57,7 +57,7 @@ export async function verifyBundle(options: VerifyBundleOptions): Promise<Bundle
     if (events % PROGRESS_EVENTS === 0) options.onProgress?.({ part: 'events', done: events, total });
   }
   const isWhole = scope?.kind === 'all';
-  const ofSeals = seals.results(isWhole ? BigInt(events) : head);
+  const ofSeals = seals.results({ place: isWhole ? BigInt(events) : head, position: head });
   const checks = [
     file.result('header, lines and footer fit together; the digest is the one of the footer'),
     ...content.results(head),

@@ -80,13 +80,15 @@ export async function verifyLog(deps: VerifyDeps, options: VerifyOptions = {}): 
   const end = await store.head();
   const head = options.to !== undefined && options.to < end ? options.to : end;
   const chain = chainCheck({ from, gapless });
-  const seals = sealCheck({ ...options, checkpoints, from });
-  for await (const placed of store.readLog(from - 1n)) {
+  const start = await startOf(store, from);
+  const seals = sealCheck({ ...options, checkpoints, from: start.place + 1n });
+  let { place } = start;
+  for await (const placed of store.readLog(start.position)) {
     if (placed.position > head) break;
+    // Without gaps the position is the place. With them, places have to be counted.
+    place = gapless ? placed.position : place + 1n;
     const recorded = chain.accept(placed);
-    // Without gaps the position is the place. With them, a place can only be counted from the start.
-    if (gapless) seals.accept(placed, placed.position);
-    else if (from === 1n) seals.accept(placed, BigInt(chain.events));
+    seals.accept(placed, place);
     if (recorded !== null) followers?.accept(recorded);
     if (chain.events % PROGRESS_EVENTS === 0)
       onProgress?.({
@@ -97,8 +99,8 @@ export async function verifyLog(deps: VerifyDeps, options: VerifyOptions = {}): 
   }
   const readMs = nowMs() - began;
 
-  const lastPlace = gapless ? head : BigInt(chain.events);
-  const checks: CheckResult[] = [...chain.results(head), ...seals.results(lastPlace)];
+  const reached = { place: gapless ? head : place, position: head };
+  const checks: CheckResult[] = [...chain.results(head), ...seals.results(reached)];
   if (followers !== null) checks.push(...(await followers.results(checks, head, onProgress)));
 
   const { events, streams } = chain;
@@ -116,6 +118,24 @@ export async function verifyLog(deps: VerifyDeps, options: VerifyOptions = {}): 
     durationMs: Math.round(nowMs() - began),
     eventsPerSecond: readMs === 0 ? 0 : Math.round((events / readMs) * 1000),
   };
+}
+
+/**
+ * What lies before the first position to look at: its last position, and how many events that are. Where
+ * positions have gaps, only those that the store gave can be read after, and all before has to be counted.
+ */
+async function startOf(
+  store: EventStore,
+  from: bigint,
+): Promise<{ readonly place: bigint; readonly position: bigint }> {
+  if (from === 1n || store.positions === 'gapless') return { place: from - 1n, position: from - 1n };
+  const start = { place: 0n, position: 0n };
+  for await (const { position } of store.readLog(0n)) {
+    if (position >= from) break;
+    start.place += 1n;
+    start.position = position;
+  }
+  return start;
 }
 
 /** Seals as far as they can be read: what cannot is found when the log is read. */

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
-import { exportBundle } from '../audit/export.ts';
+import { exportBundle, type ExportProgress } from '../audit/export.ts';
 import { resolveScope, type ScopeRequest } from '../audit/export-scope.ts';
 import type { Installation } from '../installation.ts';
 import { type CommandContext, usage, withInstallation } from './context.ts';
@@ -46,7 +46,8 @@ async function write(
     return 1;
   }
   const { out } = context.options;
-  const onProgress = (done: number, total: number): void => context.progress(`event ${done} of ${total}`);
+  const onProgress = ({ events, position, head }: ExportProgress): void =>
+    context.progress(`event ${events}, position ${position} of ${head}`);
   if (out === undefined) {
     await exportBundle(deps, { scope, put: context.put, onProgress });
     context.progress('');

@@ -3,6 +3,7 @@ import { formatVerdict } from '../audit/format-verdict.ts';
 import { importBundle } from '../audit/import-bundle.ts';
 import { verifyBundle } from '../audit/verify-bundle.ts';
 import type { Installation } from '../installation.ts';
+import { eventStoreDb } from '../store/eventstoredb.ts';
 import { postgresStore } from '../store/postgres.ts';
 import { type CommandContext, usage, withInstallation } from './context.ts';
 import { withReadModels } from './read-models.ts';
@@ -24,8 +25,8 @@ export async function importCommand(context: CommandContext): Promise<number> {
   return withInstallation(
     context,
     async (installation) => {
+      await mustBeFresh(installation);
       const imported = await replay(context, installation, file, report.events);
-      context.progress('filling the read models');
       await withReadModels(context, installation, () => Promise.resolve(0));
       context.progress('');
       const { events, found, records } = imported;
@@ -36,33 +37,38 @@ export async function importCommand(context: CommandContext): Promise<number> {
   );
 }
 
+/** Positions that read models have seen in another log mean nothing in this one. */
+async function mustBeFresh({ store, database: { pool } }: Installation): Promise<void> {
+  if ((await store.head()) > 0n) return;
+  const { rows } = await pool.query<{ name: string }>('select name from projections where position > 0');
+  if (rows.length === 0) return;
+  throw new Error(
+    'The log of this installation is empty, and the read models in its database are those of another log. ' +
+      'Import into a fresh database.',
+  );
+}
+
+/** Over a store of its own, because it keeps the times of recording. */
 async function replay(
-  context: CommandContext,
-  { database, store: installed }: Installation,
+  { config, log, progress }: CommandContext,
+  { database: { pool } }: Installation,
   file: string,
   total: number,
 ): ReturnType<typeof importBundle> {
-  const { pool } = database;
-  const onProgress = (events: number) => context.progress(`importing event ${events} of ${total}`);
-  // EventStoreDB gives its own times of recording.
-  if (context.config.eventStoreDbUrl !== null) {
-    return importBundle({ store: installed, pool, onProgress }, linesOf(file));
-  }
   let recordedAt = new Date().toISOString();
-  // A store of its own, because it keeps the times of recording.
-  const store = postgresStore({ pool, listenUrl: null, log: context.log, now: () => recordedAt });
+  const now = (): string => recordedAt;
+  const store =
+    config.eventStoreDbUrl === null
+      ? postgresStore({ pool, listenUrl: null, log, now })
+      : eventStoreDb({ url: config.eventStoreDbUrl, log, now });
+  const deps = {
+    store,
+    pool,
+    setRecordedAt: (instant: string) => void (recordedAt = instant),
+    onProgress: (events: number) => progress(`importing event ${events} of ${total}`),
+  };
   try {
-    return await importBundle(
-      {
-        store,
-        pool,
-        setRecordedAt: (instant) => {
-          recordedAt = instant;
-        },
-        onProgress,
-      },
-      linesOf(file),
-    );
+    return await importBundle(deps, linesOf(file));
   } finally {
     await store.close();
   }

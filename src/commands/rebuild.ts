@@ -16,15 +16,19 @@ export async function rebuildCommand(context: CommandContext): Promise<number> {
       nowMs: () => performance.now(),
       onProgress: ({ position, head, events, secondsLeft }) => {
         const left = secondsLeft === null ? '' : `, ${Math.ceil(secondsLeft)} s left`;
-        const rate = Math.round((events / (performance.now() - began)) * 1_000);
-        context.progress(`position ${position} of ${head}, ${rate} events/s${left}`);
+        context.progress(`position ${position} of ${head}, ${rateOf(events, began)} events/s${left}`);
       },
     });
     context.progress('');
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    const { events, position } = rebuilt;
     context.say(
-      `rebuilt ${name}: ${rebuilt.events} events up to position ${rebuilt.position} in ${seconds} s`,
+      `rebuilt ${name}: ${events} events up to position ${position} in ${seconds} s, ${rateOf(events, began)} events/s`,
     );
     return 0;
   });
+}
+
+function rateOf(events: number, beganMs: number): number {
+  return Math.round((events / (performance.now() - beganMs)) * 1_000);
 }

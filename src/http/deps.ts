@@ -4,6 +4,7 @@ import type { Kysely } from 'kysely';
 import type { Json, JsonObject } from '../domain/json.ts';
 import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
+import type { Metric } from '../metrics.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { Tables } from './read.ts';
 
@@ -35,6 +36,7 @@ export interface HttpDeps {
   /** What the gateway can serve; several deployments may share a public name. */
   readonly models: () => readonly ServedModel[];
   readonly status: () => HealthFacts;
+  readonly metrics: () => readonly Metric[];
   readonly runInvoices: RunInvoices;
   readonly replay: Replay;
   readonly replayTenant: Replay;
@@ -62,6 +64,8 @@ export interface ServedModel {
 export interface HealthFacts {
   /** Newest position of the log that this process knows. */
   readonly head: bigint;
+  /** How long ago the tables that the gateway decides by were last known to hold everything; Infinity before. */
+  readonly keyTableAgeMs: number;
   readonly projections: readonly ProjectionHealth[];
   readonly deployments: readonly DeploymentHealth[];
   /** Requests that the gateway is serving right now. */

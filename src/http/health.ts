@@ -18,6 +18,10 @@ const Readiness = z.object({
   version: z.string(),
   success_callbacks: z.array(z.string()),
   position: z.string().describe('Newest position of the log'),
+  key_table_age_seconds: z
+    .number()
+    .nullable()
+    .describe('How long ago the gateway was last known to know every key; it refuses from 5 s on'),
   projections: z.array(
     z.object({
       name: z.string(),
@@ -64,7 +68,7 @@ function readinessRoute(app: App, deps: HttpDeps): void {
     },
     async (_request, reply) => {
       const connected = await isConnected(deps);
-      const { head, projections } = deps.status();
+      const { head, projections, keyTableAgeMs } = deps.status();
       const healthy = connected && projections.every(({ error }) => error === null);
       return reply.status(healthy ? 200 : 503).send({
         status: healthy ? 'healthy' : 'unhealthy',
@@ -74,6 +78,7 @@ function readinessRoute(app: App, deps: HttpDeps): void {
         version: deps.version,
         success_callbacks: [],
         position: String(head),
+        key_table_age_seconds: Number.isFinite(keyTableAgeMs) ? keyTableAgeMs / 1_000 : null,
         projections: projections.map(({ name, position, error }) => ({
           name,
           position: String(position),

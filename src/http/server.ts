@@ -14,6 +14,7 @@ import { invoiceRoutes } from './invoices.ts';
 import { keyIssuer } from './issue-key.ts';
 import { keyReadRoutes } from './key-reads.ts';
 import { keyRoutes } from './keys.ts';
+import { metricsRoutes } from './metrics.ts';
 import { modelRoutes } from './models.ts';
 import { describeApi, serveDescription } from './openapi.ts';
 import { planRoutes } from './plans.ts';
@@ -69,6 +70,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
   app.register(healthRoutes(deps));
+  app.register(metricsRoutes(deps));
   app.register((routes, _options, done) => {
     serveDescription(routes);
     done();

@@ -91,6 +91,8 @@ export interface EventStore {
    * yielded everything before that event.
    */
   subscribe(position: bigint, signal: AbortSignal, options?: SubscribeOptions): AsyncIterable<Batch>;
+  /** How often following the log had to begin anew: after an error, an end, or silence. */
+  restarts(): number;
   /** Position of the newest event; 0 when the log is empty. */
   head(): Promise<bigint>;
   /** Waits for appends under way, ends the subscriptions, and takes nothing new. */

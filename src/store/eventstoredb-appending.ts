@@ -36,6 +36,8 @@ export interface StreamsOptions {
   readonly reading: Connection;
   readonly appendMsMax: number;
   readonly silenceMsMax: number;
+  /** Instant of recording; null leaves it to the server. */
+  readonly recordedAt: () => string | null;
 }
 
 /** Streams whose last known event is remembered, so that it need not be read before an append. */
@@ -46,7 +48,7 @@ const HEAD_PAGES = [1, 16, 256, 4_096];
 const GRACE_MS = 1_000;
 
 export function createStreams(options: StreamsOptions): Streams {
-  const { writing, reading, appendMsMax, silenceMsMax } = options;
+  const { writing, reading, appendMsMax, silenceMsMax, recordedAt } = options;
   const known = new Map<string, StreamHead>();
   let highest = 0n;
 
@@ -91,7 +93,7 @@ export function createStreams(options: StreamsOptions): Streams {
   async function send(encoded: readonly Encoded[]): Promise<boolean> {
     const { stream, revision } = encoded[0]!.stored;
     const expectedRevision = revision === 0n ? NO_STREAM : revision - 1n;
-    const events = toEventData(encoded);
+    const events = toEventData(encoded, recordedAt());
     try {
       await within(
         writing.client.appendToStream(stream, events, {

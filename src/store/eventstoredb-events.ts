@@ -19,16 +19,21 @@ interface Metadata {
   readonly commandHash: string | null;
   readonly previousHash: string;
   readonly hash: string;
+  /** When it was recorded, for an event that was moved here; the server's own time is then that of the move. */
+  readonly recordedAt?: string;
 }
 
 /** What the server takes in one append, as it counts; larger ones it refuses. */
 export const APPEND_BYTES_MAX = 1_048_576;
 
-/** The events of one write. Throws TypeError when they are more than the server takes at once. */
-export function toEventData(encoded: readonly Encoded[]): EventData[] {
+/**
+ * The events of one write; `recordedAt` null leaves the time of recording to the server. Throws
+ * TypeError when they are more than the server takes at once.
+ */
+export function toEventData(encoded: readonly Encoded[], recordedAt: string | null): EventData[] {
   let bytes = 0;
   const events = encoded.map(({ stored }) => {
-    const metadata = metadataOf(stored);
+    const metadata = metadataOf(stored, recordedAt);
     bytes += Buffer.byteLength(stored.data) + metadata.length + 2 * stored.type.length;
     return jsonEvent({
       id: stored.id,
@@ -47,7 +52,7 @@ export function toEventData(encoded: readonly Encoded[]): EventData[] {
 }
 
 /** As bytes, which the client sends as they are. */
-function metadataOf(stored: StoredEvent): Uint8Array {
+function metadataOf(stored: StoredEvent, recordedAt: string | null): Uint8Array {
   const { schema, agencyId, tenantId, occurredAt, correlationId, causationId } = stored;
   const metadata: Metadata = {
     schema,
@@ -60,6 +65,7 @@ function metadataOf(stored: StoredEvent): Uint8Array {
     commandHash: stored.commandHash,
     previousHash: stored.previousHash,
     hash: stored.hash,
+    ...(recordedAt === null ? {} : { recordedAt }),
   };
   return new TextEncoder().encode(JSON.stringify(metadata));
 }
@@ -72,7 +78,7 @@ export function toPlaced(event: RecordedEvent): Placed {
   const metadata = membersOf(event.metadata);
   return {
     position: positionOf(event),
-    recordedAt: event.created.toISOString(),
+    recordedAt: instantOr(metadata['recordedAt'], event.created),
     stream: event.streamId,
     revision: event.revision,
     id: event.id,
@@ -107,6 +113,11 @@ export function isSystemEvent(event: RecordedEvent): boolean {
 
 function membersOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function instantOr(value: unknown, created: Date): string {
+  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+  return (Number.isNaN(ms) ? created : new Date(ms)).toISOString();
 }
 
 function textOf(value: unknown): string {

@@ -13,6 +13,12 @@ import { createTail, type Cut, type Source, type Wanted } from './tail.ts';
  * tail for all readers of the process; a reader that starts further back gets a walk of its own,
  * with only the types that it wants, until it meets the tail. A subscription that fails, ends or
  * falls silent is opened again where it was, over a fresh client.
+ *
+ * No heartbeat events are written. The server's checkpoints would not do: they come with events that
+ * a filter leaves out, and in a quiet log nothing comes. So the head of the log is asked for over
+ * another connection: a subscription that has not moved from one question to the next although there
+ * was something for it is dead, and in a log where nothing happens at all it is opened anew from
+ * time to time. That costs no event, and the log means the same in every store.
  */
 export interface Follower {
   readonly source: Source;
@@ -22,6 +28,8 @@ export interface Follower {
   know(position: bigint): void;
   /** Resolves when nothing goes on any more. Call `stop` first. */
   ended(): Promise<void>;
+  /** How often a subscription was opened again. */
+  readonly restarts: () => number;
 }
 
 export interface FollowerWaits {
@@ -59,6 +67,7 @@ export function createFollower({ following, reading, head, waits, log }: Followe
   /** Where the tail was when the last probe found it behind; null when it was not. */
   let stuckAt: bigint | null = null;
   let troubled = false;
+  let restarts = 0;
   let done: Promise<void> = Promise.resolve();
 
   async function run(signal: AbortSignal): Promise<void> {
@@ -97,6 +106,8 @@ export function createFollower({ following, reading, head, waits, log }: Followe
     const { to } = tail;
     if (told > to && stuckAt === to) {
       log.warn({ head: String(told), position: String(to) }, 'the subscription brings nothing');
+      // Over a fresh client: the connection may be one that only this side believes in.
+      following.renew();
       walk.close();
     }
     stuckAt = told > to ? to : null;
@@ -146,6 +157,7 @@ export function createFollower({ following, reading, head, waits, log }: Followe
         if (signal.aborted) return null;
         if (!troubled) log.warn({ err: error }, 'the event log cannot be read; trying again');
         troubled = true;
+        restarts += 1;
         if (error instanceof Silence) renew();
         if (tail.to > before) ({ retryMs: waitMs } = waits);
         await pause(waitMs, undefined, { signal }).catch(() => {});
@@ -190,6 +202,7 @@ export function createFollower({ following, reading, head, waits, log }: Followe
     },
     know,
     ended: () => done,
+    restarts: () => restarts,
   };
 }
 

@@ -15,6 +15,8 @@ export interface EventStoreDbOptions {
   /** esdb:// with hosts, TLS and credentials as the client reads it. Appears in no message. */
   readonly url: string;
   readonly log: Pick<Log, 'info' | 'warn'>;
+  /** Instant of recording for new events, kept beside the server's own; the server's clock when left out. */
+  readonly now?: () => string;
   /** Longest an append may take before its outcome counts as unknown; default 10 000. */
   readonly appendMsMax?: number;
   /** Longest silence in the middle of an answer; default 10 000. */
@@ -44,12 +46,18 @@ const INTERRUPTIONS_MAX = 5;
  * beside this one say how its client has to be used. Positions are commit positions.
  */
 export function eventStoreDb(options: EventStoreDbOptions): EventStore {
-  const { url, log } = options;
+  const { url, log, now } = options;
   const silenceMsMax = options.readMsMax ?? READ_MS_MAX;
   const waits = { ...WAITS, ...options.waits };
   const [writing, reading, following] = [connect({ url }), connect({ url }), connect({ url })];
   const appendMsMax = options.appendMsMax ?? APPEND_MS_MAX;
-  const streams = createStreams({ writing, reading, appendMsMax, silenceMsMax });
+  const streams = createStreams({
+    writing,
+    reading,
+    appendMsMax,
+    silenceMsMax,
+    recordedAt: () => now?.() ?? null,
+  });
   const gate = createGate(options.appendsMax ?? APPENDS_MAX);
   const follower = createFollower({ following, reading, head: streams.head, waits, log });
   const subscriptions = createSubscriptions(follower.source, {
@@ -148,6 +156,7 @@ export function eventStoreDb(options: EventStoreDbOptions): EventStore {
       mustBeOpen();
       yield* subscriptions.open(position, signal, subscribeOptions);
     },
+    restarts: follower.restarts,
     async head() {
       mustBeOpen();
       return await streams.head();

@@ -91,6 +91,7 @@ export function memoryStore({ now, stored = [] }: MemoryStoreOptions): EventStor
       mustBeOpen();
       yield* subscriptions.open(position, signal, options);
     },
+    restarts: () => 0,
     head() {
       return closed ? Promise.reject(new Error('the event store is closed')) : Promise.resolve(tail.to);
     },

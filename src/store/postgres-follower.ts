@@ -22,6 +22,8 @@ export interface Follower {
   keep(appended: readonly Encoded[], last: bigint, recordedAt: string): void;
   /** Resolves when no connection is open any more. Call `stop` first. */
   ended(): Promise<void>;
+  /** How often reading failed and began again. */
+  readonly restarts: () => number;
 }
 
 export interface FollowerOptions {
@@ -55,6 +57,7 @@ export function createFollower({ page, head, listenUrl, pollMs, log }: FollowerO
   let reading: Promise<void> | null = null;
   let readingNext: Promise<void> | null = null;
   let ended: Promise<void> = Promise.resolve();
+  let restarts = 0;
 
   function hear(position: bigint): void {
     if (position > told) told = position;
@@ -114,7 +117,10 @@ export function createFollower({ page, head, listenUrl, pollMs, log }: FollowerO
         if (failures > 0) log.info('the event log can be read again');
         return result;
       } catch (error) {
-        if (failures === 0) log.warn({ err: error }, 'the event log cannot be read; trying again');
+        if (failures === 0) {
+          log.warn({ err: error }, 'the event log cannot be read; trying again');
+          restarts += 1;
+        }
         const waitMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(failures, 10));
         await pause(waitMs, undefined, { signal }).catch(() => {});
       }
@@ -167,6 +173,7 @@ export function createFollower({ page, head, listenUrl, pollMs, log }: FollowerO
       }
     },
     ended: () => ended,
+    restarts: () => restarts,
   };
 }
 

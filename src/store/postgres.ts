@@ -131,6 +131,7 @@ export function postgresStore(options: PostgresStoreOptions): EventStore {
       mustBeOpen();
       yield* subscriptions.open(position, signal, subscribeOptions);
     },
+    restarts: follower.restarts,
     async head() {
       mustBeOpen();
       return await head();

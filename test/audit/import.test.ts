@@ -3,11 +3,13 @@ import { importBundle } from '../../src/audit/import-bundle.ts';
 import { startProjector } from '../../src/projector.ts';
 import { readModels } from '../../src/read-models.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
+import { eventStoreDb } from '../../src/store/eventstoredb.ts';
 import { memoryStore } from '../../src/store/memory.ts';
 import { dump } from '../../src/table-dump.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
-import { keyBlocked } from '../support/events.ts';
-import { all } from '../support/log.ts';
+import { keyBlocked, newEvent, spendRecorded } from '../support/events.ts';
+import { startStandIn } from '../support/eventstoredb/stand-in.ts';
+import { all, append } from '../support/log.ts';
 import {
   type AuditedDatabase,
   auditedDatabase,
@@ -126,6 +128,34 @@ describe('a full export in an empty installation', () => {
       ({ event }) => event ?? [],
     );
     expect(moved).toEqual(events.map((event) => ({ ...event, recordedAt: '2030-01-01T00:00:00.000Z' })));
+  });
+
+  test('goes to EventStoreDB in appends that it takes, with the times of recording', async () => {
+    let clock = '2026-03-29T00:59:59.999Z';
+    const memory = memoryStore({ now: () => clock });
+    const tags = Array.from({ length: 40 }, (_, i) => `a tag of some length, number ${i}`);
+    const events = Array.from({ length: 700 }, (_, i) =>
+      newEvent(spendRecorded({ requestId: `large_${i}`, tags }), `large ${i}`),
+    );
+    const [first, second] = [events.slice(0, 350), events.slice(350)];
+    const { heads } = await memory.append([{ stream: 'spend-large', expected: 'none', events: first }]);
+    await memory.append([{ stream: 'spend-large', expected: heads[0]!, events: second }]);
+    clock = '2026-03-29T01:00:00.000Z';
+    await append(memory, 'key-later', 'none', 1);
+    const lines = await exported(audited, { kind: 'all' }, memory);
+    const server = await startStandIn();
+    let recordedAt = '';
+    const target = eventStoreDb({ url: server.url, log, now: () => recordedAt });
+    try {
+      const setRecordedAt = (instant: string): void => void (recordedAt = instant);
+      await importBundle({ store: target, pool: audited.pool, setRecordedAt }, asLines(lines));
+      const unplaced = async (store: EventStore) =>
+        (await all(store.readLog(0n))).map((placed) => ({ ...placed, position: null }));
+      expect(await unplaced(target)).toEqual(await unplaced(memory));
+    } finally {
+      await target.close();
+      server.stop();
+    }
   });
 
   test('that was cut off anywhere is completed by starting it again', async () => {

@@ -103,6 +103,18 @@ describe('a key at a moment', () => {
     });
   });
 
+  test('at a position is of the instant that was recorded there, also before it existed and long after its last change', async () => {
+    for (const position of [1n, await store.head()]) {
+      const { rows } = await audited.pool.query<{ recorded_at: string }>(
+        'select recorded_at from events where position = $1',
+        [position],
+      );
+      expect(await travel.replay('key_1', position)).toMatchObject({ at: rows[0]!.recorded_at });
+      expect(await travel.replayTenant('ten_1', position)).toMatchObject({ at: rows[0]!.recorded_at });
+    }
+    expect(await travel.replay('key_1', 1n)).toMatchObject({ position: null, state: null });
+  });
+
   test('is compared with itself at another moment', async () => {
     const diff = await travel.diff('key_1', '2026-10-09T00:00:00.000Z', '2026-10-15T00:00:00.000Z');
     expect(diff).toMatchObject({

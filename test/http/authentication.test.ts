@@ -145,6 +145,7 @@ describe('a virtual key', () => {
           '/models',
           '/models/*',
           '/openapi.json',
+          '/metrics',
           '/api/audit/public-key',
         ];
         expect([...open, '/health/liveliness', '/health/liveness', '/health/readiness'], url).toContain(url);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { invoice, type InvoiceDraft } from '../../src/domain/invoice.ts';
 import type { RunInvoices } from '../../src/http/deps.ts';
+import { single } from '../../src/metrics.ts';
 import { transact } from '../../src/transact.ts';
 import { type Admin, OWN, startAdmin } from '../support/admin.ts';
 import { spendRecorded } from '../support/events.ts';
@@ -42,6 +43,7 @@ beforeAll(async () => {
       runInvoices,
       status: () => ({
         head: 12n,
+        keyTableAgeMs: 250,
         projections: [{ name: 'keys', position: 10n, error: null }],
         deployments: [
           { id: 'd1', publicName: 'demo-small', healthy: true, problem: null },
@@ -174,6 +176,7 @@ describe('health', () => {
         status: 'healthy',
         db: 'connected',
         litellm_version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+        key_table_age_seconds: 0.25,
         projections: [{ name: 'keys', position: '10', lag: 2, error: null }],
       },
     });
@@ -187,16 +190,39 @@ describe('health', () => {
     expect((await admin.call({ url: '/health/backlog' })).body).toEqual({ in_flight_requests: 3 });
   });
 
+  test('has its measured values where Prometheus looks, for everybody', async () => {
+    const metrics = () => [single('gauge', 'keyledger_log_position', 'Newest position.', 12n)];
+    const other = await startAdmin({ deps: { metrics } });
+    try {
+      const answer = await other.call({ url: '/metrics', bearer: null });
+      expect(answer).toMatchObject({
+        status: 200,
+        body: '# HELP keyledger_log_position Newest position.\n# TYPE keyledger_log_position gauge\nkeyledger_log_position 12\n',
+      });
+      expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+    } finally {
+      await other.close();
+    }
+  });
+
   test('is not ready while a read model stands still', async () => {
     const stopped = { name: 'keys', position: 3n, error: 'cannot apply event 4' };
     const other = await startAdmin({
-      deps: { status: () => ({ head: 9n, projections: [stopped], deployments: [], inFlight: 0 }) },
+      deps: {
+        status: () => ({
+          head: 9n,
+          keyTableAgeMs: Infinity,
+          projections: [stopped],
+          deployments: [],
+          inFlight: 0,
+        }),
+      },
     });
     try {
       const ready = await other.call({ url: '/health/readiness', bearer: null });
       expect(ready).toMatchObject({
         status: 503,
-        body: { projections: [{ lag: 6, error: 'cannot apply event 4' }] },
+        body: { key_table_age_seconds: null, projections: [{ lag: 6, error: 'cannot apply event 4' }] },
       });
     } finally {
       await other.close();

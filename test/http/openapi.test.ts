@@ -71,6 +71,7 @@ describe('the description of the API', () => {
       'GET /health/liveliness',
       'GET /health/liveness',
       'GET /health/readiness',
+      'GET /metrics',
       'GET /openapi.json',
     ]);
   });

@@ -64,8 +64,12 @@ test('a key is handed over while the server runs, and its successor is trusted w
 test('an export is checked offline, and what is altered in it is found', async () => {
   const written = await runCommand(['audit', 'export', '--all', '--out', bundle], settings(here));
   expect(written.code, written.stderr).toBe(0);
+  // Whoever opens a connection ends the process.
+  const offline = `import net from 'node:net'; net.Socket.prototype.connect = () => process.exit(9);`;
   const check = (file: string) =>
-    runCommand(['audit', 'verify', '--offline', file, '--public-key', publicKey], {});
+    runCommand(['audit', 'verify', '--offline', file, '--public-key', publicKey], {
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(offline)}`,
+    });
   const good = await check(bundle);
   expect(good.code, good.stdout + good.stderr).toBe(0);
   const altered = join(here.path, 'altered.jsonl');

@@ -341,6 +341,20 @@ describe('a subscription', () => {
     expect(lines.at(-1)).toBe('the event log can be read again');
   });
 
+  test('that brings nothing although there is something is opened anew over a fresh client', async () => {
+    store = open({ waits: { ...quick, firstMsMax: 60_000, silenceMsMax: 60_000 } });
+    const watching = watch(store, 0n);
+    await watching.until(isCaughtUp);
+    await expect.poll(() => server.subscribed.size).toBe(1);
+    for (const one of server.subscribed) one.mute();
+    const { position } = await store.append([write(freshStream(), 'none', 1)]);
+    await watching.until(hasReached(position));
+    await watching.stop();
+    expect(server.names.subscriptions.size).toBe(2);
+    expect(store.restarts()).toBe(1);
+    expect(server.log.events.filter(({ type }) => !type.startsWith('$'))).toHaveLength(1);
+  });
+
   test('that is idle for long is opened anew, and nobody notices', async () => {
     const watching = watch(store, 0n);
     await watching.until(isCaughtUp);

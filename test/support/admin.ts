@@ -103,6 +103,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       models: () => ['demo-small', 'demo-large', 'openai/gpt-4o', 'other/*'].map(servedModel),
       status: () => ({
         head: appended,
+        keyTableAgeMs: 0,
         projections: projector.status().map(({ name, position, error }) => ({
           name,
           position,
@@ -111,6 +112,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         deployments: [],
         inFlight: 0,
       }),
+      metrics: () => [],
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),
       publicKeys: () => publicKeys(store),

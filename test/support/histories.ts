@@ -20,6 +20,11 @@ const whole = fc.bigInt({ min: 0n, max: 10n ** 20n });
 const count = fc.nat(1_000_000);
 const json = fc.dictionary(text, fc.jsonValue({ maxDepth: 2 }), { maxKeys: 3 });
 
+/** What the edge lets through: it refuses members of this name. */
+function acceptable(name: string, value: unknown): unknown {
+  return name === '__proto__' ? undefined : value;
+}
+
 const limits = fc
   .record({
     requestsPerMinute: fc.option(count),
@@ -33,7 +38,7 @@ const settings = fc
     userId: fc.option(id('usr')),
     projectId: fc.option(id('prj')),
     expiresAt: fc.option(instant),
-    metadata: json.map((value) => JSON.parse(JSON.stringify(value)) as Record<string, never>),
+    metadata: json.map((value) => JSON.parse(JSON.stringify(value), acceptable) as Record<string, never>),
     allowedRoutes: fc.array(text, { maxLength: 2 }),
   })
   .map((overrides) => make.keySettings(overrides));
@@ -84,9 +89,23 @@ const billingEvent = fc.oneof(
   fc.record({ agencyId: id('age'), period: fc.constantFrom(...MONTHS) }).map(make.periodClosed),
   fc.record({ invoiceId: id('inv'), period: fc.constantFrom(...MONTHS) }).map(make.invoiceDrafted),
   fc.record({ invoiceId: id('inv') }).map(make.invoiceFinalized),
+  fc.record({ invoiceId: id('inv') }).map(make.numberAssigned),
   fc.record({ agencyId: id('age') }).map(make.agencyRegistered),
   fc.record({ agencyId: id('age'), invoiceSeries: text }).map(make.agencyChanged),
   fc.integer({ min: 1, max: 3 }).map((planVersion) => make.planPublished({ planVersion })),
+);
+const auditEvent = fc.oneof(
+  fc
+    .record({
+      auditorId: id('aud'),
+      scope: fc.record({ kind: fc.constantFrom('agency' as const, 'tenant' as const), id: id('ten') }),
+      expiresAt: fc.option(instant),
+    })
+    .map(make.auditorAppointed),
+  fc.record({ auditorId: id('aud') }).map(make.auditorDismissed),
+  fc.record({ auditorId: id('aud'), subject: fc.option(text) }).map(make.auditConsulted),
+  fc.record({ sealedAt: instant, position: fc.bigInt({ min: 1n, max: 10n ** 9n }) }).map(make.logSealed),
+  fc.record({ validFrom: instant }).map(make.logKeyRotated),
 );
 
 const happening = fc.record({
@@ -95,6 +114,7 @@ const happening = fc.record({
     { arbitrary: keyEvent, weight: 4 },
     { arbitrary: tenantEvent, weight: 2 },
     { arbitrary: billingEvent, weight: 2 },
+    { arbitrary: auditEvent, weight: 1 },
   ),
   envelope: fc.record({ agencyId: id('age'), tenantId: id('ten'), occurredAt: instant }),
 });
@@ -129,6 +149,8 @@ function onceOnly(event: DomainEvent): string | null {
       return `invoice ${event.data.invoiceId}`;
     case 'spend.recorded':
       return `spend ${event.data.requestId}`;
+    case 'auditor.appointed':
+      return `auditor ${event.data.auditorId}`;
     case 'period.closed':
       return `period ${event.data.agencyId} ${event.data.period}`;
     default:

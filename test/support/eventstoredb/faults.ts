@@ -3,6 +3,8 @@
  * often something goes wrong.
  */
 export type AppendFault =
+  /** None, before the next one. */
+  | 'none'
   /** Written, and the connection is lost before the answer. */
   | 'lose-answer'
   /** Written, and answered with "Operation timed out". */
