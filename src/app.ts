@@ -27,7 +27,7 @@ import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation } from './installation.ts';
 import { lockInstance } from './instance-lock.ts';
-import { logMetrics } from './log-metrics.ts';
+import { gatewayMetrics, logMetrics } from './log-metrics.ts';
 import type { Log } from './log.ts';
 import { masterKeyOf, serverSecretOf } from './master-key.ts';
 import { memoryTable } from './memory-table.ts';
@@ -302,7 +302,10 @@ function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: big
     log,
     models: () => options.deployments,
     status: () => statusOf(options, gateway),
-    metrics: () => logMetrics({ ...options, seals: options.seals.facts }),
+    metrics: () => [
+      ...logMetrics({ ...options, seals: options.seals.facts }),
+      ...gatewayMetrics({ inFlight: gateway.inFlight(), ...gateway.backlog() }),
+    ],
     runInvoices: (request) => runInvoices({ store, records, now: isoNow, settled, log }, request),
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),

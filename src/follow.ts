@@ -48,6 +48,8 @@ export interface Follower {
    * while the log cannot be reached at all, when no command can change anything from here either.
    */
   isCurrent(staleMsMax: number, outageMsMax: number): boolean;
+  /** How long ago the tables were last known to hold everything that was committed; infinite before that. */
+  lastHeardMs(): number;
   /** Resolves when it has ended, after the signal or after a failure. */
   readonly done: Promise<void>;
 }
@@ -120,6 +122,7 @@ export function follow(options: FollowOptions): Follower {
       return failure;
     },
     reached: (position, timeoutMs) => waiters.wait(position, timeoutMs),
+    lastHeardMs: () => nowMs() - heardMs,
     isCurrent(staleMsMax, outageMsMax) {
       return nowMs() - heardMs <= (unreachable && failure === null ? outageMsMax : staleMsMax);
     },

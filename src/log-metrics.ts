@@ -58,6 +58,26 @@ export function logMetrics({ store, projector, follower, seals }: LogMetricsSour
   ];
 }
 
+export interface GatewayFacts {
+  readonly inFlight: number;
+  /** Spend that is in the spool and not in the log yet. */
+  readonly spends: number;
+  readonly spoolBytes: number;
+}
+
+export function gatewayMetrics({ inFlight, spends, spoolBytes }: GatewayFacts): readonly Metric[] {
+  return [
+    single(
+      'gauge',
+      'keyledger_requests_in_flight',
+      'Requests to models that are not answered yet.',
+      inFlight,
+    ),
+    single('gauge', 'keyledger_spool_spends', 'Spend in the spool that the log does not have yet.', spends),
+    single('gauge', 'keyledger_spool_bytes', 'Size of the spool on disk.', spoolBytes),
+  ];
+}
+
 function projectionMetrics(projector: Pick<Projector, 'status'>): readonly Metric[] {
   const status = projector.status();
   const each = (

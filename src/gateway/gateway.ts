@@ -69,6 +69,8 @@ export interface Gateway {
   inFlight(): number;
   /** Takes all spend that was recorded so far to the log; resolves with the highest position of it. */
   flush(): Promise<bigint>;
+  /** How much spend waits for the log, and the size of the spool. */
+  backlog(): { readonly spends: number; readonly spoolBytes: number };
   /** Null when a new request would be served; else why not. */
   trouble(): Refusal | null;
   /** Refuses what is new, lets what is running finish for so long, breaks off the rest, writes what is to be written. */
@@ -291,6 +293,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     handle,
     inFlight: visits.count,
     flush: () => writer.flush(),
+    backlog: () => ({ spends: writer.waiting, spoolBytes: writer.spoolBytes }),
     trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),
     async close(graceMs) {
       closing = true;

@@ -43,6 +43,7 @@ export interface SpendWriter {
   readonly position: bigint;
   /** Spend that is not in the log yet. */
   readonly waiting: number;
+  readonly spoolBytes: number;
   /** Takes what waits to the log, for at most so long; the rest stays in the spool for the next start. */
   close(graceMs: number): Promise<void>;
 }
@@ -183,6 +184,9 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
     },
     get waiting() {
       return drain.waiting;
+    },
+    get spoolBytes() {
+      return spool.bytes;
     },
     async close(graceMs) {
       closed = true;
