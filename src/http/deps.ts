@@ -101,7 +101,7 @@ export interface InvoiceRunReport {
   readonly invoices: readonly {
     readonly tenant_id: string;
     readonly invoice_id: string;
-    readonly status: 'finalized' | 'repeated' | 'skipped' | 'failed';
+    readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed';
     readonly number: string | null;
     readonly net: string | null;
     readonly tax: string | null;

@@ -79,7 +79,7 @@ const RunAnswer = z.object({
             id: z.string(),
             tenant_id: z.string(),
             status: z
-              .enum(['finalized', 'repeated', 'skipped', 'failed'])
+              .enum(['finalized', 'repeated', 'cancelled', 'skipped', 'failed'])
               .describe('repeated: by an earlier run; skipped: neither a fee nor usage'),
             number: z.string().nullable(),
             net: Money.nullable(),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { invoice, type InvoiceDraft, type InvoiceEvent } from '../../src/domain/invoice.ts';
+import { DOMESTIC } from '../../src/domain/tax.ts';
 import { specification } from '../support/specification.ts';
 
 const given = specification(invoice);
@@ -7,6 +8,8 @@ const draft: InvoiceDraft = {
   invoiceId: 'inv_1',
   period: '2026-11',
   currency: 'EUR',
+  taxCase: DOMESTIC,
+  replaces: null,
   lines: [
     {
       kind: 'fee',
@@ -18,6 +21,7 @@ const draft: InvoiceDraft = {
       priceRate: null,
       nanos: 49_000_000_000n,
       netCents: 4_900n,
+      tax: { category: 'S', ratePercent: '19' },
     },
   ],
   taxes: [{ category: 'S', ratePercent: '19', netCents: 4_900n, taxCents: 931n }],
@@ -29,6 +33,7 @@ const finalize = {
   type: 'finalize',
   number: 'RE-2026-00001',
   issuedOn: '2026-12-01',
+  dueOn: '2026-12-15',
   documentHash: 'a'.repeat(64),
 } as const;
 const { type: _, ...issued } = finalize;
@@ -52,6 +57,7 @@ describe('an invoice', () => {
       status: 'finalized',
       draft,
       finalized: { invoiceId: 'inv_1', ...issued },
+      cancelled: null,
     });
   });
 
