@@ -2,7 +2,6 @@ import { Refusal } from '../../errors.ts';
 import { ciiXml } from './cii.ts';
 import { eInvoice, type Profile } from './e-invoice.ts';
 import type { InvoiceDocument } from './invoice-document.ts';
-import type { EInvoiceFormat } from './parties.ts';
 import { violationsOf } from './rules.ts';
 import { ublXml } from './ubl.ts';
 
@@ -27,11 +26,6 @@ export function invoiceXml(document: InvoiceDocument, format: XmlFormat): string
 export function checkEInvoice(document: InvoiceDocument): void {
   refuseViolations(document, 'en16931');
   if (document.e_invoice !== 'zugferd') refuseViolations(document, 'xrechnung-3.0');
-}
-
-/** What the recipient asked for beside the PDF; null when the XML in the PDF is enough. */
-export function extraFormat(format: EInvoiceFormat): XmlFormat | null {
-  return format === 'zugferd' ? null : format;
 }
 
 function refuseViolations(document: InvoiceDocument, profile: Profile): void {

@@ -20,7 +20,7 @@ export function violationsOf(invoice: EInvoice): readonly Violation[] {
     ...headRules(invoice),
     ...invoice.lines.flatMap(lineRules),
     ...sumRules(invoice),
-    ...invoice.taxes.flatMap((tax) => taxRules(tax, invoice)),
+    ...invoice.taxes.flatMap((_, index) => taxRules(index, invoice)),
     ...partyRules(invoice),
     ...(invoice.profile === 'xrechnung-3.0' ? xrechnungRules(invoice) : []),
   ];
@@ -122,10 +122,11 @@ function sameRate(a: Pick<ETax, 'ratePercent'>, b: Pick<ETax, 'ratePercent'>): b
   return a.ratePercent === b.ratePercent;
 }
 
-function taxRules(tax: ETax, { lines, taxes, seller, buyer }: EInvoice): readonly Violation[] {
+function taxRules(index: number, { lines, taxes, seller, buyer }: EInvoice): readonly Violation[] {
+  const tax = taxes[index]!;
   const { category, ratePercent } = tax;
   const own = lines.filter((line) => line.category === category && sameRate(line, tax));
-  const others = taxes.filter((other) => other !== tax);
+  const others = taxes.filter((_, place) => place !== index);
   const rate = ratePercent ?? '0';
   const hasSeller = seller.vatId !== null || seller.taxNumber !== null;
   const isTaxed = category === 'S';
