@@ -28,6 +28,7 @@ export const invoices = defineProjection({
     /** Id and number of the Stornorechnung. */
     cancellation_id: 'text?',
     cancellation_number: 'text?',
+    cancellation_issued_on: 'text?',
     cancel_reason: 'text?',
     /** Why the newest payment failed; null when none did since. */
     payment_problem: 'text?',
@@ -43,6 +44,9 @@ export const invoices = defineProjection({
   indexes: [
     ['agency_id', 'period'],
     ['tenant_id', 'period'],
+    ['agency_id', 'issued_on'],
+    ['number'],
+    ['cancellation_number'],
   ],
   on: {
     'invoice.drafted': (draft, recorded) => ({
@@ -66,6 +70,7 @@ export const invoices = defineProjection({
         replaces: draft.replaces,
         cancellation_id: null,
         cancellation_number: null,
+        cancellation_issued_on: null,
         cancel_reason: null,
         payment_problem: null,
         document_hash: null,
@@ -103,13 +108,14 @@ export const invoices = defineProjection({
       where: { invoice_id: invoiceId },
       set: { payment_problem: reason },
     }),
-    'invoice.cancelled': ({ invoiceId, cancellationId, number, reason }, { occurredAt }) => ({
+    'invoice.cancelled': ({ invoiceId, cancellationId, number, issuedOn, reason }, { occurredAt }) => ({
       op: 'update',
       where: { invoice_id: invoiceId },
       set: {
         status: 'cancelled',
         cancellation_id: cancellationId,
         cancellation_number: number,
+        cancellation_issued_on: issuedOn,
         cancel_reason: reason,
         cancelled_at: occurredAt,
       },

@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../domain/json.ts';
 import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { EventStore } from '../store/event-store.ts';
+import type { BillingDesk } from './billing-desk.ts';
 import type { Tables } from './read.ts';
 
 /**
@@ -34,6 +35,7 @@ export interface HttpDeps {
   readonly models: () => readonly ServedModel[];
   readonly status: () => HealthFacts;
   readonly runInvoices: RunInvoices;
+  readonly billing: BillingDesk;
   readonly replay: Replay;
   readonly replayTenant: Replay;
   /** What differs between two moments of a key or a tenant. */

@@ -146,6 +146,7 @@ describe('a virtual key', () => {
           '/models/*',
           '/openapi.json',
           '/api/audit/public-key',
+          '/api/downloads/:id/:file',
         ];
         expect([...open, '/health/liveliness', '/health/liveness', '/health/readiness'], url).toContain(url);
         continue;

@@ -37,16 +37,19 @@ export interface Pen {
   readonly colour?: string;
   readonly width?: number;
   readonly align?: 'left' | 'right';
+  /** What does not fit is cut off with an ellipsis. */
+  readonly height?: number;
 }
 
 /** Writes text at a place and returns where the next line would begin. */
 export function write(pdf: Pdf, text: string, x: number, y: number, pen: Pen = {}): number {
-  const { size = 9, font = FONTS.regular, colour = INK, width, align = 'left' } = pen;
+  const { size = 9, font = FONTS.regular, colour = INK, width, height, align = 'left' } = pen;
   pdf.font(font).fontSize(size).fillColor(colour);
   const options = {
     align,
     lineGap: size * 0.22,
     ...(width === undefined ? { lineBreak: false } : { width }),
+    ...(height === undefined ? {} : { height, ellipsis: true }),
   };
   pdf.text(text, x, y, options);
   return width === undefined ? y + size * 1.43 : pdf.y;

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type EInvoice, type ELine, eInvoice, type ETax } from '../../../src/billing/documents/e-invoice.ts';
 import { checkEInvoice } from '../../../src/billing/documents/e-invoice-file.ts';
