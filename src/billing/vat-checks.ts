@@ -55,15 +55,11 @@ export async function checkVatId(deps: VatCheckDeps, request: VatCheckRequest): 
     throw new Refusal('bad_request', { problem: 'The tenant has no VAT id with the prefix of its country.' });
   }
   const requester = vatIdIn(await deps.records.contact(agencyId));
-  const evidence = await evidenceOf(deps, request, vatId, requester);
   const checkId = derivedId('vck', meta.commandId, tenantId);
-  const text = canonicalJson(evidence);
-  const hash = createHash('sha256').update(text).digest('hex');
-  await deps.db
-    .insertInto('vat_checks')
-    .values({ check_id: checkId, tenant_id: tenantId, evidence: text, hash })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
+  // A repeated command finds the answer that it got; the register is not asked again.
+  const kept = await keptCheck(deps.db, checkId);
+  const { evidence, hash } =
+    kept ?? (await keepCheck(deps.db, request, checkId, await evidenceOf(deps, request, vatId, requester)));
   const check = {
     tenantId,
     checkId,
@@ -83,6 +79,36 @@ export async function checkVatId(deps: VatCheckDeps, request: VatCheckRequest): 
     { input },
   );
   return { checkId, evidence, position };
+}
+
+interface KeptEvidence {
+  readonly evidence: VatEvidence;
+  readonly hash: string;
+}
+
+async function keptCheck(db: Kysely<BillingTables>, checkId: string): Promise<KeptEvidence | null> {
+  const row = await db
+    .selectFrom('vat_checks')
+    .select(['evidence', 'hash'])
+    .where('check_id', '=', checkId)
+    .executeTakeFirst();
+  return row === undefined ? null : { evidence: JSON.parse(row.evidence) as VatEvidence, hash: row.hash };
+}
+
+async function keepCheck(
+  db: Kysely<BillingTables>,
+  { tenantId }: VatCheckRequest,
+  checkId: string,
+  evidence: VatEvidence,
+): Promise<KeptEvidence> {
+  const text = canonicalJson(evidence);
+  const hash = createHash('sha256').update(text).digest('hex');
+  await db
+    .insertInto('vat_checks')
+    .values({ check_id: checkId, tenant_id: tenantId, evidence: text, hash })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  return (await keptCheck(db, checkId)) ?? { evidence, hash };
 }
 
 async function evidenceOf(
