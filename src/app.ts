@@ -13,7 +13,9 @@ import { adoptKey, createSealer } from './audit/sealer.ts';
 import { settleNextKey, signingKeys } from './audit/signing-key.ts';
 import { timeTravel } from './audit/time-travel.ts';
 import { billingRecords } from './billing/billing-records.ts';
+import { billingDesk } from './billing/desk.ts';
 import { runInvoices } from './billing/invoice-run.ts';
+import { viesClient } from './billing/vies.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
 import type { Config } from './config.ts';
 import { demoDeployments } from './demo/deployments.ts';
@@ -307,6 +309,14 @@ function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: big
       ...gatewayMetrics({ inFlight: gateway.inFlight(), ...gateway.backlog() }),
     ],
     runInvoices: (request) => runInvoices({ store, records, now: isoNow, settled, log }, request),
+    billing: billingDesk({
+      ...database,
+      store,
+      now: isoNow,
+      settled,
+      log,
+      askVies: viesClient(config.settings.VIES_URL),
+    }),
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     bodyBytesMax: config.settings.BODY_BYTES_MAX,

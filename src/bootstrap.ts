@@ -35,6 +35,11 @@ const DEMO_AGENCY: JsonObject = {
   country: 'DE',
   email: 'rechnung@nordlicht.example',
   vat_id: 'DE811569869',
+  contact_name: 'Jette Petersen',
+  phone: '+49 431 5550100',
+  iban: 'DE89370400440532013000',
+  bic: 'COBADEFFXXX',
+  payment_days: 14,
 };
 
 export interface BootstrapDeps {
@@ -94,6 +99,15 @@ function contactOf(config: Config): JsonObject | null {
     email: settings.AGENCY_EMAIL ?? null,
     vat_id: settings.AGENCY_VAT_ID ?? null,
     tax_number: settings.AGENCY_TAX_NUMBER ?? null,
+    contact_name: settings.AGENCY_CONTACT ?? null,
+    phone: settings.AGENCY_PHONE ?? null,
+    iban: settings.AGENCY_IBAN ?? null,
+    bic: settings.AGENCY_BIC ?? null,
+    bank: settings.AGENCY_BANK ?? null,
+    payment_days: settings.AGENCY_PAYMENT_DAYS,
+    register: settings.AGENCY_REGISTER ?? null,
+    management: settings.AGENCY_MANAGEMENT ?? null,
+    website: settings.AGENCY_WEBSITE ?? null,
   };
 }
 

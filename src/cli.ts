@@ -8,7 +8,7 @@ import { auditKey, auditRotateKey, auditVerify } from './commands/audit.ts';
 import type { CommandContext } from './commands/context.ts';
 import { auditExport } from './commands/export.ts';
 import { importCommand } from './commands/import.ts';
-import { invoiceRun } from './commands/invoice.ts';
+import { invoiceDocument, invoiceExport, invoiceRun, invoiceVerify } from './commands/invoice.ts';
 import { plansCheck } from './commands/plans.ts';
 import { rebuildCommand } from './commands/rebuild.ts';
 import { resetCommand } from './commands/reset.ts';
@@ -39,6 +39,23 @@ const commands: readonly Command[] = [
     words: ['invoice', 'run'],
     usage: 'invoice run <YYYY-MM> [--agency <id>] [--json]   close the month, finalise its invoices',
     run: invoiceRun,
+  },
+  {
+    words: ['invoice', 'document'],
+    usage: `invoice document <number> --out <file>      the PDF of an invoice or Stornorechnung
+    [--format pdf|cii|xrechnung-cii|xrechnung-ubl|statement-csv|statement-pdf]`,
+    run: invoiceDocument,
+  },
+  {
+    words: ['invoice', 'verify'],
+    usage: 'invoice verify <number> [--json]            compute an invoice again from the log',
+    run: invoiceVerify,
+  },
+  {
+    words: ['invoice', 'export'],
+    usage: `invoice export <YYYY-MM> [--agency <id>]     invoices dated in a month, for accounting
+    [--format datev|csv] [--out <file>]`,
+    run: invoiceExport,
   },
   {
     words: ['audit', 'key'],
@@ -95,6 +112,7 @@ function readArguments() {
       invoice: { type: 'string' },
       all: { type: 'boolean', default: false },
       out: { type: 'string' },
+      format: { type: 'string' },
       force: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -103,9 +121,26 @@ function readArguments() {
 }
 
 function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandContext['options'] {
-  const { json, at, agency, from, to, offline, expect, tenant, key, invoice, all, out, force } = values;
+  const { json, at, agency, from, to, offline, expect, tenant, key, invoice, all, out, format, force } =
+    values;
   const publicKey = values['public-key'];
-  return { json, at, agency, from, to, offline, publicKey, expect, tenant, key, invoice, all, out, force };
+  return {
+    json,
+    at,
+    agency,
+    from,
+    to,
+    offline,
+    publicKey,
+    expect,
+    tenant,
+    key,
+    invoice,
+    all,
+    out,
+    format,
+    force,
+  };
 }
 
 async function main(): Promise<number> {

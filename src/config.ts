@@ -94,6 +94,22 @@ const Environment = z.object({
   AGENCY_EMAIL: Text.optional(),
   AGENCY_VAT_ID: Text.optional(),
   AGENCY_TAX_NUMBER: Text.optional(),
+  /** Whom to ask about an invoice, and where. XRechnung wants both. */
+  AGENCY_CONTACT: Text.optional(),
+  AGENCY_PHONE: Text.optional(),
+  /** Where invoices are paid. */
+  AGENCY_IBAN: Text.optional(),
+  AGENCY_BIC: Text.optional(),
+  AGENCY_BANK: Text.optional(),
+  AGENCY_PAYMENT_DAYS: Whole(0, 365).default(14),
+  /** Foot of a letter: commercial register, managing directors, site. */
+  AGENCY_REGISTER: Text.optional(),
+  AGENCY_MANAGEMENT: Text.optional(),
+  AGENCY_WEBSITE: Text.optional(),
+  /** Where VAT ids are checked. */
+  VIES_URL: z
+    .url({ protocol: /^https?$/, error: 'is not an http(s):// address' })
+    .default('https://ec.europa.eu/taxation_customs/vies/rest-api'),
   AGENCY_ZONE: Zone.default('Europe/Berlin'),
   AGENCY_CURRENCY: z
     .string()

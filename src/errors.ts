@@ -159,6 +159,27 @@ export const refusals = {
     'bad_request_error',
     'The invoice was not made, because the law asks for more about its {party}: {missing}.',
   ],
+  vat_id_unchecked: [
+    409,
+    'bad_request_error',
+    'The invoice was not made: reverse charge needs a valid, checked VAT id of the recipient, and the id of {tenantId} {problem}. Check it with POST /api/tenants/{tenantId}/vat-checks.',
+  ],
+  vat_check_unavailable: [
+    502,
+    'internal_server_error',
+    'The VAT id could not be checked, because VIES did not answer: {problem}. Try again later, or record a check that was made by hand.',
+  ],
+  tax_case_changed: [
+    409,
+    'bad_request_error',
+    'The invoice was drafted as {drafted}, and its recipient is now {current}. Put the contact back, finish the invoice, and correct it then.',
+  ],
+  e_invoice_rule: [
+    409,
+    'bad_request_error',
+    'The invoice breaks the rule {rule} of {standard}: {field}. Others: {more}.',
+  ],
+  link_invalid: [403, 'permission_error', 'This link is not valid, or it has expired. Ask for a new one.'],
   invoice_run_busy: [
     409,
     'conflict_error',

@@ -7,7 +7,9 @@ import type { KeyEvent } from './domain/key.ts';
 import type { LogSealEvent } from './domain/log-seal.ts';
 import type { PlanEvent } from './domain/plan.ts';
 import type { SpendEvent } from './domain/spend.ts';
+import type { TaxStatusDeclared } from './domain/tax-status.ts';
 import type { TenantEvent } from './domain/tenant.ts';
+import type { VatIdChecked } from './domain/vat-check.ts';
 
 /** Everything that can be in the log, and the envelope around it. */
 export type DomainEvent =
@@ -19,6 +21,8 @@ export type DomainEvent =
   | PeriodClosed
   | NumberAssigned
   | InvoiceEvent
+  | TaxStatusDeclared
+  | VatIdChecked
   | LogSealEvent
   | AuditorEvent;
 

@@ -66,7 +66,7 @@ export async function eventFilter(pool: Pool, scope: Scope): Promise<(placed: Pl
     case 'all':
       return () => true;
     case 'tenant':
-      return tenantFilter(scope.id);
+      return tenantFilter(scope.id, await cancellationsOf(pool, 'tenant_id', scope.id));
     case 'key':
       return (placed) =>
         placed.stream === `key-${scope.id}` ||
@@ -77,8 +77,8 @@ export async function eventFilter(pool: Pool, scope: Scope): Promise<(placed: Pl
 }
 
 /** The numbers of its invoices are in streams that belong to no tenant. */
-function tenantFilter(id: string): (placed: Placed) => boolean {
-  const drafted = new Set<string>();
+function tenantFilter(id: string, cancellations: readonly string[]): (placed: Placed) => boolean {
+  const drafted = new Set<string>(cancellations);
   return ({ tenantId, type, data }) => {
     if (type === 'number.assigned') return drafted.has(invoiceIdIn(data));
     if (tenantId !== id) return false;
@@ -96,6 +96,7 @@ async function invoiceFilter(
     'select period, position from periods where agency_id = $1 order by position',
     [agencyId],
   );
+  const numbered = new Set([id, ...(await cancellationsOf(pool, 'invoice_id', id))]);
   const streams = new Set([
     `invoice-${agencyId}-${id}`,
     `period-${agencyId}-${period}`,
@@ -103,13 +104,26 @@ async function invoiceFilter(
   ]);
   return (placed) => {
     if (streams.has(placed.stream)) return true;
-    if (placed.type === 'number.assigned') return invoiceIdIn(placed.data) === id;
+    if (placed.type === 'number.assigned') return numbered.has(invoiceIdIn(placed.data));
     if (!isSpendOf(placed, tenantId) || placed.agencyId !== agencyId) return false;
     // The first close after it of its month or a later one took it: see projections/usage.ts.
     const { month } = spendFacts(placed);
     const close = closes.find((one) => one.position > placed.position && one.period >= month);
     return close?.period === period;
   };
+}
+
+/** Ids of Stornorechnungen: their numbers are assigned before the event that names them. */
+async function cancellationsOf(
+  pool: Pool,
+  column: 'tenant_id' | 'invoice_id',
+  id: string,
+): Promise<readonly string[]> {
+  const { rows } = await pool.query<{ cancellation_id: string }>(
+    `select cancellation_id from invoices where ${column} = $1 and cancellation_id is not null`,
+    [id],
+  );
+  return rows.map((row) => row.cancellation_id);
 }
 
 function isSpendOf({ type, tenantId }: Placed, id: string): boolean {

@@ -2,9 +2,14 @@ import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import { totalsOf } from '../domain/invoice-lines.ts';
 import { formatInvoiceNumber } from '../domain/invoice-number.ts';
-import type { InvoiceDraft, InvoiceFinalized } from '../domain/invoice.ts';
+import {
+  grantedBy,
+  type InvoiceCancelled,
+  type InvoiceDraft,
+  type InvoiceFinalized,
+} from '../domain/invoice.ts';
 import { canonicalJson } from '../domain/json.ts';
-import { formatCents } from '../domain/money.ts';
+import { formatCents, parseNanos } from '../domain/money.ts';
 import type { Recorded } from '../events.ts';
 import { type EventStore, UndecodableEvent } from '../store/event-store.ts';
 import { type CheckResult, newCheck } from './check.ts';
@@ -48,11 +53,18 @@ interface Drafted {
   readonly totals: { readonly net: string; readonly tax: string; readonly gross: string };
   readonly included: readonly { readonly month: string; readonly nanos: bigint }[];
   finalized: { readonly position: bigint; readonly data: InvoiceFinalized['data'] } | null;
+  cancelled: { readonly position: bigint; readonly data: InvoiceCancelled['data'] } | null;
 }
+
+/** What changes how much of the included usage is left, in log order. */
+type Step = readonly ['drafted' | 'cancelled', string, Drafted];
 
 export function invoiceCheck(): InvoiceCheck {
   const check = newCheck('invoices');
   const drafts = new Map<string, Drafted>();
+  const steps: Step[] = [];
+  /** Stornorechnungen, by their ids: they have numbers and documents, and no drafts. */
+  const cancellations = new Map<string, Drafted>();
   const numbers = new Map<string, string>();
   const invoiced = new Map<string, InvoicedUsage>();
 
@@ -70,6 +82,8 @@ export function invoiceCheck(): InvoiceCheck {
         else drafted.finalized = { position, data: event.data };
         return;
       }
+      case 'invoice.cancelled':
+        return acceptCancellation(recorded, event.data);
       case 'number.assigned': {
         const { invoiceId } = event.data;
         const series = recorded.stream.slice(`numbers-${recorded.agencyId}-`.length);
@@ -91,20 +105,41 @@ export function invoiceCheck(): InvoiceCheck {
     }
     const usageNanos = lines.reduce((sum, { kind, nanos }) => (kind === 'usage' ? sum + nanos : sum), 0n);
     const id = tenantPeriod(tenantId, period);
-    if (invoiced.has(id)) check.fail(position, `${invoiceId} is a second invoice of ${id}`);
+    const replaced = draft.replaces === null ? undefined : drafts.get(draft.replaces);
+    const isReplacement = replaced?.cancelled !== undefined && replaced.cancelled !== null;
+    if (invoiced.has(id) && !isReplacement) check.fail(position, `${invoiceId} is a second invoice of ${id}`);
     invoiced.set(id, { nanos: usageNanos, position });
-    drafts.set(invoiceId, {
+    const drafted: Drafted = {
       position,
       agencyId,
       tenantId,
       period,
       draftHash: sha256(canonicalJson(draft)),
       totals: { net: formatCents(netCents), tax: formatCents(taxCents), gross: formatCents(grossCents) },
-      included: lines
-        .filter(({ kind }) => kind === 'included')
-        .map(({ serviceMonth, nanos }) => ({ month: serviceMonth, nanos: -nanos })),
+      included: grantedBy(draft),
       finalized: null,
-    });
+      cancelled: null,
+    };
+    drafts.set(invoiceId, drafted);
+    steps.push(['drafted', invoiceId, drafted]);
+  }
+
+  function acceptCancellation({ position }: Recorded, data: InvoiceCancelled['data']): void {
+    const { invoiceId, cancellationId, included } = data;
+    const drafted = drafts.get(invoiceId);
+    if (drafted === undefined || drafted.finalized === null) {
+      return check.fail(position, `${invoiceId} was cancelled and had not been finalised`);
+    }
+    if (drafted.cancelled !== null) return check.fail(position, `${invoiceId} was cancelled twice`);
+    if (canonicalJson(included) !== canonicalJson(drafted.included)) {
+      check.fail(
+        position,
+        `the cancellation of ${invoiceId} gives back other included usage than it had granted`,
+      );
+    }
+    drafted.cancelled = { position, data };
+    cancellations.set(cancellationId, drafted);
+    steps.push(['cancelled', invoiceId, drafted]);
   }
 
   /** In log order, because what an invoice grants counts against the ones after it. */
@@ -114,9 +149,13 @@ export function invoiceCheck(): InvoiceCheck {
   ): Promise<void> {
     const granted = new Map<string, Map<string, bigint>>();
     let done = 0;
-    for (const [invoiceId, { position, agencyId, tenantId, period, draftHash, included }] of drafts) {
+    for (const [kind, invoiceId, { position, agencyId, tenantId, period, draftHash, included }] of steps) {
       const includedGranted = granted.get(tenantId) ?? new Map<string, bigint>();
       granted.set(tenantId, includedGranted);
+      if (kind === 'cancelled') {
+        addTo(includedGranted, included, -1n);
+        continue;
+      }
       try {
         const draft = await recompute({ invoiceId, agencyId, tenantId, period, includedGranted });
         if (draft === null)
@@ -131,9 +170,7 @@ export function invoiceCheck(): InvoiceCheck {
         if (!(error instanceof UndecodableEvent)) throw error;
         check.fail(position, `${invoiceId} cannot be computed again: ${error.message}`);
       }
-      for (const { month, nanos } of included) {
-        includedGranted.set(month, (includedGranted.get(month) ?? 0n) + nanos);
-      }
+      addTo(includedGranted, included, 1n);
       done += 1;
       onProgress?.(done, drafts.size);
     }
@@ -164,9 +201,28 @@ export function invoiceCheck(): InvoiceCheck {
       check.fail(position, `the document of ${data.number} (${invoiceId}) is not about this invoice`);
   }
 
+  /** The Stornorechnung has its own number and document, and comes to the opposite of the invoice. */
+  async function checkCancellation(pool: Pool, cancellationId: string, drafted: Drafted): Promise<void> {
+    const { position, data } = drafted.cancelled!;
+    const assigned = numbers.get(cancellationId) ?? 'none';
+    if (assigned !== data.number)
+      check.fail(position, `${cancellationId} says ${data.number}; assigned was ${assigned}`);
+    const row = await readDocument(pool, cancellationId);
+    if (row === null)
+      return check.fail(position, `the document of ${data.number} (${cancellationId}) is missing`);
+    if (sha256(row.document) !== data.documentHash || row.hash !== data.documentHash) {
+      return check.fail(position, `the document of ${data.number} (${cancellationId}) was altered`);
+    }
+    const { totals } = JSON.parse(row.document) as { readonly totals: Drafted['totals'] };
+    const isOpposite = (['net', 'tax', 'gross'] as const).every(
+      (name) => parseNanos(totals[name]) === -parseNanos(drafted.totals[name]),
+    );
+    if (!isOpposite) check.fail(position, `${data.number} does not come to the opposite of its invoice`);
+  }
+
   /** An interrupted run leaves a document whose invoice is still a draft; none is ever without a draft. */
   async function checkStrays({ pool, store }: InvoiceCheckDeps): Promise<void> {
-    const known = [...drafts.keys()];
+    const known = [...drafts.keys(), ...cancellations.keys()];
     const { rows } = await pool.query<{ invoice_id: string; agency_id: string; number: string }>(
       'select invoice_id, agency_id, number from invoice_documents where invoice_id <> all($1)',
       [known],
@@ -185,15 +241,17 @@ export function invoiceCheck(): InvoiceCheck {
     async results(deps, onProgress) {
       await recomputeAll(deps, onProgress);
       for (const [invoiceId, drafted] of drafts) await checkDocument(deps.pool, invoiceId, drafted);
+      for (const [id, drafted] of cancellations) await checkCancellation(deps.pool, id, drafted);
       for (const [invoiceId, number] of numbers) {
-        if (!drafts.has(invoiceId))
+        if (!drafts.has(invoiceId) && !cancellations.has(invoiceId))
           check.fail(null, `the number ${number} was given to ${invoiceId}, which was never drafted`);
       }
       await checkStrays(deps);
       const unfinished = [...drafts.values()].filter(({ finalized }) => finalized === null).length;
       const rest = unfinished === 0 ? '' : `; ${unfinished} drafts wait for their run to be repeated`;
+      const taken = cancellations.size === 0 ? '' : `; ${cancellations.size} cancelled to zero`;
       return check.result(
-        `${drafts.size - unfinished} finalised invoices computed again, documents unaltered, numbers 1 to N${rest}`,
+        `${drafts.size - unfinished} finalised invoices computed again, documents unaltered, numbers 1 to N${taken}${rest}`,
       );
     },
   };
@@ -218,6 +276,10 @@ async function readDocument(pool: Pool, invoiceId: string): Promise<DocumentRow 
 async function isEmpty(events: AsyncIterable<unknown>): Promise<boolean> {
   for await (const _ of events) return false;
   return true;
+}
+
+function addTo(granted: Map<string, bigint>, included: Drafted['included'], sign: bigint): void {
+  for (const { month, nanos } of included) granted.set(month, (granted.get(month) ?? 0n) + sign * nanos);
 }
 
 function sha256(text: string): string {

@@ -33,8 +33,20 @@ export const recordTables: readonly RecordTable[] = [
     key: 'invoice_id',
     of: (scope) => {
       if (scope.kind === 'tenant') return ['tenant_id = $1', scope.id];
-      return scope.kind === 'invoice' ? ['invoice_id = $1', scope.id] : null;
+      return scope.kind === 'invoice'
+        ? [
+            `invoice_id = $1 or invoice_id =
+               (select i.cancellation_id from invoices i where i.invoice_id = $1)`,
+            scope.id,
+          ]
+        : null;
     },
+  },
+  { table: 'brands', key: 'agency_id, version', of: () => null },
+  {
+    table: 'vat_checks',
+    key: 'tenant_id, check_id',
+    of: (scope) => (scope.kind === 'tenant' ? ['tenant_id = $1', scope.id] : null),
   },
 ];
 

@@ -21,6 +21,8 @@ export interface BillingRecords {
   contact(subjectId: string): Promise<unknown>;
   /** By project id; without those that have no name. */
   projectNames(projectIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** Of the agency's newest brand; null when it has none. */
+  brandHash(agencyId: string): Promise<string | null>;
   document(invoiceId: string): Promise<StoredDocument | null>;
   /** Keeps the document unless the invoice has one already, and returns the one that is kept. */
   keepDocument(document: StoredDocument): Promise<StoredDocument>;
@@ -49,6 +51,18 @@ export interface BillingTables {
   readonly included_usage: RowIn<typeof includedUsage>;
   readonly contacts: { readonly subject_id: string; readonly version: number; readonly data: unknown };
   readonly project_names: { readonly project_id: string; readonly name: string };
+  readonly brands: {
+    readonly hash: string;
+    readonly agency_id: string;
+    readonly version: number;
+    readonly data: string;
+  };
+  readonly vat_checks: {
+    readonly check_id: string;
+    readonly tenant_id: string;
+    readonly evidence: string;
+    readonly hash: string;
+  };
   readonly invoice_documents: {
     readonly invoice_id: string;
     readonly number: string;
@@ -114,6 +128,16 @@ export function billingRecords(database: {
         .where('project_id', 'in', projectIds)
         .execute();
       return new Map(rows.map((row) => [row.project_id, row.name]));
+    },
+    async brandHash(agencyId) {
+      const row = await db
+        .selectFrom('brands')
+        .select('hash')
+        .where('agency_id', '=', agencyId)
+        .orderBy('version', 'desc')
+        .limit(1)
+        .executeTakeFirst();
+      return row?.hash ?? null;
     },
     document: (invoiceId) => readDocument(db, invoiceId),
     async keepDocument(document) {

@@ -1,4 +1,5 @@
-import type { DocumentLine, InvoiceDocument, Party } from './invoice-document.ts';
+import type { DocumentLine, InvoiceDocument } from './documents/invoice-document.ts';
+import type { Party } from './documents/parties.ts';
 
 /** An invoice for the terminal, in its own language, at most `WIDTH` columns where names allow it. */
 const WIDTH = 96;
@@ -7,6 +8,7 @@ const AMOUNT_WIDTH = 14;
 const words = {
   de: {
     invoice: 'Rechnung',
+    cancellation: 'Stornorechnung',
     of: 'vom',
     period: 'Leistungszeitraum',
     from: 'Von',
@@ -21,6 +23,7 @@ const words = {
   },
   en: {
     invoice: 'Invoice',
+    cancellation: 'Cancellation invoice',
     of: 'of',
     period: 'Period of service',
     from: 'From',
@@ -40,7 +43,7 @@ export function formatInvoice(document: InvoiceDocument): string {
   const { totals, currency } = document;
   const rule = '-'.repeat(WIDTH);
   const lines = [
-    `${word.invoice} ${document.number} ${word.of} ${document.issued_on}`,
+    `${word[document.kind]} ${document.number} ${word.of} ${document.issued_on}`,
     `${word.period}: ${document.service_from} - ${document.service_to}`,
     '',
     `${word.from}: ${partyText(document.issuer, document)}`,
@@ -52,6 +55,7 @@ export function formatInvoice(document: InvoiceDocument): string {
     row(word.net, totals.net, currency),
     ...document.taxes.map(({ rate_percent, tax }) => row(`${word.vat} ${rate_percent} %`, tax, currency)),
     row(word.gross, totals.gross, currency),
+    ...document.taxes.flatMap(({ note }) => (note === null ? [] : ['', note])),
   ];
   return `${lines.join('\n')}\n`;
 }

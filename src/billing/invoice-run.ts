@@ -1,11 +1,12 @@
 import { billingPeriod } from '../domain/billing-period.ts';
+import { invoice, isIssued, type IssuedState } from '../domain/invoice.ts';
 import { formatCents } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
 import type { Actor } from '../events.ts';
 import { derivedId } from '../secrets.ts';
-import { transact } from '../transact.ts';
-import { type InvoiceRunDeps, type Issued, issueInvoice, type Run } from './issue-invoice.ts';
-import { agencyAt, type AssignedNumber, closeOf, localDate, numbersOf, periodStream } from './log-facts.ts';
+import { load, transact } from '../transact.ts';
+import { type InvoiceRunDeps, type Issued, issueInvoice, type Run, type Wanted } from './issue-invoice.ts';
+import { agencyAt, closeOf, invoiceStream, localDate, numbersSince, periodStream } from './log-facts.ts';
 
 /**
  * The monthly invoice run of one agency. Closing the period cuts the log; what was recorded before
@@ -43,8 +44,11 @@ export interface InvoiceRunReport {
 export interface ReportedInvoice {
   readonly tenant_id: string;
   readonly invoice_id: string;
-  /** `repeated` was finalised by an earlier run; `skipped` had neither a fee nor usage. */
-  readonly status: 'finalized' | 'repeated' | 'skipped' | 'failed';
+  /**
+   * `repeated` was finalised by an earlier run, and `cancelled` has been taken back since and not
+   * replaced; `skipped` had neither a fee nor usage.
+   */
+  readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed';
   /** Null, like the amounts, when there is no finalised invoice. */
   readonly number: string | null;
   readonly net: string | null;
@@ -105,13 +109,45 @@ async function openRun(
   await deps.settled(await store.head());
 
   const { zone, invoiceSeries: series, currency } = agency;
-  const numbers = new Map<string, AssignedNumber>();
-  const lastYear = Number(thisMonth.slice(0, 4));
-  for (let year = Number(localDate(close.occurredAt, zone).slice(0, 4)); year <= lastYear; year += 1) {
-    for (const [id, number] of await numbersOf(store, agencyId, `${series}-${year}`)) numbers.set(id, number);
-  }
+  const years = { from: localDate(close.occurredAt, zone).slice(0, 4), to: thisMonth.slice(0, 4) };
+  const numbers = await numbersSince(store, agencyId, series, years);
   const cause = { ...meta, causationId: close.id };
   return { run: { agencyId, period, cut: close.position, zone, series, numbers, cause }, currency };
+}
+
+/**
+ * The newest invoice of a tenant and period: the first one, or the one that replaces it. A cancelled
+ * invoice is not replaced by running the month again, only when somebody asks for it.
+ */
+async function newestOf(
+  store: InvoiceRunDeps['store'],
+  { agencyId, period }: Run,
+  tenantId: string,
+): Promise<{ readonly wanted: Wanted; readonly next: Wanted | null }> {
+  let replaces: IssuedState | null = null;
+  let newest: Wanted | null = null;
+  for (let generation = 0; ; generation += 1) {
+    const name = generation === 0 ? tenantId : `${tenantId} ${generation}`;
+    const wanted: Wanted = { tenantId, invoiceId: derivedId('inv', `${agencyId} ${period}`, name), replaces };
+    const state = await load(store, invoice, invoiceStream(agencyId, wanted.invoiceId));
+    if (state.status === 'absent') return { wanted: newest ?? wanted, next: newest === null ? null : wanted };
+    if (!isIssued(state) || state.status !== 'cancelled') return { wanted, next: null };
+    newest = wanted;
+    replaces = state;
+  }
+}
+
+/**
+ * Issues the invoice that replaces a cancelled one: the same usage, with the contacts and tax facts
+ * of today. Repeating it finds the one that it made. The caller holds the agency's lock.
+ */
+export async function replaceInvoice(
+  deps: InvoiceRunDeps,
+  request: Omit<InvoiceRunRequest, 'onProgress'> & { readonly tenantId: string },
+): Promise<Issued> {
+  const { run } = await openRun(deps, request);
+  const { wanted, next } = await newestOf(deps.store, run, request.tenantId);
+  return await issueInvoice(deps, run, next ?? wanted);
 }
 
 /** One tenant that cannot be invoiced does not stop the others. */
@@ -120,9 +156,10 @@ async function issueOrReport(
   run: Run,
   tenantId: string,
 ): Promise<ReportedInvoice | null> {
-  const invoiceId = derivedId('inv', `${run.agencyId} ${run.period}`, tenantId);
+  const { wanted } = await newestOf(deps.store, run, tenantId);
+  const { invoiceId } = wanted;
   try {
-    const issued = await issueInvoice(deps, run, tenantId, invoiceId);
+    const issued = await issueInvoice(deps, run, wanted);
     return issued.status === 'unconcerned' ? null : reported(tenantId, invoiceId, issued);
   } catch (error) {
     const none = { number: null, net: null, tax: null, gross: null };
@@ -141,7 +178,7 @@ function reported(
   invoiceId: string,
   issued: Exclude<Issued, { status: 'unconcerned' }>,
 ): ReportedInvoice {
-  const finalized = issued.status !== 'skipped' && issued.state.status === 'finalized' ? issued.state : null;
+  const finalized = issued.status === 'skipped' ? null : issued.state;
   const amount = (name: 'netCents' | 'taxCents' | 'grossCents'): string | null =>
     finalized === null ? null : formatCents(finalized.draft[name]);
   return {

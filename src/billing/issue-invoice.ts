@@ -1,18 +1,21 @@
-import { invoice, type InvoiceDraft, type InvoiceState } from '../domain/invoice.ts';
+import { invoice, type InvoiceDraft, isIssued, type IssuedState } from '../domain/invoice.ts';
 import { draftInvoice, isWorthIssuing } from '../domain/invoice-lines.ts';
 import { formatInvoiceNumber, invoiceNumber, placeOf } from '../domain/invoice-number.ts';
 import { canonicalJson } from '../domain/json.ts';
+import { DOMESTIC } from '../domain/tax.ts';
+import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { type CommandMeta, load, transact } from '../transact.ts';
 import { type BillingRecords, documentHash, type StoredDocument } from './billing-records.ts';
+import { checkEInvoice } from './documents/e-invoice-file.ts';
 import {
   type InvoiceDocument,
   invoiceDocument,
-  type Parties,
-  readParties,
+  readDocument,
   totalsText,
-} from './invoice-document.ts';
+} from './documents/invoice-document.ts';
+import { type Parties, readParties, treatmentOf } from './documents/parties.ts';
 import {
   type AssignedNumber,
   contractAt,
@@ -21,6 +24,7 @@ import {
   localDate,
   numbersStream,
 } from './log-facts.ts';
+import { taxCaseOf, taxStatusesAt } from './tax-facts.ts';
 
 /**
  * One tenant's invoice of a closed period: lines, number, document, finalised. Each step looks for
@@ -35,6 +39,9 @@ export interface InvoiceRunDeps {
   readonly settled: (position: bigint) => Promise<void>;
   readonly log: Pick<Log, 'error'>;
 }
+
+/** Where an agency's numbers come from. */
+export type Numbering = Pick<Run, 'agencyId' | 'series' | 'zone' | 'cause'>;
 
 /** What all invoices of one run share. */
 export interface Run {
@@ -51,30 +58,39 @@ export interface Run {
 }
 
 export type Issued =
-  | { readonly status: 'finalized' | 'repeated'; readonly state: InvoiceState }
+  | { readonly status: 'finalized' | 'repeated' | 'cancelled'; readonly state: IssuedState }
   /** Neither a fee nor usage. */
   | { readonly status: 'skipped' }
   /** No contract at the cut: the run does not concern this tenant. */
   | { readonly status: 'unconcerned' };
 
-/** Throws Refusal(invoice_incomplete | tax_case_unsupported). */
-export async function issueInvoice(
-  deps: InvoiceRunDeps,
-  run: Run,
-  tenantId: string,
-  invoiceId: string,
-): Promise<Issued> {
+/** Which invoice is to be issued. */
+export interface Wanted {
+  readonly tenantId: string;
+  readonly invoiceId: string;
+  /** The cancelled invoice that it replaces; null for the first of its period. */
+  readonly replaces: IssuedState | null;
+}
+
+/**
+ * Throws Refusal(invoice_incomplete | tax_case_unsupported | vat_id_unchecked | tax_case_changed |
+ * e_invoice_rule). Whatever it throws, no number has been used up.
+ */
+export async function issueInvoice(deps: InvoiceRunDeps, run: Run, wanted: Wanted): Promise<Issued> {
   const { store, records } = deps;
+  const { tenantId, invoiceId } = wanted;
   const stream = invoiceStream(run.agencyId, invoiceId);
   const known = await load(store, invoice, stream);
-  if (known.status === 'finalized') return { status: 'repeated', state: known };
-  const found = known.status === 'draft' ? known.draft : await newDraft(deps, run, tenantId, invoiceId);
+  if (isIssued(known)) {
+    return { status: known.status === 'cancelled' ? 'cancelled' : 'repeated', state: known };
+  }
+  const found = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted);
   if (typeof found === 'string') return { status: found };
 
   // Before anything is written: an invoice that cannot be issued must not use up a number. One whose
   // document is kept has been issued in all but name, whatever has become of the contacts.
   const kept = await records.document(invoiceId);
-  const parties = kept === null ? await readContacts(records, run, tenantId) : null;
+  const making = kept === null ? await prepare(deps, run, wanted, found) : null;
   const meta = metaOf(deps, run, tenantId);
   const drafting = { type: 'draft', draft: found } as const;
   const asking = { input: { invoiceId } };
@@ -83,45 +99,95 @@ export async function issueInvoice(
   const { draft } = drafted.state;
 
   const number = run.numbers.get(invoiceId) ?? (await assignNumber(deps, run, invoiceId));
-  const document =
-    parties === null ? kept! : await keepDocument(records, run, { draft, number, tenantId, parties });
-  const issuedOn = issuedOnOf(document, draft, number);
+  const stored = making === null ? kept! : await keepDocument(records, making({ draft, number }));
+  const { issued_on: issuedOn, due_on: dueOn } = documentOf(stored, draft, number);
   const finalizing = {
     type: 'finalize',
     number: number.number,
     issuedOn,
-    documentHash: document.hash,
+    dueOn,
+    documentHash: stored.hash,
   } as const;
   const { state } = await transact(store, invoice, stream, finalizing, meta(`finalize ${invoiceId}`));
+  if (!isIssued(state)) throw new Error(`${stream} was finalised and is not final`);
   return { status: 'finalized', state };
-}
-
-async function readContacts(records: BillingRecords, { agencyId }: Run, tenantId: string): Promise<Parties> {
-  return readParties(await records.contact(agencyId), await records.contact(tenantId));
 }
 
 /** What the cut put on the tenant's invoice. */
 async function newDraft(
-  { store, records }: InvoiceRunDeps,
+  deps: InvoiceRunDeps,
   run: Run,
-  tenantId: string,
-  invoiceId: string,
+  { tenantId, invoiceId, replaces }: Wanted,
 ): Promise<InvoiceDraft | 'skipped' | 'unconcerned'> {
+  const { store, records } = deps;
   const contract = await contractAt(store, tenantId, run.cut);
   if (contract === null) return 'unconcerned';
-  const draft = draftInvoice({
+  const facts = {
     invoiceId,
     period: run.period,
     terms: contract.terms,
     feeDue: holdsIn(contract, run.period, run.zone),
     usage: await records.usage(tenantId, run.period),
     includedGranted: await records.includedGranted(tenantId),
-  });
-  return isWorthIssuing(draft) ? draft : 'skipped';
+    taxCase: DOMESTIC,
+    taxStatuses: await taxStatusesAt(store, run.agencyId, null),
+    replaces: replaces?.draft.invoiceId ?? null,
+  };
+  if (!isWorthIssuing(draftInvoice(facts))) return 'skipped';
+  const { recipient } = await readContacts(records, run, tenantId);
+  return draftInvoice({ ...facts, taxCase: await taxCaseOf(store, tenantId, recipient, deps.now()) });
+}
+
+async function readContacts(records: BillingRecords, { agencyId }: Run, tenantId: string): Promise<Parties> {
+  return readParties(await records.contact(agencyId), await records.contact(tenantId));
+}
+
+interface Numbered {
+  readonly draft: InvoiceDraft;
+  readonly number: AssignedNumber;
+}
+
+/** Reads what the document needs and checks that it will be in order; returns what makes it. */
+async function prepare(
+  deps: InvoiceRunDeps,
+  run: Run,
+  { tenantId, replaces }: Wanted,
+  draft: InvoiceDraft,
+): Promise<(numbered: Numbered) => InvoiceDocument> {
+  const { records } = deps;
+  const { agencyId, zone } = run;
+  const parties = await readContacts(records, run, tenantId);
+  const current = treatmentOf(parties.recipient);
+  const drafted = draft.taxCase.treatment;
+  if (current !== drafted) throw new Refusal('tax_case_changed', { drafted, current });
+  const projectIds = new Set(draft.lines.flatMap(({ projectId }) => (projectId === null ? [] : [projectId])));
+  const projectNames = await records.projectNames([...projectIds]);
+  const brand = await records.brandHash(agencyId);
+  const preceding =
+    replaces === null ? null : { number: replaces.finalized.number, issued_on: replaces.finalized.issuedOn };
+  const make = (numbered: Numbered): InvoiceDocument =>
+    invoiceDocument({
+      draft: numbered.draft,
+      number: numbered.number.number,
+      issuedOn: localDate(numbered.number.at, zone),
+      agencyId,
+      tenantId,
+      zone,
+      parties,
+      projectNames,
+      preceding,
+      brand,
+    });
+  checkEInvoice(make({ draft, number: { number: `${run.series}-0000-00000`, at: deps.now() } }));
+  return make;
 }
 
 /** The year of the number is the year of its assignment, which also dates the invoice. */
-async function assignNumber(deps: InvoiceRunDeps, run: Run, invoiceId: string): Promise<AssignedNumber> {
+export async function assignNumber(
+  deps: Pick<InvoiceRunDeps, 'store' | 'now'>,
+  run: Numbering,
+  invoiceId: string,
+): Promise<AssignedNumber> {
   const meta = metaOf(deps, run, null)(`number ${invoiceId}`);
   const series = `${run.series}-${localDate(meta.at, run.zone).slice(0, 4)}`;
   const stream = numbersStream(run.agencyId, series);
@@ -131,32 +197,20 @@ async function assignNumber(deps: InvoiceRunDeps, run: Run, invoiceId: string): 
   return { number: formatInvoiceNumber(series, place), at: meta.at };
 }
 
-interface DocumentInput {
-  readonly draft: InvoiceDraft;
-  readonly number: AssignedNumber;
-  readonly tenantId: string;
-  readonly parties: Parties;
-}
-
 /** Keeps a new document, or finds the one that somebody else kept meanwhile. */
-async function keepDocument(
-  records: BillingRecords,
-  { agencyId, zone }: Run,
-  { draft, number, tenantId, parties }: DocumentInput,
+export async function keepDocument(
+  records: Pick<BillingRecords, 'keepDocument'>,
+  made: InvoiceDocument,
 ): Promise<StoredDocument> {
-  const projectIds = new Set(draft.lines.flatMap(({ projectId }) => (projectId === null ? [] : [projectId])));
-  const projectNames = await records.projectNames([...projectIds]);
-  const issuedOn = localDate(number.at, zone);
-  const facts = { draft, number: number.number, issuedOn, agencyId, tenantId, zone, parties, projectNames };
-  const document = canonicalJson(invoiceDocument(facts));
-  const { invoiceId } = draft;
+  const { invoice_id: invoiceId, number, agency_id: agencyId, tenant_id: tenantId } = made;
+  const document = canonicalJson(made);
   const hash = documentHash(document);
-  return await records.keepDocument({ invoiceId, number: number.number, agencyId, tenantId, document, hash });
+  return await records.keepDocument({ invoiceId, number, agencyId, tenantId, document, hash });
 }
 
-/** The date on the document. Throws Error when it is not the document of this draft and number. */
-function issuedOnOf(kept: StoredDocument, draft: InvoiceDraft, number: AssignedNumber): string {
-  const document = JSON.parse(kept.document) as InvoiceDocument;
+/** Throws Error when the kept document is not the one of this draft and number. */
+function documentOf(kept: StoredDocument, draft: InvoiceDraft, number: AssignedNumber): InvoiceDocument {
+  const document = readDocument(kept.document);
   const same =
     kept.hash === documentHash(kept.document) &&
     document.number === number.number &&
@@ -164,13 +218,13 @@ function issuedOnOf(kept: StoredDocument, draft: InvoiceDraft, number: AssignedN
     canonicalJson(document.totals) === canonicalJson(totalsText(draft));
   if (!same)
     throw new Error(`the kept document of ${draft.invoiceId} is not the one of this draft and number`);
-  return document.issued_on;
+  return document;
 }
 
 /** Command ids follow from what is done, so that a repeated run finds its own events. */
-function metaOf(
-  deps: InvoiceRunDeps,
-  { cause }: Run,
+export function metaOf(
+  deps: Pick<InvoiceRunDeps, 'now'>,
+  { cause }: Pick<Run, 'cause'>,
   tenantId: string | null,
 ): (commandId: string) => CommandMeta {
   return (commandId) => ({ ...cause, tenantId, commandId, at: deps.now() });

@@ -74,6 +74,20 @@ export async function numbersOf(
   return numbers;
 }
 
+/** All numbers of a series in some years, by invoice. */
+export async function numbersSince(
+  store: EventStore,
+  agencyId: string,
+  series: string,
+  years: { readonly from: string; readonly to: string },
+): Promise<Map<string, AssignedNumber>> {
+  const numbers = new Map<string, AssignedNumber>();
+  for (let year = Number(years.from); year <= Number(years.to); year += 1) {
+    for (const [id, number] of await numbersOf(store, agencyId, `${series}-${year}`)) numbers.set(id, number);
+  }
+  return numbers;
+}
+
 export function periodStream(agencyId: string, period: string): string {
   return `period-${agencyId}-${period}`;
 }

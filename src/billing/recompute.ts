@@ -2,11 +2,13 @@ import { draftInvoice } from '../domain/invoice-lines.ts';
 import type { InvoiceDraft } from '../domain/invoice.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { BillingRecords } from './billing-records.ts';
-import { agencyAt, closeOf, contractAt, holdsIn } from './log-facts.ts';
+import { agencyAt, closeOf, contractAt, holdsIn, invoiceStream } from './log-facts.ts';
+import { taxStatusesAt } from './tax-facts.ts';
 
 /**
  * Computes a draft again from what was true at its cut: the contract and the agency from the log,
- * and the usage that the close of the period stamped. Null when the log has no such cut or contract.
+ * and the usage that the close of the period stamped. How the recipient is taxed, and which invoice
+ * is replaced, was agreed by the draft itself. Null when the log has no such cut, contract or draft.
  */
 export async function recomputeDraft(
   deps: { readonly store: EventStore; readonly records: Pick<BillingRecords, 'usage'> },
@@ -24,7 +26,9 @@ export async function recomputeDraft(
   const close = await closeOf(store, agencyId, period);
   const agency = close && (await agencyAt(store, agencyId, close.position));
   const contract = close && (await contractAt(store, tenantId, close.position));
-  if (agency === null || contract === null) return null;
+  const drafted = await draftIn(store, agencyId, invoiceId);
+  if (agency === null || contract === null || drafted === null) return null;
+  const { taxCase, replaces } = drafted.draft;
   return draftInvoice({
     invoiceId,
     period,
@@ -32,5 +36,19 @@ export async function recomputeDraft(
     feeDue: holdsIn(contract, period, agency.zone),
     usage: await records.usage(tenantId, period),
     includedGranted,
+    taxCase,
+    taxStatuses: await taxStatusesAt(store, agencyId, drafted.position),
+    replaces,
   });
+}
+
+async function draftIn(
+  store: Pick<EventStore, 'readStream'>,
+  agencyId: string,
+  invoiceId: string,
+): Promise<{ readonly draft: InvoiceDraft; readonly position: bigint } | null> {
+  for await (const { event, position } of store.readStream(invoiceStream(agencyId, invoiceId))) {
+    if (event.type === 'invoice.drafted') return { draft: event.data, position };
+  }
+  return null;
 }

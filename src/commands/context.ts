@@ -32,6 +32,8 @@ export interface CommandContext {
     readonly all: boolean;
     /** File to write to. */
     readonly out: string | undefined;
+    /** Which kind of file. */
+    readonly format: string | undefined;
     readonly force: boolean;
   };
   /** A line of the result, on standard output. */

@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { billingRecords } from '../billing/billing-records.ts';
+import { EXPORT_FORMATS, exportMonth } from '../billing/exports.ts';
+import { FILE_KINDS, invoiceFile } from '../billing/invoice-files.ts';
 import { type InvoiceRunReport, runInvoices } from '../billing/invoice-run.ts';
+import { findDocument } from '../billing/kept-documents.ts';
+import { type InvoiceProof, verifyInvoice } from '../billing/verify-invoice.ts';
 import type { Installation } from '../installation.ts';
 import { type CommandContext, toJson, usage, withInstallation } from './context.ts';
 import { withReadModels } from './read-models.ts';
@@ -19,6 +24,77 @@ export async function invoiceRun(context: CommandContext): Promise<number> {
       if (context.options.json) context.say(toJson(reports));
       else for (const report of reports) context.say(formatReport(report));
       return reports.some(({ invoices }) => invoices.some(({ status }) => status === 'failed')) ? 1 : 0;
+    }),
+  );
+}
+
+/** Writes a file of an invoice, by number or id. Needs no read models: documents are kept as they are. */
+export async function invoiceDocument(context: CommandContext): Promise<number> {
+  const [name] = context.args;
+  const kind = FILE_KINDS.find((one) => one === (context.options.format ?? 'pdf'));
+  const { out } = context.options;
+  if (name === undefined || out === undefined || kind === undefined) {
+    return usage(context, `invoice document <number> --out <file> [--format ${FILE_KINDS.join('|')}]`);
+  }
+  return withInstallation(context, async ({ database }) => {
+    const file = await invoiceFile(database.db, name, kind);
+    writeFileSync(out, file.bytes);
+    context.say(`${out}: ${file.name}, ${file.bytes.length} bytes`);
+    return 0;
+  });
+}
+
+/** Exit code 0: equal, 1: not. */
+export async function invoiceVerify(context: CommandContext): Promise<number> {
+  const [name] = context.args;
+  if (name === undefined) return usage(context, 'invoice verify <number> [--json]');
+  return withInstallation(context, async ({ store, database }) => {
+    const { document: named } = await findDocument(database.db, name);
+    // A Stornorechnung is proved with the invoice that it takes back.
+    const { document } =
+      named.kind === 'cancellation' && named.preceding !== null
+        ? await findDocument(database.db, named.preceding.number)
+        : { document: named };
+    const { agency_id: agencyId, tenant_id: tenantId, invoice_id: invoiceId } = document;
+    const records = billingRecords(database);
+    const proof = await verifyInvoice({ store, records }, { invoiceId, agencyId, tenantId });
+    context.say(context.options.json ? toJson(proof) : formatProof(proof));
+    return proof.equal ? 0 : 1;
+  });
+}
+
+function formatProof(proof: InvoiceProof): string {
+  const { number, invoice_id: id, totals, spend_events: events, differences } = proof;
+  const head = `${number ?? 'draft'} (${id}), ${proof.period}: ${totals.gross}`;
+  if (proof.equal) return `${head}: equal, computed again from ${events} spend records in the log`;
+  return [`${head}: NOT EQUAL`, ...differences.map((difference) => `  ${difference}`)].join('\n');
+}
+
+export async function invoiceExport(context: CommandContext): Promise<number> {
+  const [month] = context.args;
+  const format = EXPORT_FORMATS.find((one) => one === (context.options.format ?? 'datev'));
+  if (month === undefined || !/^20\d\d-(0[1-9]|1[0-2])$/.test(month) || format === undefined) {
+    return usage(context, 'invoice export <YYYY-MM> [--format datev|csv] [--agency <id>] [--out <file>]');
+  }
+  return withInstallation(context, (installation) =>
+    withReadModels(context, installation, async () => {
+      const [agencyId, ...others] = await agencyIds(context, installation);
+      if (agencyId === undefined || others.length > 0) {
+        context.say('Name one agency with --agency.');
+        return 2;
+      }
+      const { store, database } = installation;
+      const deps = {
+        store,
+        db: database.db,
+        records: billingRecords(database),
+        now: () => new Date().toISOString(),
+      };
+      const file = await exportMonth(deps, { agencyId, month, format });
+      const out = context.options.out ?? file.name;
+      writeFileSync(out, file.bytes);
+      context.say(`${out}: ${file.bytes.length} bytes`);
+      return 0;
     }),
   );
 }

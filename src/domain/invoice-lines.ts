@@ -1,13 +1,15 @@
 import type { InvoiceDraft, InvoiceLine, InvoiceTax } from './invoice.ts';
-import { divideHalfUp, toCents } from './money.ts';
+import { toCents } from './money.ts';
 import type { Terms } from './plan.ts';
 import { UNITS, type Unit } from './spend.ts';
+import { type DatedTaxStatus, lineTax, TAX_CATEGORIES, type TaxCase, taxOn } from './tax.ts';
 
 /**
  * From usage and contract terms to the lines of an invoice. Pure, so that the same facts give the
  * same invoice when a run is repeated and when an auditor recomputes it years later.
  *
- * Rounding: every line is rounded to cents once, half up; VAT once, on the sum of the lines.
+ * Rounding: every line is rounded to cents once, half up; VAT once per category
+ * and rate, on the sum of its lines.
  * Included usage takes off the exact amount that it covers, rounded like any line. Where the
  * rounding of the month's usage lines went against the tenant it takes off more, so that a month
  * never comes to more than its exact rest, rounded; and what is covered in full comes to 0.00.
@@ -39,20 +41,25 @@ export interface InvoiceFacts {
   readonly usage: readonly UsageSum[];
   /** By month: what earlier invoices granted of that month's included usage, in nanos. */
   readonly includedGranted: ReadonlyMap<string, bigint>;
+  readonly taxCase: TaxCase;
+  readonly taxStatuses: readonly DatedTaxStatus[];
+  /** See InvoiceDraft. */
+  readonly replaces: string | null;
 }
 
-const VAT_STANDARD_PERCENT = 19n;
+type Untaxed = Omit<InvoiceLine, 'tax'>;
 
 /** Always the same draft for the same facts, in whatever order they come. */
 export function draftInvoice(facts: InvoiceFacts): InvoiceDraft {
-  const { invoiceId, period, terms } = facts;
-  const lines: InvoiceLine[] = facts.feeDue ? feeLines(period, terms) : [];
+  const { invoiceId, period, terms, taxCase, taxStatuses, replaces } = facts;
+  const untaxed: Untaxed[] = facts.feeDue ? feeLines(period, terms) : [];
   const usage = facts.usage.map(usageLine).toSorted(byPlace);
   for (const month of new Set(usage.map(({ serviceMonth }) => serviceMonth))) {
     const ofMonth = usage.filter(({ serviceMonth }) => serviceMonth === month);
-    lines.push(...ofMonth, ...includedLines(month, ofMonth, terms, facts.includedGranted.get(month) ?? 0n));
+    untaxed.push(...ofMonth, ...includedLines(month, ofMonth, terms, facts.includedGranted.get(month) ?? 0n));
   }
-  return { invoiceId, period, currency: terms.currency, lines, ...totalsOf(lines) };
+  const lines = untaxed.map((line) => ({ ...line, tax: lineTax(taxCase, taxStatuses, line.serviceMonth) }));
+  return { invoiceId, period, currency: terms.currency, taxCase, replaces, lines, ...totalsOf(lines) };
 }
 
 /** False for an invoice that nobody needs: it has no line with an amount. */
@@ -64,13 +71,19 @@ export function isWorthIssuing(draft: InvoiceDraft): boolean {
 export function totalsOf(
   lines: readonly InvoiceLine[],
 ): Pick<InvoiceDraft, 'taxes' | 'netCents' | 'taxCents' | 'grossCents'> {
-  const netCents = lines.reduce((sum, line) => sum + line.netCents, 0n);
-  const taxCents = divideHalfUp(netCents * VAT_STANDARD_PERCENT, 100n);
-  const tax: InvoiceTax = { category: 'S', ratePercent: String(VAT_STANDARD_PERCENT), netCents, taxCents };
-  return { taxes: [tax], netCents, taxCents, grossCents: netCents + taxCents };
+  const taxes = new Map<string, InvoiceTax>();
+  for (const { tax, netCents } of lines) {
+    const id = `${TAX_CATEGORIES.indexOf(tax.category)} ${tax.ratePercent}`;
+    const net = (taxes.get(id)?.netCents ?? 0n) + netCents;
+    taxes.set(id, { ...tax, netCents: net, taxCents: taxOn(net, tax.ratePercent) });
+  }
+  const sorted = [...taxes].toSorted(([a], [b]) => compare(a, b)).map(([, tax]) => tax);
+  const netCents = sorted.reduce((sum, tax) => sum + tax.netCents, 0n);
+  const taxCents = sorted.reduce((sum, tax) => sum + tax.taxCents, 0n);
+  return { taxes: sorted, netCents, taxCents, grossCents: netCents + taxCents };
 }
 
-function feeLines(period: string, { monthlyFeeNanos }: Terms): InvoiceLine[] {
+function feeLines(period: string, { monthlyFeeNanos }: Terms): Untaxed[] {
   if (monthlyFeeNanos === 0n) return [];
   return [
     {
@@ -83,17 +96,12 @@ function feeLines(period: string, { monthlyFeeNanos }: Terms): InvoiceLine[] {
   ];
 }
 
-function usageLine({ month, priceNanos, ...sum }: UsageSum): InvoiceLine {
+function usageLine({ month, priceNanos, ...sum }: UsageSum): Untaxed {
   return { ...sum, kind: 'usage', serviceMonth: month, nanos: priceNanos, netCents: toCents(priceNanos) };
 }
 
 /** The header of this file says how included usage is rounded. */
-function includedLines(
-  month: string,
-  usage: readonly InvoiceLine[],
-  terms: Terms,
-  granted: bigint,
-): InvoiceLine[] {
+function includedLines(month: string, usage: readonly Untaxed[], terms: Terms, granted: bigint): Untaxed[] {
   const used = usage.reduce((sum, line) => sum + line.nanos, 0n);
   const left = terms.includedUsageNanos - granted;
   const covered = left < used ? left : used;
@@ -106,7 +114,7 @@ function includedLines(
 const NOTHING = { projectId: null, model: null, unit: null, quantity: 1n, priceRate: null } as const;
 
 /** By month, project, model, unit and price; compared by code unit, which no locale changes. */
-function byPlace(a: InvoiceLine, b: InvoiceLine): number {
+function byPlace(a: Untaxed, b: Untaxed): number {
   return (
     compare(a.serviceMonth, b.serviceMonth) ||
     compare(a.projectId ?? '', b.projectId ?? '') ||
@@ -116,7 +124,7 @@ function byPlace(a: InvoiceLine, b: InvoiceLine): number {
   );
 }
 
-function unitPlace({ unit }: InvoiceLine): number {
+function unitPlace({ unit }: Untaxed): number {
   return unit === null ? -1 : UNITS.indexOf(unit);
 }
 

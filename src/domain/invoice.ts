@@ -1,9 +1,14 @@
 import type { Decider } from './decider.ts';
 import { unreachable } from './decider.ts';
 import type { Unit } from './spend.ts';
+import type { LineTax, TaxCase, TaxCategory } from './tax.ts';
 import { Refusal } from '../errors.ts';
 
-/** An invoice: drafted with all its lines, finalised with its number, and never changed after that. */
+/**
+ * An invoice: drafted with all its lines, finalised with its number, and never changed after that.
+ * What happens to it later (sent, paid, cancelled) is told by further events and changes no amount.
+ * Overdue is not an event, since nothing happens at that moment: the due date is compared with today.
+ */
 
 export interface InvoiceLine {
   readonly kind: 'fee' | 'usage' | 'included';
@@ -20,11 +25,11 @@ export interface InvoiceLine {
   readonly nanos: bigint;
   /** `nanos` rounded half up, once; for included usage see invoice-lines.ts. */
   readonly netCents: bigint;
+  readonly tax: LineTax;
 }
 
 export interface InvoiceTax {
-  /** EN 16931 category code: S = standard rate. */
-  readonly category: 'S';
+  readonly category: TaxCategory;
   /** A decimal such as "19". */
   readonly ratePercent: string;
   readonly netCents: bigint;
@@ -35,6 +40,9 @@ export interface InvoiceDraft {
   readonly invoiceId: string;
   readonly period: string;
   readonly currency: string;
+  readonly taxCase: TaxCase;
+  /** The cancelled invoice that this one replaces: it bills the same usage; null for a first invoice. */
+  readonly replaces: string | null;
   readonly lines: readonly InvoiceLine[];
   readonly taxes: readonly InvoiceTax[];
   readonly netCents: bigint;
@@ -51,29 +59,79 @@ export type InvoiceFinalized = {
     readonly number: string;
     /** Local date `YYYY-MM-DD` in the agency's zone. */
     readonly issuedOn: string;
+    /** Local date from which it is overdue when it is not paid; null where no date was agreed. */
+    readonly dueOn: string | null;
     /** SHA-256 of the canonical invoice document, which holds issuer and recipient as they were. */
     readonly documentHash: string;
   };
 };
-export type InvoiceEvent = InvoiceDrafted | InvoiceFinalized;
+export type InvoiceSent = {
+  readonly type: 'invoice.sent';
+  /** `channel`: how, such as `mail` or `by hand`. */
+  readonly data: { readonly invoiceId: string; readonly channel: string };
+};
+export type InvoicePaid = {
+  readonly type: 'invoice.paid';
+  readonly data: {
+    readonly invoiceId: string;
+    /** Local date `YYYY-MM-DD` of the payment. */
+    readonly paidOn: string;
+    /** How it came in, such as `bank transfer`. */
+    readonly method: string;
+    /** What finds it again in the bank or at the payment provider; null when nothing was given. */
+    readonly reference: string | null;
+  };
+};
+export type InvoicePaymentFailed = {
+  readonly type: 'invoice.payment-failed';
+  readonly data: {
+    readonly invoiceId: string;
+    readonly method: string;
+    readonly reference: string | null;
+    readonly reason: string;
+  };
+};
+export type InvoiceCancelled = {
+  readonly type: 'invoice.cancelled';
+  readonly data: {
+    readonly invoiceId: string;
+    readonly reason: string;
+    /** The Stornorechnung: a document of its own, with a number of the same series. */
+    readonly cancellationId: string;
+    readonly number: string;
+    readonly issuedOn: string;
+    readonly documentHash: string;
+    /** Included usage that the invoice had granted, by month of service, in nanos: it is free again. */
+    readonly included: readonly { readonly month: string; readonly nanos: bigint }[];
+  };
+};
+export type InvoiceEvent =
+  | InvoiceDrafted
+  | InvoiceFinalized
+  | InvoiceSent
+  | InvoicePaid
+  | InvoicePaymentFailed
+  | InvoiceCancelled;
 
 export type InvoiceCommand =
   | { readonly type: 'draft'; readonly draft: InvoiceDraft }
-  | {
-      readonly type: 'finalize';
-      readonly number: string;
-      readonly issuedOn: string;
-      readonly documentHash: string;
-    };
+  | ({ readonly type: 'finalize' } & Omit<InvoiceFinalized['data'], 'invoiceId'>)
+  | { readonly type: 'send'; readonly channel: string }
+  | ({ readonly type: 'pay' } & Omit<InvoicePaid['data'], 'invoiceId'>)
+  | ({ readonly type: 'fail-payment' } & Omit<InvoicePaymentFailed['data'], 'invoiceId'>)
+  | ({ readonly type: 'cancel' } & Omit<InvoiceCancelled['data'], 'invoiceId' | 'included'>);
 
+/** A finalised invoice and what became of it. */
+export interface IssuedState {
+  readonly status: 'finalized' | 'sent' | 'paid' | 'cancelled';
+  readonly draft: InvoiceDraft;
+  readonly finalized: InvoiceFinalized['data'];
+  readonly cancelled: InvoiceCancelled['data'] | null;
+}
 export type InvoiceState =
   | { readonly status: 'absent' }
   | { readonly status: 'draft'; readonly draft: InvoiceDraft }
-  | {
-      readonly status: 'finalized';
-      readonly draft: InvoiceDraft;
-      readonly finalized: InvoiceFinalized['data'];
-    };
+  | IssuedState;
 
 export const invoice: Decider<InvoiceCommand, InvoiceState, InvoiceEvent> = {
   initial: { status: 'absent' },
@@ -81,30 +139,90 @@ export const invoice: Decider<InvoiceCommand, InvoiceState, InvoiceEvent> = {
   evolve,
 };
 
+export function isIssued(state: InvoiceState): state is IssuedState {
+  return state.status !== 'absent' && state.status !== 'draft';
+}
+
 function decide(command: InvoiceCommand, state: InvoiceState): readonly InvoiceEvent[] {
+  if (command.type === 'draft') {
+    return state.status === 'absent' ? [{ type: 'invoice.drafted', data: command.draft }] : [];
+  }
+  if (state.status === 'absent') throw new Refusal('not_found', { what: 'invoice' });
+  const { invoiceId } = state.draft;
+  if (command.type === 'finalize') {
+    if (isIssued(state)) return [];
+    const { number, issuedOn, dueOn, documentHash } = command;
+    return [{ type: 'invoice.finalized', data: { invoiceId, number, issuedOn, dueOn, documentHash } }];
+  }
+  if (!isIssued(state)) throw new Refusal('invoice_state', { status: state.status });
+  return decideIssued(command, state);
+}
+
+function decideIssued(
+  command: Exclude<InvoiceCommand, { readonly type: 'draft' | 'finalize' }>,
+  state: IssuedState,
+): readonly InvoiceEvent[] {
+  const { status, draft } = state;
+  const { invoiceId } = draft;
   switch (command.type) {
-    case 'draft':
-      return state.status === 'absent' ? [{ type: 'invoice.drafted', data: command.draft }] : [];
-    case 'finalize': {
-      if (state.status === 'absent') throw new Refusal('not_found', { what: 'invoice' });
-      if (state.status === 'finalized') return [];
-      const { number, issuedOn, documentHash } = command;
-      const { invoiceId } = state.draft;
-      return [{ type: 'invoice.finalized', data: { invoiceId, number, issuedOn, documentHash } }];
+    case 'send':
+      if (status === 'cancelled') throw new Refusal('invoice_state', { status });
+      return status === 'finalized'
+        ? [{ type: 'invoice.sent', data: { invoiceId, channel: command.channel } }]
+        : [];
+    case 'pay': {
+      if (status === 'cancelled') throw new Refusal('invoice_state', { status });
+      const { paidOn, method, reference } = command;
+      return status === 'paid'
+        ? []
+        : [{ type: 'invoice.paid', data: { invoiceId, paidOn, method, reference } }];
+    }
+    case 'fail-payment': {
+      if (status === 'cancelled' || status === 'paid') throw new Refusal('invoice_state', { status });
+      const { method, reference, reason } = command;
+      return [{ type: 'invoice.payment-failed', data: { invoiceId, method, reference, reason } }];
+    }
+    case 'cancel': {
+      if (status === 'cancelled') {
+        if (state.cancelled?.cancellationId === command.cancellationId) return [];
+        throw new Refusal('invoice_state', { status });
+      }
+      const { reason, cancellationId, number, issuedOn, documentHash } = command;
+      const included = grantedBy(draft);
+      const data = { invoiceId, reason, cancellationId, number, issuedOn, documentHash, included };
+      return [{ type: 'invoice.cancelled', data }];
     }
     default:
       return unreachable(command);
   }
 }
 
+/** What a draft grants of included usage, positive. */
+export function grantedBy({ lines }: InvoiceDraft): InvoiceCancelled['data']['included'] {
+  return lines
+    .filter(({ kind }) => kind === 'included')
+    .map(({ serviceMonth, nanos }) => ({ month: serviceMonth, nanos: -nanos }));
+}
+
 function evolve(state: InvoiceState, event: InvoiceEvent): InvoiceState {
+  if (event.type === 'invoice.drafted') {
+    return state.status === 'absent' ? { status: 'draft', draft: event.data } : state;
+  }
+  if (event.type === 'invoice.finalized') {
+    return state.status === 'draft'
+      ? { status: 'finalized', draft: state.draft, finalized: event.data, cancelled: null }
+      : state;
+  }
+  if (!isIssued(state)) return state;
   switch (event.type) {
-    case 'invoice.drafted':
-      return state.status === 'absent' ? { status: 'draft', draft: event.data } : state;
-    case 'invoice.finalized':
-      return state.status === 'draft'
-        ? { status: 'finalized', draft: state.draft, finalized: event.data }
-        : state;
+    case 'invoice.sent':
+      return { ...state, status: 'sent' };
+    case 'invoice.paid':
+      return { ...state, status: 'paid' };
+    case 'invoice.payment-failed':
+      return state;
+    case 'invoice.cancelled':
+      return { ...state, status: 'cancelled', cancelled: event.data };
     default:
       return unreachable(event);
   }

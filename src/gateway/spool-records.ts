@@ -3,7 +3,6 @@ import type { Rates, SpendRecorded } from '../domain/spend.ts';
 import type { Actor, Cause, NewEvent } from '../events.ts';
 import { entries } from '../store/event-schemas.ts';
 import type { StreamHead } from '../store/event-store.ts';
-import { spendJson } from '../store/spend-json.ts';
 import { eventId } from '../transact.ts';
 
 /** The texts of the gateway's spool (spool.ts): one JSON object each, told apart by `kind`. */
@@ -170,8 +169,13 @@ function readSpend({
   return { agencyId, tenantId, actor, correlationId, occurredAt, data: read };
 }
 
-function readIntent({ kind: _, estimate, ...intent }: Extract<Stored, { kind: 'intent' }>): Intent {
-  return { ...intent, estimate: estimate === null ? null : readEstimate(estimate) };
+function readIntent(stored: Extract<Stored, { kind: 'intent' }>): Intent {
+  const { estimate } = stored;
+  const { kind: _kind, ...intent } = {
+    ...stored,
+    estimate: estimate === null ? null : readEstimate(estimate),
+  };
+  return intent;
 }
 
 function readEstimate({ inputTokens, outputTokensMax, prices, costs }: StoredEstimate): Estimate {

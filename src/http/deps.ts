@@ -6,6 +6,7 @@ import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
 import type { EventStore } from '../store/event-store.ts';
+import type { BillingDesk } from './billing-desk.ts';
 import type { Tables } from './read.ts';
 
 /**
@@ -38,6 +39,7 @@ export interface HttpDeps {
   readonly status: () => HealthFacts;
   readonly metrics: () => readonly Metric[];
   readonly runInvoices: RunInvoices;
+  readonly billing: BillingDesk;
   readonly replay: Replay;
   readonly replayTenant: Replay;
   /** What differs between two moments of a key or a tenant. */
@@ -107,7 +109,7 @@ export interface InvoiceRunReport {
   readonly invoices: readonly {
     readonly tenant_id: string;
     readonly invoice_id: string;
-    readonly status: 'finalized' | 'repeated' | 'skipped' | 'failed';
+    readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed';
     readonly number: string | null;
     readonly net: string | null;
     readonly tax: string | null;

@@ -1,4 +1,5 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import { sql } from 'kysely';
 import { z } from 'zod';
 import type { Json } from '../domain/json.ts';
 import { formatCents } from '../domain/money.ts';
@@ -21,6 +22,9 @@ const StoredLines = z.array(
     priceRate: z.coerce.bigint().nullable(),
     nanos: z.coerce.bigint(),
     netCents: z.coerce.bigint(),
+    tax: z
+      .object({ category: z.string(), ratePercent: z.string() })
+      .default({ category: 'S', ratePercent: '19' }),
   }),
 );
 const StoredTaxes = z.array(
@@ -38,13 +42,23 @@ const Summary = z.object({
   agency_id: z.string(),
   tenant_id: z.string(),
   period: z.string(),
-  status: z.string(),
+  status: z.string().describe('draft, finalized, sent, overdue, paid or cancelled'),
   net: Money,
   tax: Money,
   gross: Money,
   issued_on: z.string().nullable(),
+  due_on: z.string().nullable(),
+  paid_on: z.string().nullable(),
+  payment_problem: z.string().nullable().describe('Why the newest payment failed'),
+  cancellation: z
+    .object({ id: z.string(), number: z.string(), issued_on: z.string(), reason: z.string() })
+    .nullable()
+    .describe('The Stornorechnung; its files are under its own id and number'),
+  replaces: z.string().nullable().describe('Id of the cancelled invoice that it replaces'),
   drafted_at: z.string(),
   finalized_at: z.string().nullable(),
+  sent_at: z.string().nullable(),
+  cancelled_at: z.string().nullable(),
 });
 
 const Invoice = Summary.extend({
@@ -59,6 +73,8 @@ const Invoice = Summary.extend({
       price_per_million: Money.nullable(),
       amount_exact: Money.describe('Net, before rounding'),
       amount: Money.describe('Net, rounded half up to cents'),
+      tax_category: z.string().describe('EN 16931: S, AE reverse charge, E exempt, O outside the scope'),
+      tax_rate_percent: z.string(),
     }),
   ),
   taxes: z.array(z.object({ category: z.string(), rate_percent: z.string(), net: Money, tax: Money })),
@@ -79,7 +95,7 @@ const RunAnswer = z.object({
             id: z.string(),
             tenant_id: z.string(),
             status: z
-              .enum(['finalized', 'repeated', 'skipped', 'failed'])
+              .enum(['finalized', 'repeated', 'cancelled', 'skipped', 'failed'])
               .describe('repeated: by an earlier run; skipped: neither a fee nor usage'),
             number: z.string().nullable(),
             net: Money.nullable(),
@@ -116,7 +132,7 @@ function listRoute(app: App, deps: HttpDeps): void {
           tenant_id: z.string().optional(),
           agency_id: z.string().optional(),
           period: Period.optional(),
-          status: z.enum(['draft', 'finalized']).optional(),
+          status: z.enum(['draft', 'finalized', 'sent', 'overdue', 'paid', 'cancelled']).optional(),
         }),
         response: {
           200: z.object({ data: z.array(Summary), next_cursor: z.string().nullable() }),
@@ -126,23 +142,24 @@ function listRoute(app: App, deps: HttpDeps): void {
     },
     async ({ query }) => {
       const place = placeIn(query.cursor, [/^\d{1,18}$/, ID]);
-      let rows = db.selectFrom('invoices').selectAll();
-      for (const field of ['tenant_id', 'agency_id', 'period', 'status'] as const) {
+      let rows = invoiceRows(db, deps.now());
+      for (const field of ['tenant_id', 'agency_id', 'period'] as const) {
         const wanted = query[field];
-        if (wanted !== undefined) rows = rows.where(field, '=', wanted);
+        if (wanted !== undefined) rows = rows.where(`invoices.${field}`, '=', wanted);
       }
+      if (query.status !== undefined) rows = rows.where(shownStatus(deps.now()), '=', query.status);
       if (place !== undefined) {
         const [position, id] = place;
         rows = rows.where((eb) =>
           eb.or([
-            eb('position', '<', BigInt(position!)),
-            eb.and([eb('position', '=', BigInt(position!)), eb('invoice_id', '<', id!)]),
+            eb('invoices.position', '<', BigInt(position!)),
+            eb.and([eb('invoices.position', '=', BigInt(position!)), eb('invoices.invoice_id', '<', id!)]),
           ]),
         );
       }
       const found = await rows
-        .orderBy('position', 'desc')
-        .orderBy('invoice_id', 'desc')
+        .orderBy('invoices.position', 'desc')
+        .orderBy('invoices.invoice_id', 'desc')
         .limit(query.limit + 1)
         .execute();
       const page = pageOf(found, query.limit, (row) => [String(row.position), row.invoice_id]);
@@ -165,10 +182,8 @@ function showRoute(app: App, deps: HttpDeps): void {
       },
     },
     async ({ params: { id } }) => {
-      const row = await db
-        .selectFrom('invoices')
-        .selectAll()
-        .where((eb) => eb.or([eb('invoice_id', '=', id), eb('number', '=', id)]))
+      const row = await invoiceRows(db, deps.now())
+        .where((eb) => eb.or([eb('invoices.invoice_id', '=', id), eb('invoices.number', '=', id)]))
         .executeTakeFirst();
       if (row === undefined) throw new Refusal('not_found', { what: 'invoice' });
       return await invoiceOf(db, row);
@@ -229,7 +244,30 @@ function runAnswer({ agency_id, currency, closed_position, invoices }: InvoiceRu
   };
 }
 
-function summaryOf(row: Tables['invoices']): z.infer<typeof Summary> {
+/** Overdue is worked out when it is looked at, by the day in the agency's zone: nothing happens then. */
+function shownStatus(now: string) {
+  return sql<string>`case when invoices.status in ('finalized', 'sent')
+    and invoices.due_on < to_char(${now}::timestamptz at time zone agencies.zone, 'YYYY-MM-DD')
+    then 'overdue' else invoices.status end`;
+}
+
+function invoiceRows(db: Db, now: string) {
+  return db
+    .selectFrom('invoices')
+    .innerJoin('agencies', 'agencies.agency_id', 'invoices.agency_id')
+    .selectAll('invoices')
+    .select(shownStatus(now).as('shown_status'));
+}
+
+type InvoiceRow = Tables['invoices'] & { readonly shown_status: string };
+
+function cancellationOf(row: InvoiceRow): z.infer<typeof Summary>['cancellation'] {
+  const { cancellation_id: id, cancellation_number: number, cancel_reason: reason } = row;
+  if (id === null) return null;
+  return { id, number: number!, issued_on: row.cancellation_issued_on!, reason: reason! };
+}
+
+function summaryOf(row: InvoiceRow): z.infer<typeof Summary> {
   const { currency } = row;
   return {
     id: row.invoice_id,
@@ -237,17 +275,24 @@ function summaryOf(row: Tables['invoices']): z.infer<typeof Summary> {
     agency_id: row.agency_id,
     tenant_id: row.tenant_id,
     period: row.period,
-    status: row.status,
+    status: row.shown_status,
     net: cents(row.net_cents, currency),
     tax: cents(row.tax_cents, currency),
     gross: cents(row.gross_cents, currency),
     issued_on: row.issued_on,
+    due_on: row.due_on,
+    paid_on: row.paid_on,
+    payment_problem: row.payment_problem,
+    cancellation: cancellationOf(row),
+    replaces: row.replaces,
     drafted_at: row.drafted_at,
     finalized_at: row.finalized_at,
+    sent_at: row.sent_at,
+    cancelled_at: row.cancelled_at,
   };
 }
 
-async function invoiceOf(db: Db, row: Tables['invoices']): Promise<z.infer<typeof Invoice>> {
+async function invoiceOf(db: Db, row: InvoiceRow): Promise<z.infer<typeof Invoice>> {
   const { currency } = row;
   const stored = await db
     .selectFrom('invoice_documents')
@@ -266,6 +311,8 @@ async function invoiceOf(db: Db, row: Tables['invoices']): Promise<z.infer<typeo
       price_per_million: line.priceRate === null ? null : money(line.priceRate, currency),
       amount_exact: money(line.nanos, currency),
       amount: cents(line.netCents, currency),
+      tax_category: line.tax.category,
+      tax_rate_percent: line.tax.ratePercent,
     })),
     taxes: StoredTaxes.parse(row.taxes).map(({ category, ratePercent, netCents, taxCents }) => ({
       category,

@@ -18,6 +18,16 @@ export const Billing = z.strictObject({
   email: z.email().max(254),
   vat_id: z.string().trim().min(4).max(20).nullish(),
   language: z.enum(['de', 'en']).default('de'),
+  e_invoice: z
+    .enum(['zugferd', 'xrechnung-cii', 'xrechnung-ubl'])
+    .default('zugferd')
+    .describe('What the recipient wants beside the PDF; the rules of XRechnung are then checked, too'),
+  buyer_reference: z.string().trim().min(1).max(100).nullish().describe('Leitweg-ID, or a reference'),
+  debtor_account: z
+    .string()
+    .regex(/^\d{5,9}$/)
+    .nullish()
+    .describe('Customer account in the DATEV export'),
 });
 
 export const TenantAnswer = z
@@ -67,7 +77,13 @@ export function contactAnswer(contact: unknown): Pick<z.output<typeof TenantAnsw
 }
 
 export function contactOf(name: string, billing: z.output<typeof Billing>) {
-  return { display_name: name, ...billing, vat_id: billing.vat_id ?? null };
+  return {
+    display_name: name,
+    ...billing,
+    vat_id: billing.vat_id ?? null,
+    buyer_reference: billing.buyer_reference ?? null,
+    debtor_account: billing.debtor_account ?? null,
+  };
 }
 
 export function tenantRows(db: Db) {

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { ENVIRONMENTS } from '../domain/limits.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import { OUTCOMES, UNITS } from '../domain/spend.ts';
+import { VAT_CHECK_SOURCES } from '../domain/vat-check.ts';
+import { TAX_CATEGORIES, TAX_STATUSES, TREATMENTS } from '../domain/tax.ts';
 import type { EventOf, EventType } from '../events.ts';
 
 /** The payload of every stored event type: how the newest version is read, and how older ones become it. */
@@ -112,10 +114,16 @@ const Spend = z.object({
   firstByteMs: Count.nullable(),
 });
 
+const InvoiceOnly = z.object({ invoiceId: z.string() });
+
+const LineTax = z.object({ category: z.enum(TAX_CATEGORIES), ratePercent: z.string() });
+const TaxCase = z.object({ treatment: z.enum(TREATMENTS), evidence: z.string().nullable() });
 const InvoiceDraft = z.object({
   invoiceId: z.string(),
   period: z.string(),
   currency: z.string(),
+  taxCase: TaxCase,
+  replaces: z.string().nullable(),
   lines: z.array(
     z.object({
       kind: z.enum(['fee', 'usage', 'included']),
@@ -127,11 +135,10 @@ const InvoiceDraft = z.object({
       priceRate: Integer.nullable(),
       nanos: Integer,
       netCents: Integer,
+      tax: LineTax,
     }),
   ),
-  taxes: z.array(
-    z.object({ category: z.literal('S'), ratePercent: z.string(), netCents: Integer, taxCents: Integer }),
-  ),
+  taxes: z.array(LineTax.extend({ netCents: Integer, taxCents: Integer })),
   netCents: Integer,
   taxCents: Integer,
   grossCents: Integer,
@@ -160,6 +167,22 @@ const KeyHandOver = z.object({
 });
 
 const AuditorOnly = z.object({ auditorId: z.string() });
+
+/** Every invoice was domestic and at 19 %, and none replaced another. */
+function withTaxOfLines(payload: JsonObject): JsonObject {
+  const lines = payload['lines'] as readonly JsonObject[];
+  return {
+    ...payload,
+    taxCase: { treatment: 'domestic', evidence: null },
+    replaces: null,
+    lines: lines.map((line) => ({ ...line, tax: { category: 'S', ratePercent: '19' } })),
+  };
+}
+
+/** No date of payment had been agreed. */
+function withoutDueDate(payload: JsonObject): JsonObject {
+  return { ...payload, dueOn: null };
+}
 
 /** Every stored event type. The newest version is upcasts.length + 1. */
 export const entries: { readonly [T in EventType]: Entry<T> } = {
@@ -213,13 +236,49 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
   'spend.recorded': { read: Spend, upcasts: [] },
   'period.closed': { read: z.object({ agencyId: z.string(), period: z.string() }), upcasts: [] },
   'number.assigned': { read: z.object({ invoiceId: z.string() }), upcasts: [] },
-  'invoice.drafted': { read: InvoiceDraft, upcasts: [] },
+  'invoice.drafted': { read: InvoiceDraft, upcasts: [withTaxOfLines] },
   'invoice.finalized': {
     read: z.object({
       invoiceId: z.string(),
       number: z.string(),
       issuedOn: z.string(),
+      dueOn: z.string().nullable(),
       documentHash: z.string(),
+    }),
+    upcasts: [withoutDueDate],
+  },
+  'invoice.sent': { read: InvoiceOnly.extend({ channel: z.string() }), upcasts: [] },
+  'invoice.paid': {
+    read: InvoiceOnly.extend({ paidOn: z.string(), method: z.string(), reference: z.string().nullable() }),
+    upcasts: [],
+  },
+  'invoice.payment-failed': {
+    read: InvoiceOnly.extend({ method: z.string(), reference: z.string().nullable(), reason: z.string() }),
+    upcasts: [],
+  },
+  'invoice.cancelled': {
+    read: InvoiceOnly.extend({
+      reason: z.string(),
+      cancellationId: z.string(),
+      number: z.string(),
+      issuedOn: z.string(),
+      documentHash: z.string(),
+      included: z.array(z.object({ month: z.string(), nanos: Integer })),
+    }),
+    upcasts: [],
+  },
+  'tax-status.declared': {
+    read: z.object({ agencyId: z.string(), from: z.string(), status: z.enum(TAX_STATUSES) }),
+    upcasts: [],
+  },
+  'vat-id.checked': {
+    read: TenantOnly.extend({
+      checkId: z.string(),
+      valid: z.boolean(),
+      source: z.enum(VAT_CHECK_SOURCES),
+      checkedAt: Instant,
+      vatIdHash: z.string(),
+      evidenceHash: z.string(),
     }),
     upcasts: [],
   },

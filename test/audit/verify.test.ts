@@ -222,8 +222,8 @@ describe('tampering beside the log', () => {
     ['spend_log', `delete from spend_log__v1 where request_id = 'req_w1_2026-09_key_1_0'`],
     ['keys', `update keys__v1 set status = 'blocked' where key_id = 'key_2'`],
     ['tenants', `update tenants__v1 set terms = null where tenant_id = 'ten_1'`],
-    ['invoices', `update invoices__v1 set gross_cents = 1 where tenant_id = 'ten_1'`],
-    ['included_usage', `insert into included_usage__v1 values ('ten_1', '2026-12', 5)`],
+    ['invoices', `update invoices__v2 set gross_cents = 1 where tenant_id = 'ten_1'`],
+    ['included_usage', `insert into included_usage__v2 values ('ten_1', '2026-12', 5)`],
     ['periods', `delete from periods__v1 where period = '2026-09'`],
   ])('a changed read model is found: %s', async (name, statement) => {
     await forge(statement);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { formatInvoice } from '../../src/billing/format-invoice.ts';
-import { invoiceDocument, readParties } from '../../src/billing/invoice-document.ts';
+import { invoiceDocument } from '../../src/billing/documents/invoice-document.ts';
+import { readParties } from '../../src/billing/documents/parties.ts';
 import { invoiceDrafted } from '../support/events.ts';
 import { ISSUER, RECIPIENT } from './memory-billing.ts';
 
@@ -15,6 +16,8 @@ function formatted(language: string): string {
       zone: 'Europe/Berlin',
       parties: readParties(ISSUER, { ...RECIPIENT, language }),
       projectNames: new Map([['prj_1', 'Online-Shop']]),
+      preceding: null,
+      brand: null,
     }),
   );
 }

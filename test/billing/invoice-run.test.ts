@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type InvoiceRunReport, runInvoices } from '../../src/billing/invoice-run.ts';
-import type { InvoiceDocument } from '../../src/billing/invoice-document.ts';
+import type { InvoiceDocument } from '../../src/billing/documents/invoice-document.ts';
 import type { InvoiceRunDeps } from '../../src/billing/issue-invoice.ts';
 import type { DomainEvent } from '../../src/events.ts';
 import type { EventStore } from '../../src/store/event-store.ts';

@@ -97,6 +97,7 @@ export function memoryBilling(clock: string): MemoryBilling {
     contact: (subjectId) =>
       Promise.resolve(contacts.get(subjectId) ?? (subjectId.startsWith('age_') ? ISSUER : RECIPIENT)),
     projectNames: (ids) => Promise.resolve(new Map(ids.map((id) => [id, `Project ${id}`]))),
+    brandHash: () => Promise.resolve(null),
     document: (invoiceId) => Promise.resolve(documents.get(invoiceId) ?? null),
     keepDocument: (document) => {
       if (!documents.has(document.invoiceId)) documents.set(document.invoiceId, document);

@@ -5,6 +5,7 @@ import {
   isWorthIssuing,
   type UsageSum,
 } from '../../src/domain/invoice-lines.ts';
+import { DOMESTIC } from '../../src/domain/tax.ts';
 import { terms } from '../support/events.ts';
 
 const CENT = 10_000_000n;
@@ -31,6 +32,9 @@ function draft(facts: Partial<InvoiceFacts> = {}) {
     feeDue: true,
     usage: [],
     includedGranted: new Map(),
+    taxCase: DOMESTIC,
+    taxStatuses: [],
+    replaces: null,
     ...facts,
   });
 }

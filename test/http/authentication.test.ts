@@ -147,6 +147,7 @@ describe('a virtual key', () => {
           '/openapi.json',
           '/metrics',
           '/api/audit/public-key',
+          '/api/downloads/:id/:file',
         ];
         expect([...open, '/health/liveliness', '/health/liveness', '/health/readiness'], url).toContain(url);
         continue;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { invoice, type InvoiceDraft } from '../../src/domain/invoice.ts';
+import { DOMESTIC } from '../../src/domain/tax.ts';
 import type { RunInvoices } from '../../src/http/deps.ts';
 import { single } from '../../src/metrics.ts';
 import { transact } from '../../src/transact.ts';
@@ -234,6 +235,8 @@ const draft = (invoiceId: string, period: string): InvoiceDraft => ({
   invoiceId,
   period,
   currency: 'EUR',
+  taxCase: DOMESTIC,
+  replaces: null,
   lines: [
     {
       kind: 'usage',
@@ -245,6 +248,7 @@ const draft = (invoiceId: string, period: string): InvoiceDraft => ({
       priceRate: 150_000_000n,
       nanos: 150_000_000n,
       netCents: 15n,
+      tax: { category: 'S', ratePercent: '19' },
     },
   ],
   taxes: [{ category: 'S', ratePercent: '19', netCents: 15n, taxCents: 3n }],
@@ -274,6 +278,7 @@ async function makeInvoice(invoiceId: string, period: string): Promise<bigint> {
     type: 'finalize',
     number: `RE-${invoiceId}`,
     issuedOn: '2026-12-01',
+    dueOn: null,
     documentHash: 'hash',
   } as const;
   return (

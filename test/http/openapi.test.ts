@@ -68,6 +68,7 @@ describe('the description of the API', () => {
     const open = operations().filter(({ operation }) => operation.security!.length === 0);
     expect(open.map(({ name }) => name).toSorted()).toEqual([
       'GET /api/audit/public-key',
+      'GET /api/downloads/{id}/{file}',
       'GET /health/liveliness',
       'GET /health/liveness',
       'GET /health/readiness',

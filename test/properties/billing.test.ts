@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { DOMESTIC } from '../../src/domain/tax.ts';
 import { draftInvoice, type UsageSum } from '../../src/domain/invoice-lines.ts';
 import { NANOS_PER_CENT, toCents } from '../../src/domain/money.ts';
 import { terms } from '../support/events.ts';
@@ -33,6 +34,8 @@ const facts = fc.record({
   granted: fc.dictionary(fc.constantFrom(...MONTHS), nanos),
 });
 
+const UNTAXED = { taxCase: DOMESTIC, taxStatuses: [], replaces: null } as const;
+
 test('every invoice is the sum of its parts, and its order does not depend on how the facts came', () => {
   fc.assert(
     fc.property(facts, ({ usage, fee, included, granted }) => {
@@ -44,6 +47,7 @@ test('every invoice is the sum of its parts, and its order does not depend on ho
           feeDue: true,
           usage: rows,
           includedGranted: new Map(Object.entries(granted)),
+          ...UNTAXED,
         });
       const draft = made(usage);
       const net = draft.lines.reduce((sum, line) => sum + line.netCents, 0n);
@@ -72,6 +76,7 @@ test('included usage covers exactly what is left of the plan, and a month costs 
         feeDue: true,
         usage,
         includedGranted: new Map(Object.entries(granted)),
+        ...UNTAXED,
       });
       for (const month of MONTHS) {
         const ofMonth = lines.filter(({ serviceMonth }) => serviceMonth === month);

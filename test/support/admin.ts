@@ -5,12 +5,14 @@
 import { type FastifyInstance, type InjectOptions, type LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
 import type { Kysely } from 'kysely';
+import type { Pool } from 'pg';
 import { agency } from '../../src/domain/agency.ts';
 import { plan, type Terms } from '../../src/domain/plan.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
+import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import type { Tables } from '../../src/http/read.ts';
 import { createHttp } from '../../src/http/server.ts';
@@ -30,6 +32,7 @@ export interface Admin {
   readonly app: FastifyInstance;
   readonly store: EventStore;
   readonly db: Kysely<Tables>;
+  readonly pool: Pool;
   readonly deps: HttpDeps;
   /** Lines that were logged, as JSON texts. */
   readonly logged: readonly string[];
@@ -113,6 +116,14 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         inFlight: 0,
       }),
       metrics: () => [],
+      billing: billingDesk({
+        ...database,
+        store,
+        now,
+        settled: (position) => projector.reached(position, 10_000),
+        log,
+        askVies: () => Promise.resolve({ kind: 'unavailable', problem: 'there is no network here' }),
+      }),
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),
       publicKeys: () => publicKeys(store),
@@ -126,6 +137,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       app,
       store,
       db: deps.db,
+      pool: database.pool,
       deps,
       logged,
       setNow: (iso) => void (clock = iso),

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { AgencySettings } from '../../src/domain/agency.ts';
 import type { InvoiceDraft } from '../../src/domain/invoice.ts';
+import { DOMESTIC } from '../../src/domain/tax.ts';
 import type { KeySettings } from '../../src/domain/key.ts';
 import { type Limits, UNLIMITED } from '../../src/domain/limits.ts';
 import type { Terms } from '../../src/domain/plan.ts';
@@ -200,6 +201,7 @@ export function numberAssigned(data: Overrides<'number.assigned'> = {}): EventOf
 
 export function invoiceDrafted(overrides: Partial<InvoiceDraft> = {}): EventOf<'invoice.drafted'> {
   const fee = { kind: 'fee', projectId: null, model: null, unit: null, priceRate: null } as const;
+  const tax = { category: 'S', ratePercent: '19' } as const;
   const usage = { kind: 'usage', projectId: 'prj_1', model: 'gpt-4o-mini', unit: 'output' } as const;
   return {
     type: 'invoice.drafted',
@@ -207,8 +209,10 @@ export function invoiceDrafted(overrides: Partial<InvoiceDraft> = {}): EventOf<'
       invoiceId: 'inv_1',
       period: '2026-11',
       currency: 'EUR',
+      taxCase: DOMESTIC,
+      replaces: null,
       lines: [
-        { ...fee, serviceMonth: '2026-11', quantity: 1n, nanos: 49_000_000_000n, netCents: 4_900n },
+        { ...fee, serviceMonth: '2026-11', quantity: 1n, nanos: 49_000_000_000n, netCents: 4_900n, tax },
         {
           ...usage,
           serviceMonth: '2026-11',
@@ -216,6 +220,7 @@ export function invoiceDrafted(overrides: Partial<InvoiceDraft> = {}): EventOf<'
           priceRate: 600_000_000n,
           nanos: 12_000_000n,
           netCents: 1n,
+          tax,
         },
       ],
       taxes: [{ category: 'S', ratePercent: '19', netCents: 4_901n, taxCents: 931n }],
@@ -228,8 +233,56 @@ export function invoiceDrafted(overrides: Partial<InvoiceDraft> = {}): EventOf<'
 }
 
 export function invoiceFinalized(data: Overrides<'invoice.finalized'> = {}): EventOf<'invoice.finalized'> {
-  const document = { number: 'RE-2026-00001', issuedOn: '2026-12-01', documentHash: sha256('document') };
+  const document = {
+    number: 'RE-2026-00001',
+    issuedOn: '2026-12-01',
+    dueOn: '2026-12-15',
+    documentHash: sha256('document'),
+  };
   return { type: 'invoice.finalized', data: { invoiceId: 'inv_1', ...document, ...data } };
+}
+
+export function invoiceSent(data: Overrides<'invoice.sent'> = {}): EventOf<'invoice.sent'> {
+  return { type: 'invoice.sent', data: { invoiceId: 'inv_1', channel: 'mail', ...data } };
+}
+
+export function invoicePaid(data: Overrides<'invoice.paid'> = {}): EventOf<'invoice.paid'> {
+  const payment = { paidOn: '2026-12-10', method: 'bank transfer', reference: 'statement 12' };
+  return { type: 'invoice.paid', data: { invoiceId: 'inv_1', ...payment, ...data } };
+}
+
+export function invoicePaymentFailed(
+  data: Overrides<'invoice.payment-failed'> = {},
+): EventOf<'invoice.payment-failed'> {
+  const payment = { method: 'direct debit', reference: null, reason: 'no funds' };
+  return { type: 'invoice.payment-failed', data: { invoiceId: 'inv_1', ...payment, ...data } };
+}
+
+export function invoiceCancelled(data: Overrides<'invoice.cancelled'> = {}): EventOf<'invoice.cancelled'> {
+  const storno = { cancellationId: 'sto_1', number: 'RE-2026-00002', issuedOn: '2026-12-03' };
+  const included = [{ month: '2026-11', nanos: 10_000_000n }];
+  const documentHash = sha256('cancellation');
+  const reason = 'wrong address';
+  return {
+    type: 'invoice.cancelled',
+    data: { invoiceId: 'inv_1', reason, ...storno, documentHash, included, ...data },
+  };
+}
+
+export function taxStatusDeclared(
+  data: Overrides<'tax-status.declared'> = {},
+): EventOf<'tax-status.declared'> {
+  const status = { from: '2026-01-01', status: 'small-business' } as const;
+  return { type: 'tax-status.declared', data: { agencyId: 'age_1', ...status, ...data } };
+}
+
+export function vatIdChecked(data: Overrides<'vat-id.checked'> = {}): EventOf<'vat-id.checked'> {
+  const answer = { valid: true, source: 'vies', checkedAt: AT } as const;
+  const hashes = { vatIdHash: sha256('ATU12345678'), evidenceHash: sha256('evidence') };
+  return {
+    type: 'vat-id.checked',
+    data: { tenantId: 'ten_1', checkId: 'vck_1', ...answer, ...hashes, ...data },
+  };
 }
 
 export function logSealed(data: Overrides<'log.sealed'> = {}): EventOf<'log.sealed'> {
@@ -297,6 +350,12 @@ export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   'number.assigned': numberAssigned,
   'invoice.drafted': invoiceDrafted,
   'invoice.finalized': invoiceFinalized,
+  'invoice.sent': invoiceSent,
+  'invoice.payment-failed': invoicePaymentFailed,
+  'invoice.paid': invoicePaid,
+  'invoice.cancelled': invoiceCancelled,
+  'tax-status.declared': taxStatusDeclared,
+  'vat-id.checked': vatIdChecked,
   'log.key-rotated': logKeyRotated,
   'log.sealed': logSealed,
   'auditor.appointed': auditorAppointed,
