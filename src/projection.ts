@@ -118,21 +118,22 @@ export function defineProjection<const C extends Columns, const K extends keyof 
 
 function storableChange(columns: Columns, change: RowChange): RowChange {
   switch (change.op) {
-    case 'insert':
-      return { op: 'insert', row: storableRow(columns, change.row) };
+    case 'insert': {
+      const row = storableRow(columns, change.row);
+      return row === change.row ? change : { op: 'insert', row };
+    }
     case 'update':
       return {
         ...change,
         where: storableWhere(columns, change.where),
         set: storableRow(columns, change.set),
       };
-    case 'add':
-      return {
-        op: 'add',
-        key: storableRow(columns, change.key),
-        by: change.by,
-        ...(change.set === undefined ? {} : { set: storableRow(columns, change.set) }),
-      };
+    case 'add': {
+      const key = storableRow(columns, change.key);
+      const set = change.set === undefined ? undefined : storableRow(columns, change.set);
+      if (key === change.key && set === change.set) return change;
+      return { op: 'add', key, by: change.by, ...(set === undefined ? {} : { set }) };
+    }
     case 'remove':
       return { op: 'remove', where: storableWhere(columns, change.where) };
     default:

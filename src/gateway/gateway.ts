@@ -78,6 +78,8 @@ export interface Gateway {
 }
 
 const CONNECTIONS_MAX = 1_024;
+/** How often running requests are held against their time-outs. */
+const TIMEOUT_WATCH_MS = 100;
 const SPEND_BATCH_MAX = 512;
 const SPEND_GATHER_MS = 100;
 const SPEND_RETRY = { retryMs: 50, retryMsMax: 2_000 };
@@ -93,7 +95,7 @@ interface Visit {
   readonly callId: string;
   readonly startedMs: number;
   /** Set once the upstream was called. */
-  running: { readonly exchange: Exchange; relay: Relay; readonly timer: NodeJS.Timeout } | null;
+  running: { readonly exchange: Exchange; relay: Relay; readonly deadlineMs: number } | null;
 }
 
 export function createGateway(deps: GatewayDeps): Gateway {
@@ -157,7 +159,6 @@ export function createGateway(deps: GatewayDeps): Gateway {
   /** The response is over: sent to the end, or nobody is there any more. */
   function leave(visit: Visit): void {
     if (visit.running !== null) {
-      clearTimeout(visit.running.timer);
       if (!visit.running.exchange.concluded) visit.running.relay.onClientGone();
     }
     if (visits.count() === 0) onIdle?.();
@@ -236,8 +237,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
   function callUpstream(visit: Visit, exchange: Exchange): void {
     const { call, deployment, model, reservation, request } = exchange;
     exchange.ticket = begin(books, exchange);
-    const timer = setTimeout(() => stop(visit, timedOut(deployment.timeoutMs)), deployment.timeoutMs);
-    const running = { exchange, relay: waitingRelay(books, exchange), timer };
+    const deadlineMs = exchange.sentMs + deployment.timeoutMs;
+    const running = { exchange, relay: waitingRelay(books, exchange), deadlineMs };
     visit.running = running;
     const receiver: Receiver = {
       onHead(status, headers) {
@@ -277,6 +278,17 @@ export function createGateway(deps: GatewayDeps): Gateway {
     running.relay.onBroken(trouble);
   }
 
+  /** One timer for all that is running costs less than one each, and time-outs are long. */
+  const watch = setInterval(() => {
+    const nowMs = monotonicMs();
+    for (const visit of visits.all()) {
+      const { running } = visit;
+      if (running !== null && nowMs >= running.deadlineMs) {
+        stop(visit, timedOut(running.exchange.deployment.timeoutMs));
+      }
+    }
+  }, TIMEOUT_WATCH_MS);
+
   function idle(graceMs: number): Promise<void> {
     if (visits.count() === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -298,6 +310,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     async close(graceMs) {
       closing = true;
       await idle(graceMs);
+      clearInterval(watch);
       for (const visit of visits.all())
         stop(visit, { outcome: 'truncated', refusal: new Refusal('shutting_down') });
       await writer.close(FLUSH_MS_MAX);

@@ -68,7 +68,7 @@ function encodeOne(stream: string, head: StreamHead, event: NewEvent): Encoded {
   const { type } = event.event;
   if (!isKnown(type)) throw new TypeError(`this build does not know the event type ${type as string}`);
   const schema = entries[type].upcasts.length + 1;
-  const actor = canonicalJson(event.actor);
+  const actor = actorText(event.actor);
   const data =
     type === 'spend.recorded'
       ? (event.json ?? checkedSpendJson(event.event.data))
@@ -97,6 +97,15 @@ function encodeOne(stream: string, head: StreamHead, event: NewEvent): Encoded {
     actor: event.actor,
     event: type === 'spend.recorded' ? event.event : readBack(type, schema, data),
   };
+}
+
+/** A caller has the same object for all its requests. */
+const actorTexts = new WeakMap<Actor, string>();
+
+function actorText(actor: Actor): string {
+  let text = actorTexts.get(actor);
+  if (text === undefined) actorTexts.set(actor, (text = canonicalJson(actor)));
+  return text;
 }
 
 /** What a reader will get. Throws TypeError when there would be none, or less than was written. */

@@ -30,8 +30,8 @@ interface Mode {
   readonly durationMs: number;
 }
 
-const QUICK = { rounds: 1, loadMs: 700, rateMs: 1_500, warmUpMs: 800, restMs: 250 };
-const FULL = { rounds: 3, loadMs: 2_000, rateMs: 3_000, warmUpMs: 2_000, restMs: 400 };
+const QUICK = { rounds: 1, loadMs: 1_000, rateMs: 1_500, warmUpMs: 3_000, restMs: 250 };
+const FULL = { rounds: 3, loadMs: 2_000, rateMs: 3_000, warmUpMs: 6_000, restMs: 400 };
 const CONNECTIONS = [1, 32, 256];
 const RATE_PER_SECOND = 100;
 const RATE_CONNECTIONS_MAX = 64;

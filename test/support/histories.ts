@@ -16,6 +16,7 @@ const id = (prefix: string) => fc.integer({ min: 1, max: 3 }).map((n) => `${pref
 const instant = fc
   .date({ min: new Date('2026-01-01T00:00:00Z'), max: new Date('2026-12-31T00:00:00Z'), noInvalidDate: true })
   .map((date) => date.toISOString());
+const day = instant.map((at) => at.slice(0, 10));
 const whole = fc.bigInt({ min: 0n, max: 10n ** 20n });
 const count = fc.nat(1_000_000);
 const json = fc.dictionary(text, fc.jsonValue({ maxDepth: 2 }), { maxKeys: 3 });
@@ -89,6 +90,12 @@ const billingEvent = fc.oneof(
   fc.record({ agencyId: id('age'), period: fc.constantFrom(...MONTHS) }).map(make.periodClosed),
   fc.record({ invoiceId: id('inv'), period: fc.constantFrom(...MONTHS) }).map(make.invoiceDrafted),
   fc.record({ invoiceId: id('inv') }).map(make.invoiceFinalized),
+  fc.record({ invoiceId: id('inv'), paidOn: day }).map(make.invoicePaid),
+  fc.record({ invoiceId: id('inv') }).map(make.invoiceSent),
+  fc.record({ invoiceId: id('inv'), reason: text }).map(make.invoicePaymentFailed),
+  fc.record({ invoiceId: id('inv'), issuedOn: day, reason: text }).map(make.invoiceCancelled),
+  fc.record({ agencyId: id('age'), from: day }).map(make.taxStatusDeclared),
+  fc.record({ tenantId: id('ten') }).map(make.vatIdChecked),
   fc.record({ invoiceId: id('inv') }).map(make.numberAssigned),
   fc.record({ agencyId: id('age') }).map(make.agencyRegistered),
   fc.record({ agencyId: id('age'), invoiceSeries: text }).map(make.agencyChanged),
