@@ -6,11 +6,19 @@ import type { Limits } from '../domain/limits.ts';
 import { Refusal } from '../errors.ts';
 import { hashSecret, isPlausible, maskSecret } from '../secrets.ts';
 import { load, type Outcome, transact } from '../transact.ts';
+import type { Caller } from './authenticate.ts';
 import { type Command, hasRun, metaFor } from './command.ts';
 import type { HttpDeps } from './deps.ts';
 import { drawSecret, type KeyIssuer, liveKey } from './issue-key.ts';
 import type { KeyFields, KeyWithSecret, RegenerateBody } from './key-fields.ts';
 import { changedKey, newKey, requireDuration } from './key-input.ts';
+import {
+  fieldsForMaker,
+  filledFromMaker,
+  requireMove,
+  requireNotWider,
+  requireRightTo,
+} from './key-rights.ts';
 import { asLeftBehind, keyWithSecret } from './key-record.ts';
 import { columnFor, findKey, findKeyByAlias, placeOfKey, placeOfNewKey, viewOfKey } from './key-target.ts';
 import { type KeyView, keyViews } from './read.ts';
@@ -23,19 +31,31 @@ export interface Answered {
   readonly position: bigint;
 }
 
+/** Who makes or changes a key, and through which route. */
+export interface Maker {
+  readonly caller: Caller | null;
+  /** As LiteLLM's member permissions name it, such as `/key/generate`. */
+  readonly route: string;
+}
+
 /** Generates the key that the fields describe; `secret` is the caller's own, null draws one. */
 export async function generateKey(
   deps: HttpDeps,
   issuer: KeyIssuer,
   command: Command,
-  fields: KeyFields,
+  asked: KeyFields,
   secret: string | null,
+  maker: Maker,
 ): Promise<Answered> {
   await settle(deps, deps.appendedPosition());
   const chosen = secret === '' ? null : secret;
   if (chosen !== null) requireGoodSecret(chosen, deps);
+  const { caller } = maker;
+  const placed = await fieldsForMaker(deps, caller, asked, maker.route);
+  const fields = await filledFromMaker(deps.db, caller, placed);
   const { owner, context } = await placeOfNewKey(deps, fields, command.at);
   const { limits, settings } = newKey(fields, context);
+  await requireNotWider(deps.db, caller, { limits, settings }, { limits: true, expiry: true, routes: true });
   const blocked = fields.blocked === true;
   const wanted = { command, owner, name: 'key', secret: chosen, limits, settings, blocked };
   const issued = await issuer.generate(wanted);
@@ -58,6 +78,7 @@ export async function rotateKey(
   command: Command,
   name: string | null | undefined,
   body: z.output<typeof RegenerateBody>,
+  caller: Caller | null,
 ): Promise<Answered> {
   const { key: _, new_key: newKey, grace_period: grace, ...fields } = body;
   if (!name) throw new Refusal('bad_request', { problem: 'No key passed in.' }, { param: 'key' });
@@ -67,12 +88,19 @@ export async function rotateKey(
   const tokenHash = hashSecret(secret);
   const view = (await findKey(deps.db, name, command.at)) ?? (await findRotated(deps, command, tokenHash));
   if (view === undefined) throw new Refusal('key_not_found', {}, { param: 'key' });
+  await requireRightTo(deps.db, caller, view, '/key/regenerate');
   if (command.repeatable && !newKey) await requireFirstUse(deps, tokenHash, view);
   const graceEndsAt = graceEndOf(grace, command.at);
   const named = { tokenHash, keyName: maskSecret(secret), graceEndsAt };
   const claim = { keyId: view.key_id, alias: fields.key_alias || null, tokenHash };
   const outcome = await issuer.claim(claim, async () => {
-    const { limits, settings } = await changeOf(deps, command, view, withLifetime(view, fields, command.at));
+    const { limits, settings } = await changeOf(
+      deps,
+      command,
+      view,
+      withLifetime(view, fields, command.at),
+      caller,
+    );
     const outcome = await onKey(deps, command, view, { type: 'rotate', ...named, limits, settings });
     await settle(deps, outcome.position);
     return outcome;
@@ -118,10 +146,12 @@ export async function changeKey(
   command: Command,
   view: KeyView,
   fields: KeyFields,
+  caller: Caller | null,
 ): Promise<Outcome<KeyState>> {
+  await requireRightTo(deps.db, caller, view, '/key/update');
   const claim = { keyId: view.key_id, alias: fields.key_alias || null, tokenHash: null };
   return issuer.claim(claim, async () => {
-    const changes = await changeOf(deps, command, view, fields);
+    const changes = await changeOf(deps, command, view, fields, caller);
     const blocked = fields.blocked == null ? {} : { blocked: fields.blocked };
     const outcome = await onKey(deps, command, view, { type: 'change', ...changes, ...blocked });
     await settle(deps, outcome.position);
@@ -135,11 +165,22 @@ async function changeOf(
   { at }: Command,
   view: KeyView,
   fields: KeyFields,
+  caller: Caller | null,
 ): Promise<{ readonly limits: Partial<Limits>; readonly settings: Partial<KeySettings> }> {
   const { limits, settings } = liveKey(await load(deps.store, key, `key-${view.key_id}`));
+  await requireMove(deps, caller, view, fields);
   const { context } = await placeOfKey(deps, view, fields, at);
   const after = changedKey(fields, { limits, settings }, context);
-  return { limits: differences(limits, after.limits), settings: differences(settings, after.settings) };
+  const changes = {
+    limits: differences(limits, after.limits),
+    settings: differences(settings, after.settings),
+  };
+  await requireNotWider(deps.db, caller, after, {
+    limits: Object.keys(changes.limits).length > 0,
+    expiry: 'expiresAt' in changes.settings,
+    routes: 'allowedRoutes' in changes.settings,
+  });
+  return changes;
 }
 
 function differences<T extends object>(before: T, after: T): Partial<T> {

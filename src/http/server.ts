@@ -10,6 +10,7 @@ import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import type { HttpDeps } from './deps.ts';
 import { healthRoutes } from './health.ts';
+import { invitationRoutes } from './invitations.ts';
 import { invoiceRoutes } from './invoices.ts';
 import { keyIssuer } from './issue-key.ts';
 import { keyReadRoutes } from './key-reads.ts';
@@ -22,6 +23,8 @@ import { routeTable } from './route-table.ts';
 import { settleForRead } from './settle.ts';
 import { teamRoutes } from './teams.ts';
 import { tenantRoutes } from './tenants.ts';
+import { userReadRoutes } from './user-reads.ts';
+import { userRoutes } from './users.ts';
 import { problemsIn } from './wholesome.ts';
 
 /**
@@ -59,6 +62,9 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   const issuer = keyIssuer(deps);
   app.register(keyRoutes(deps, issuer));
   app.register(keyReadRoutes(deps));
+  app.register(userRoutes(deps, issuer));
+  app.register(userReadRoutes(deps));
+  app.register(invitationRoutes(deps));
   app.register(teamRoutes(deps));
   app.register(modelRoutes(deps));
   app.register(tenantRoutes(deps, issuer));

@@ -1,10 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { budgetWindow } from '../domain/duration.ts';
 import { ENVIRONMENTS, type Limits } from '../domain/limits.ts';
-import { nanosToNumber } from '../domain/money.ts';
 import { tenant } from '../domain/tenant.ts';
-import { readLimits } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
 import { derivedId } from '../secrets.ts';
 import { transact } from '../transact.ts';
@@ -15,7 +12,7 @@ import { requireDuration } from './key-input.ts';
 import { keyRecord } from './key-record.ts';
 import { ProjectId } from './open-project.ts';
 import { openProject } from './projects.ts';
-import { type Db, keyViews } from './read.ts';
+import { keyViews } from './read.ts';
 import {
   After,
   Amount,
@@ -28,6 +25,7 @@ import {
   Whole,
 } from './schemas.ts';
 import { settle } from './settle.ts';
+import { requireTeam, Team, teamRecord, teamRows } from './team-view.ts';
 
 /** Projects in the shape of LiteLLM's teams, so that scripts which need a team find one. */
 
@@ -44,28 +42,6 @@ const TeamBody = z.object({
   tpm_limit: optional(Whole),
   max_parallel_requests: optional(Whole),
 });
-
-const Team = z
-  .object({
-    team_id: z.string(),
-    team_alias: z.string().nullable(),
-    organization_id: z.string().nullable(),
-    admins: z.array(z.string()),
-    members: z.array(z.string()),
-    members_with_roles: z.array(AnyJson),
-    metadata: AnyJson,
-    models: z.array(z.string()),
-    max_budget: z.number().nullable(),
-    budget_duration: z.string().nullable(),
-    budget_reset_at: z.string().nullable(),
-    rpm_limit: z.number().nullable(),
-    tpm_limit: z.number().nullable(),
-    max_parallel_requests: z.number().nullable(),
-    blocked: z.boolean(),
-    spend: z.number(),
-    created_at: z.string(),
-  })
-  .meta({ id: 'Team', description: 'A project' });
 
 const TeamName = z.object({ team_id: z.string().min(1).max(100) });
 const TeamWithKeys = Team.extend({ keys: z.array(KeyRecord), team_memberships: z.array(AnyJson) });
@@ -223,56 +199,6 @@ function countOf(field: string, value: number | null | undefined): number | null
 
 function negative(field: string): Refusal {
   return new Refusal('bad_request', { problem: `${field} must not be negative.` }, { param: field });
-}
-
-function teamRows(db: Db) {
-  return db
-    .selectFrom('projects')
-    .innerJoin('agencies', 'agencies.agency_id', 'projects.agency_id')
-    .innerJoin('tenants', 'tenants.tenant_id', 'projects.tenant_id')
-    .leftJoin('project_names', 'project_names.project_id', 'projects.project_id')
-    .leftJoin('spend_totals', (join) =>
-      join.on('spend_totals.level', '=', 'project').onRef('spend_totals.id', '=', 'projects.project_id'),
-    )
-    .selectAll('projects')
-    .select((eb) => [
-      'project_names.name',
-      'agencies.zone',
-      'tenants.own',
-      eb.fn.coalesce('spend_totals.price_nanos', eb.lit(0)).$castTo<bigint>().as('spend'),
-    ]);
-}
-
-type TeamRow = Awaited<ReturnType<ReturnType<typeof teamRows>['execute']>>[number];
-
-async function requireTeam(db: Db, projectId: string): Promise<TeamRow> {
-  const row = await teamRows(db).where('projects.project_id', '=', projectId).executeTakeFirst();
-  if (row === undefined) throw new Refusal('not_found', { what: 'team' }, { param: 'team_id' });
-  return row;
-}
-
-function teamRecord(deps: HttpDeps, row: TeamRow): z.output<typeof Team> {
-  const limits = row.limits === null ? null : readLimits(row.limits);
-  const window = limits?.budget?.window ?? null;
-  return {
-    team_id: row.project_id,
-    team_alias: row.name,
-    organization_id: row.own ? null : row.tenant_id,
-    admins: [],
-    members: [],
-    members_with_roles: [],
-    metadata: {},
-    models: [...(limits?.models ?? [])],
-    max_budget: limits?.budget == null ? null : nanosToNumber(limits.budget.nanos),
-    budget_duration: window,
-    budget_reset_at: window === null ? null : budgetWindow(window, deps.now(), row.zone).endsAt,
-    rpm_limit: limits?.requestsPerMinute ?? null,
-    tpm_limit: limits?.tokensPerMinute ?? null,
-    max_parallel_requests: limits?.parallelRequests ?? null,
-    blocked: row.status === 'blocked',
-    spend: nanosToNumber(row.spend),
-    created_at: row.opened_at,
-  };
 }
 
 async function keysOf(deps: HttpDeps, projectIds: readonly string[]) {

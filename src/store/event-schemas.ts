@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import { ENVIRONMENTS } from '../domain/limits.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
+import { RATE_KINDS } from '../domain/extra-limits.ts';
+import { PROJECT_ROLES } from '../domain/project.ts';
 import { OUTCOMES, UNITS } from '../domain/spend.ts';
+import { TENANT_ROLES } from '../domain/tenant.ts';
+import { USER_ROLES } from '../domain/user.ts';
 import type { EventOf, EventType } from '../events.ts';
 
 /** The payload of every stored event type: how the newest version is read, and how older ones become it. */
@@ -23,12 +27,35 @@ const JsonRecord: z.ZodType<JsonObject> = z.record(z.string(), JsonValue);
 const EnvironmentName = z.enum(ENVIRONMENTS);
 const UnitName = z.enum(UNITS);
 
+const Budget = z.object({ nanos: Integer, window: z.string().nullable() });
+
 const Limits = z.object({
   requestsPerMinute: Count.nullable(),
   tokensPerMinute: Count.nullable(),
   parallelRequests: Count.nullable(),
   models: z.array(z.string()),
-  budget: z.object({ nanos: Integer, window: z.string().nullable() }).nullable(),
+  budget: Budget.nullable(),
+});
+
+const MemberLimits = z.object({
+  requestsPerMinute: Count.nullable(),
+  tokensPerMinute: Count.nullable(),
+  budget: Budget.nullable(),
+});
+
+const Extra = z.object({
+  softBudgetNanos: Integer.nullable(),
+  budgets: z.array(Budget),
+  byModel: z.record(z.string(), MemberLimits),
+});
+
+const KeyExtra = Extra.extend({
+  budgetId: z.string().nullable(),
+  temporary: z.object({ nanos: Integer, until: Instant }).nullable(),
+  enforcedParams: z.array(z.string()),
+  requestsKind: z.enum(RATE_KINDS).nullable(),
+  tokensKind: z.enum(RATE_KINDS).nullable(),
+  rotation: z.object({ interval: z.string(), dueAt: Instant }).nullable(),
 });
 
 const Terms = z.object({
@@ -66,6 +93,46 @@ const KeySettings = z.object({
   allowedRoutes: z.array(z.string()),
   metadata: JsonRecord,
   options: JsonRecord,
+  extra: KeyExtra.optional(),
+});
+
+const IdOnly = z.object({ id: z.string() });
+const Subject = IdOnly.extend({ limits: Limits, extra: Extra, options: JsonRecord });
+const BudgetedSubject = Subject.extend({ budgetId: z.string().nullable() });
+const User = BudgetedSubject.extend({ role: z.enum(USER_ROLES), contactVersion: Count });
+const Customer = BudgetedSubject.extend({ blocked: z.boolean(), contactVersion: Count });
+const Tag = BudgetedSubject.extend({ description: z.string().nullable() });
+const InvitationOnly = z.object({ invitationId: z.string() });
+
+const TenantSettings = z.object({
+  limits: Limits.nullable(),
+  extra: Extra,
+  budgetId: z.string().nullable(),
+  contactVersion: Count,
+  options: JsonRecord,
+});
+
+const TenantMember = z.object({
+  tenantId: z.string(),
+  userId: z.string(),
+  role: z.enum(TENANT_ROLES),
+  budget: Budget.nullable(),
+});
+
+const ProjectSettings = z.object({
+  nameVersion: Count,
+  budgetId: z.string().nullable(),
+  memberPermissions: z.array(z.string()).nullable(),
+  memberLimits: MemberLimits,
+  extra: Extra,
+  options: JsonRecord,
+});
+
+const ProjectMember = z.object({
+  projectId: z.string(),
+  userId: z.string(),
+  role: z.enum(PROJECT_ROLES),
+  limits: MemberLimits,
 });
 
 const KeyOnly = z.object({ keyId: z.string() });
@@ -184,6 +251,19 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
     }),
     upcasts: [],
   },
+  'tenant.changed': { read: TenantOnly.extend({ settings: TenantSettings }), upcasts: [] },
+  'tenant.closed': { read: TenantOnly, upcasts: [] },
+  'tenant.member-added': { read: TenantMember, upcasts: [] },
+  'tenant.member-changed': { read: TenantMember, upcasts: [] },
+  'tenant.member-removed': { read: TenantOnly.extend({ userId: z.string() }), upcasts: [] },
+  'project.changed': {
+    read: ProjectOnly.extend({ limits: Limits.nullable(), settings: ProjectSettings }),
+    upcasts: [],
+  },
+  'project.closed': { read: ProjectOnly, upcasts: [] },
+  'project.member-added': { read: ProjectMember, upcasts: [] },
+  'project.member-changed': { read: ProjectMember, upcasts: [] },
+  'project.member-removed': { read: ProjectOnly.extend({ userId: z.string() }), upcasts: [] },
   'project.blocked': { read: ProjectOnly, upcasts: [] },
   'project.unblocked': { read: ProjectOnly, upcasts: [] },
   'key.generated': {
@@ -207,6 +287,10 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
       oldTokenHash: z.string(),
       graceEndsAt: Instant.nullable(),
     }),
+    upcasts: [],
+  },
+  'key.spend-adjusted': {
+    read: KeyOnly.extend({ byNanos: Integer, fromNanos: Integer, toNanos: Integer }),
     upcasts: [],
   },
   'key.deleted': { read: KeyOnly.extend({ tokenHash: z.string() }), upcasts: [] },
@@ -239,4 +323,22 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
     read: AuditorOnly.extend({ route: z.string(), subject: z.string().nullable() }),
     upcasts: [],
   },
+  'user.registered': { read: User, upcasts: [] },
+  'user.changed': { read: User, upcasts: [] },
+  'user.removed': { read: IdOnly, upcasts: [] },
+  'invitation.issued': {
+    read: InvitationOnly.extend({ userId: z.string(), tokenHash: z.string(), expiresAt: Instant }),
+    upcasts: [],
+  },
+  'invitation.accepted': { read: InvitationOnly, upcasts: [] },
+  'invitation.withdrawn': { read: InvitationOnly, upcasts: [] },
+  'customer.registered': { read: Customer, upcasts: [] },
+  'customer.changed': { read: Customer, upcasts: [] },
+  'customer.removed': { read: IdOnly, upcasts: [] },
+  'budget.defined': { read: Subject, upcasts: [] },
+  'budget.changed': { read: Subject, upcasts: [] },
+  'budget.removed': { read: IdOnly, upcasts: [] },
+  'tag.defined': { read: Tag, upcasts: [] },
+  'tag.changed': { read: Tag, upcasts: [] },
+  'tag.removed': { read: IdOnly, upcasts: [] },
 };
