@@ -1,5 +1,5 @@
 import type { Limits } from '../domain/limits.ts';
-import { formatNanos, nanosToNumber } from '../domain/money.ts';
+import { formatNanos } from '../domain/money.ts';
 import { isBudgetWithin, modelsBeyond } from '../domain/plan.ts';
 import { Refusal } from '../errors.ts';
 import { type Caller, isRouteListWithin } from './authenticate.ts';
@@ -186,7 +186,7 @@ function filledFrom(fields: KeyFields, { limits, expiresAt, allowedRoutes }: Hol
     max_parallel_requests: fields.max_parallel_requests ?? limits.parallelRequests ?? undefined,
     ...((fields.models ?? []).length === 0 && models.length > 0 ? { models: [...models] } : {}),
     ...(fields.max_budget == null && budget !== null
-      ? { max_budget: nanosToNumber(budget.nanos), budget_duration: budget.window ?? undefined }
+      ? { max_budget: formatNanos(budget.nanos), budget_duration: budget.window ?? undefined }
       : {}),
     ...(lasts == null && expiresAt !== null ? { expires: expiresAt } : {}),
     ...(opens === null && allowedRoutes.length > 0 ? { allowed_routes: [...allowedRoutes] } : {}),

@@ -21,6 +21,8 @@ import { planRoutes } from './plans.ts';
 import { projectRoutes } from './projects.ts';
 import { routeTable } from './route-table.ts';
 import { settleForRead } from './settle.ts';
+import { teamMemberRoutes } from './team-members.ts';
+import { teamReadRoutes } from './team-reads.ts';
 import { teamRoutes } from './teams.ts';
 import { tenantRoutes } from './tenants.ts';
 import { userReadRoutes } from './user-reads.ts';
@@ -66,6 +68,8 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(userReadRoutes(deps));
   app.register(invitationRoutes(deps));
   app.register(teamRoutes(deps));
+  app.register(teamReadRoutes(deps));
+  app.register(teamMemberRoutes(deps));
   app.register(modelRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
   app.register(projectRoutes(deps, issuer));

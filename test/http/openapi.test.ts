@@ -72,6 +72,7 @@ describe('the description of the API', () => {
       'GET /health/liveness',
       'GET /health/readiness',
       'GET /openapi.json',
+      'POST /invitation/update',
     ]);
   });
 
