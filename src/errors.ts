@@ -153,6 +153,11 @@ export const refusals = {
   invitation_used: [409, 'bad_request_error', 'The invitation is {status}.'],
   rotation_pending: [409, 'bad_request_error', 'No rotated secret waits for this key.'],
   tenant_exists: [409, 'bad_request_error', 'A tenant with this id already exists.'],
+  contract_in_force: [
+    409,
+    'bad_request_error',
+    'The organization has a contract, so what it used is still to be invoiced; it cannot be deleted.',
+  ],
   tenant_not_active: [409, 'bad_request_error', 'The tenant is {status}.'],
   project_exists: [400, 'bad_request_error', 'A project with the id {projectId} already exists.'],
   project_not_open: [409, 'bad_request_error', 'The project {projectId} is {status}.'],

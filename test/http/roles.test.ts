@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { routesInTable } from '../../src/http/route-roles.ts';
 import { type Admin, startAdmin } from '../support/admin.ts';
 import { type People, people, PEOPLE, type Person, TEAM } from '../support/people.ts';
 
@@ -33,6 +34,11 @@ const probe = (method: string, url: string, bearer: string | null) =>
   });
 
 describe('the table of route x role', () => {
+  test('has a row for no route that does not exist', () => {
+    const registered = new Set(routes().map(({ method, url }) => `${method} ${url}`));
+    expect(routesInTable.filter((name) => !registered.has(name))).toEqual([]);
+  });
+
   test.each(PEOPLE)('holds on every route for %s', async (person) => {
     let [opened, refused] = [0, 0];
     for (const { method, url, roles } of routes()) {
