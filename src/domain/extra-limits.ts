@@ -70,14 +70,9 @@ function readBudget({ nanos, window }: Stored<Budget>): Budget {
   return { nanos: BigInt(nanos), window };
 }
 
-export function readKeyExtra(json: Json): KeyExtra {
-  const extra = json as unknown as Stored<KeyExtra>;
-  const { temporary } = extra;
-  return {
-    ...extra,
-    ...readExtra(json),
-    temporary: temporary === null ? null : { nanos: BigInt(temporary.nanos), until: temporary.until },
-  };
+/** `[{nanos, window}]` of a read model. */
+export function readBudgets(json: Json): readonly Budget[] {
+  return (json as unknown as readonly Stored<Budget>[]).map(readBudget);
 }
 
 export function readMemberLimits(json: Json): ModelLimits {

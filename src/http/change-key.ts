@@ -4,14 +4,17 @@ import { canonicalJson } from '../domain/json.ts';
 import { key, type KeyCommand, type KeySettings, type KeyState } from '../domain/key.ts';
 import type { Limits } from '../domain/limits.ts';
 import { Refusal } from '../errors.ts';
-import { hashSecret, isPlausible, maskSecret } from '../secrets.ts';
+import { derivedId, hashSecret, isPlausible, maskSecret } from '../secrets.ts';
 import { load, type Outcome, transact } from '../transact.ts';
 import type { Caller } from './authenticate.ts';
-import { type Command, hasRun, metaFor } from './command.ts';
+import { sharedBudgets } from './budget-view.ts';
+import { type Command, hasRun, metaFor, partOf } from './command.ts';
 import type { HttpDeps } from './deps.ts';
 import { drawSecret, type KeyIssuer, liveKey } from './issue-key.ts';
 import type { KeyFields, KeyWithSecret, RegenerateBody } from './key-fields.ts';
-import { changedKey, newKey, requireDuration } from './key-input.ts';
+import { requireDuration } from './durations.ts';
+import { withinGuarantees } from './key-guarantee.ts';
+import { changedKey, type KeyInput, newKey } from './key-input.ts';
 import {
   fieldsForMaker,
   filledFromMaker,
@@ -22,7 +25,11 @@ import {
 import { asLeftBehind, keyWithSecret } from './key-record.ts';
 import { columnFor, findKey, findKeyByAlias, placeOfKey, placeOfNewKey, viewOfKey } from './key-target.ts';
 import { type KeyView, keyViews } from './read.ts';
+import { isAdmin } from './permissions.ts';
+import { amountOf } from './limit-fields.ts';
+import { nanosOf } from './schemas.ts';
 import { settle } from './settle.ts';
+import { withSharedBudget } from './shared-budget.ts';
 
 /** The commands that the routes of keys.ts carry out, from the fields of the request to the log. */
 
@@ -52,13 +59,16 @@ export async function generateKey(
   if (chosen !== null) requireGoodSecret(chosen, deps);
   const { caller } = maker;
   const placed = await fieldsForMaker(deps, caller, asked, maker.route);
-  const fields = await filledFromMaker(deps.db, caller, placed);
+  const fields = await withSharedBudget(deps.db, await filledFromMaker(deps.db, caller, placed));
   const { owner, context } = await placeOfNewKey(deps, fields, command.at);
   const { limits, settings } = newKey(fields, context);
   await requireNotWider(deps.db, caller, { limits, settings }, { limits: true, expiry: true, routes: true });
   const blocked = fields.blocked === true;
   const wanted = { command, owner, name: 'key', secret: chosen, limits, settings, blocked };
-  const issued = await issuer.generate(wanted);
+  requireAdminFor(caller, fields);
+  const input = { limits, settings };
+  const own = derivedId('key', command.commandId, 'key');
+  const issued = await withinGuarantees(deps, owner.tenantId, own, input, () => issuer.generate(wanted));
   const view = await viewOfKey(deps.db, issued.state.keyId);
   const untouched = {
     ...view,
@@ -68,7 +78,11 @@ export async function generateKey(
     updated_by: view.created_by,
   };
   const first = asLeftBehind({ ...untouched, last_rotated_at: null }, issued.state);
-  return { answer: keyWithSecret(first, issued.secret, deps.now()), position: issued.position };
+  const shared = (await sharedBudgets(deps.db, [first])).get(first.budget_id);
+  const spent = await setSpend(deps, command, view, fields, 0n);
+  const shown = spent === null ? first : { ...first, spend: nanosOf(fields.spend!) };
+  const position = spent === null ? issued.position : spent;
+  return { answer: keyWithSecret(shown, issued.secret, deps.now(), shared), position };
 }
 
 /** Gives a key a new secret and changes the named fields with it. */
@@ -94,14 +108,16 @@ export async function rotateKey(
   const named = { tokenHash, keyName: maskSecret(secret), graceEndsAt };
   const claim = { keyId: view.key_id, alias: fields.key_alias || null, tokenHash };
   const outcome = await issuer.claim(claim, async () => {
-    const { limits, settings } = await changeOf(
+    const { limits, settings, after } = await changeOf(
       deps,
       command,
       view,
       withLifetime(view, fields, command.at),
       caller,
     );
-    const outcome = await onKey(deps, command, view, { type: 'rotate', ...named, limits, settings });
+    const outcome = await withinGuarantees(deps, view.tenant_id, view.key_id, after, () =>
+      onKey(deps, command, view, { type: 'rotate', ...named, limits, settings }),
+    );
     await settle(deps, outcome.position);
     return outcome;
   });
@@ -151,11 +167,16 @@ export async function changeKey(
   await requireRightTo(deps.db, caller, view, '/key/update');
   const claim = { keyId: view.key_id, alias: fields.key_alias || null, tokenHash: null };
   return issuer.claim(claim, async () => {
-    const changes = await changeOf(deps, command, view, fields, caller);
+    const { after, ...changes } = await changeOf(deps, command, view, fields, caller);
+    requireAdminFor(caller, fields);
     const blocked = fields.blocked == null ? {} : { blocked: fields.blocked };
-    const outcome = await onKey(deps, command, view, { type: 'change', ...changes, ...blocked });
-    await settle(deps, outcome.position);
-    return outcome;
+    const outcome = await withinGuarantees(deps, view.tenant_id, view.key_id, after, () =>
+      onKey(deps, command, view, { type: 'change', ...changes, ...blocked }),
+    );
+    const spent = await setSpend(deps, command, view, fields, view.spend);
+    const position = spent ?? outcome.position;
+    await settle(deps, position);
+    return { ...outcome, position };
   });
 }
 
@@ -164,9 +185,15 @@ async function changeOf(
   deps: HttpDeps,
   { at }: Command,
   view: KeyView,
-  fields: KeyFields,
+  asked: KeyFields,
   caller: Caller | null,
-): Promise<{ readonly limits: Partial<Limits>; readonly settings: Partial<KeySettings> }> {
+): Promise<{
+  readonly limits: Partial<Limits>;
+  readonly settings: Partial<KeySettings>;
+  /** The key as it is to be. */
+  readonly after: KeyInput;
+}> {
+  const fields = await withSharedBudget(deps.db, asked);
   const { limits, settings } = liveKey(await load(deps.store, key, `key-${view.key_id}`));
   await requireMove(deps, caller, view, fields);
   const { context } = await placeOfKey(deps, view, fields, at);
@@ -180,12 +207,35 @@ async function changeOf(
     expiry: 'expiresAt' in changes.settings,
     routes: 'allowedRoutes' in changes.settings,
   });
-  return changes;
+  return { ...changes, after };
+}
+
+/** Only an administrator says what a key has spent. */
+function requireAdminFor(caller: Caller | null, { spend }: KeyFields): void {
+  if (spend == null || caller === null || isAdmin(caller)) return;
+  throw new Refusal('not_yours', { problem: 'Only an administrator can set spend.' }, { param: 'spend' });
+}
+
+/** The position when there was something to correct, else null. */
+async function setSpend(
+  deps: HttpDeps,
+  command: Command,
+  view: KeyView,
+  { spend }: KeyFields,
+  fromNanos: bigint,
+): Promise<bigint | null> {
+  if (spend == null) return null;
+  const toNanos = amountOf('spend', spend);
+  if (toNanos === fromNanos) return null;
+  const adjust = { type: 'adjust-spend', fromNanos, toNanos } as const;
+  return (await onKey(deps, partOf(command, 'spend'), view, adjust)).position;
 }
 
 function differences<T extends object>(before: T, after: T): Partial<T> {
   const names = Object.keys(after) as (keyof T)[];
-  const changed = names.filter((name) => canonicalJson(before[name]) !== canonicalJson(after[name]));
+  const changed = names.filter(
+    (name) => before[name] === undefined || canonicalJson(before[name]) !== canonicalJson(after[name]),
+  );
   return Object.fromEntries(changed.map((name) => [name, after[name]])) as Partial<T>;
 }
 

@@ -5,7 +5,7 @@ import { Refusal } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
-import { keyRecord } from './key-record.ts';
+import { keyRecords } from './key-record.ts';
 import { requireRightTo } from './key-rights.ts';
 import { findKey, findKeys, viewOfKey } from './key-target.ts';
 import { keyOf, seesAll } from './permissions.ts';
@@ -80,7 +80,8 @@ function infoRoute(app: App, deps: HttpDeps): void {
       if (keyId === undefined) throw new Refusal('key_not_found', {}, { param: 'key' });
       const view = await viewOfKey(db, keyId);
       await requireRightTo(db, caller, view, '/key/info');
-      return { key: name ?? view.token_hash, info: keyRecord(view, deps.now()) };
+      const [info] = await keyRecords(db, [view], deps.now());
+      return { key: name ?? view.token_hash, info: info! };
     },
   );
 }
@@ -103,7 +104,7 @@ function infosRoute(app: App, deps: HttpDeps): void {
       await settle(deps, deps.appendedPosition());
       const views = await findKeys(db, keys, deps.now());
       for (const view of views) await requireRightTo(db, caller, view, '/key/info');
-      return { key: keys, info: views.map((view) => keyRecord(view, deps.now())) };
+      return { key: keys, info: await keyRecords(db, views, deps.now()) };
     },
   );
 }
@@ -132,10 +133,10 @@ function listRoute(app: App, deps: HttpDeps): void {
           .offset((page - 1) * size)
           .execute(),
       ]);
-      const full = isTrue(query.return_full_object);
+      const records = isTrue(query.return_full_object) ? await keyRecords(db, views, deps.now()) : null;
       return {
-        keys: views.map((view) =>
-          full ? { ...keyRecord(view, deps.now()), token: view.token_hash } : view.token_hash,
+        keys: views.map(({ token_hash: token }, index) =>
+          records === null ? token : { ...records[index]!, token },
         ),
         total_count: Number(total),
         current_page: page,

@@ -13,7 +13,7 @@ import {
   RegenerateBody,
   UpdateBody,
 } from './key-fields.ts';
-import { keyRecord } from './key-record.ts';
+import { keyRecord, keyRecords } from './key-record.ts';
 import { requireRightTo } from './key-rights.ts';
 import { columnFor, requireKey, viewOfKey } from './key-target.ts';
 import { refusalAnswers } from './schemas.ts';
@@ -109,8 +109,8 @@ function updateRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       const fields: KeyFields = name === undefined ? others : body;
       const outcome = await changeKey(deps, issuer, command, view, fields, request.caller);
       await takeEffect(deps, reply, outcome.position);
-      const record = keyRecord(await viewOfKey(deps.db, view.key_id), deps.now());
-      return { ...record, key: name ?? view.token_hash };
+      const [record] = await keyRecords(deps.db, [await viewOfKey(deps.db, view.key_id)], deps.now());
+      return { ...record!, key: name ?? view.token_hash };
     },
   );
 }

@@ -5,7 +5,7 @@ import { type Budget, type Limits, UNLIMITED } from '../domain/limits.ts';
 import { nanosToNumber } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
 import { z } from 'zod';
-import { requireDuration } from './key-input.ts';
+import { requireDuration } from './durations.ts';
 import { Amount, AnyJson, nanosOf, optional, Texts, Whole } from './schemas.ts';
 
 /**

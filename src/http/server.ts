@@ -15,6 +15,7 @@ import { healthRoutes } from './health.ts';
 import { invitationRoutes } from './invitations.ts';
 import { invoiceRoutes } from './invoices.ts';
 import { keyIssuer } from './issue-key.ts';
+import { keyExtraRoutes } from './key-extras.ts';
 import { keyReadRoutes } from './key-reads.ts';
 import { keyRoutes } from './keys.ts';
 import { modelRoutes } from './models.ts';
@@ -68,6 +69,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   const issuer = keyIssuer(deps);
   app.register(keyRoutes(deps, issuer));
   app.register(keyReadRoutes(deps));
+  app.register(keyExtraRoutes(deps, issuer));
   app.register(userRoutes(deps, issuer));
   app.register(userReadRoutes(deps));
   app.register(invitationRoutes(deps));

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../domain/json.ts';
 import { type Limits, UNLIMITED } from '../domain/limits.ts';
 import { type MemberLimits, PROJECT_ROLES } from '../domain/project.ts';
 import { canonicalJson } from '../domain/json.ts';
-import { requireDuration } from './key-input.ts';
+import { requireDuration } from './durations.ts';
 import { amountOf, badLimit, limitFields, modelsField } from './limit-fields.ts';
 import { ProjectId } from './open-project.ts';
 import { Amount, AnyJson, optional, ShortText, Texts, Whole } from './schemas.ts';
