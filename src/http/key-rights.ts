@@ -1,3 +1,4 @@
+import { canonicalJson, type Json, type JsonObject } from '../domain/json.ts';
 import type { Limits } from '../domain/limits.ts';
 import { formatNanos } from '../domain/money.ts';
 import { isBudgetWithin, modelsBeyond } from '../domain/plan.ts';
@@ -16,7 +17,7 @@ import {
   requireKeyRight,
   userIdOf,
 } from './permissions.ts';
-import { type Db, type KeyRow, projectOf } from './read.ts';
+import { type Db, type KeyRow, projectOf, recordOf } from './read.ts';
 
 /** Which keys a caller may make and change, and how wide they may be. */
 
@@ -51,6 +52,10 @@ export async function fieldsForMaker(
 ): Promise<KeyFields> {
   if (isAdmin(caller) || caller?.role !== 'user') return fields;
   const { standing, key } = caller;
+  if (fields.temp_budget_increase != null) {
+    const problem = 'Only an administrator can raise a budget for a time.';
+    throw new Refusal('not_yours', { problem }, { param: 'temp_budget_increase' });
+  }
   const project = fields.team_id ? await projectOf(deps.db, fields.team_id) : undefined;
   if (fields.team_id && (project === undefined || project.status === 'closed' || !knows(caller, project))) {
     throw new Refusal('not_found', { what: 'team' }, { param: 'team_id' });
@@ -109,7 +114,25 @@ async function requireMembership(
   );
 }
 
-/** Where a change moves a key or hands it on. Throws Refusal(not_yours | not_found). */
+/** Fields that only ever narrow what a key may: whoever has them hands them on as they are. */
+const NARROWING = [
+  'budget_limits',
+  'model_max_budget',
+  'model_rpm_limit',
+  'model_tpm_limit',
+  'enforced_params',
+] as const;
+
+/** What the owner of a key was given and does not change. */
+const GIVEN = [
+  ...NARROWING,
+  'temp_budget_increase',
+  'temp_budget_expiry',
+  'budget_id',
+  'soft_budget',
+] as const;
+
+/** What a change touches, where it moves a key, and to whom it hands it on. Throws Refusal(not_yours | not_found). */
 export async function requireMove(
   deps: HttpDeps,
   caller: Caller | null,
@@ -118,6 +141,11 @@ export async function requireMove(
 ): Promise<void> {
   if (isAdmin(caller)) return;
   const { user_id: userId, team_id: teamId } = fields;
+  const given = GIVEN.find((name) => fields[name] !== undefined);
+  if (given !== undefined && !leadsKey(caller, key)) {
+    const problem = `Only an administrator can change ${given}.`;
+    throw new Refusal('not_yours', { problem }, { param: given });
+  }
   if (userId !== undefined && (userId || null) !== key.user_id && !leadsKey(caller, key)) {
     const problem = 'Only an administrator can give a key to another user.';
     throw new Refusal('not_yours', { problem }, { param: 'user_id' });
@@ -144,6 +172,13 @@ interface Holder {
   readonly limits: Limits;
   readonly expiresAt: string | null;
   readonly allowedRoutes: readonly string[];
+  /** Those of NARROWING that it has, as they were sent. */
+  readonly narrowing: JsonObject;
+}
+
+function narrowingIn(options: Json): JsonObject {
+  const all = recordOf(options);
+  return Object.fromEntries(NARROWING.flatMap((name) => (all[name] == null ? [] : [[name, all[name]]])));
 }
 
 /** The key that the request came with, and the user behind it. None for the administrator. */
@@ -160,6 +195,7 @@ async function holdersOf(db: Db, caller: Caller | null): Promise<readonly Holder
     },
     expiresAt: key.expires_at,
     allowedRoutes: key.allowed_routes,
+    narrowing: narrowingIn(key.options),
   };
   const userId = userIdOf(caller);
   const row =
@@ -167,7 +203,7 @@ async function holdersOf(db: Db, caller: Caller | null): Promise<readonly Holder
       ? undefined
       : await db.selectFrom('users').selectAll().where('user_id', '=', userId).executeTakeFirst();
   if (row === undefined) return [own];
-  return [own, { limits: limitsOfRow(row).limits, expiresAt: null, allowedRoutes: [] }];
+  return [own, { limits: limitsOfRow(row).limits, expiresAt: null, allowedRoutes: [], narrowing: {} }];
 }
 
 /** Fills what was left out with what the maker has, so that leaving it out gives no more than naming it. */
@@ -175,12 +211,18 @@ export async function filledFromMaker(db: Db, caller: Caller | null, fields: Key
   return (await holdersOf(db, caller)).reduce(filledFrom, fields);
 }
 
-function filledFrom(fields: KeyFields, { limits, expiresAt, allowedRoutes }: Holder): KeyFields {
+function filledFrom(fields: KeyFields, { limits, expiresAt, allowedRoutes, narrowing }: Holder): KeyFields {
   const { budget, models } = limits;
+  for (const [name, value] of Object.entries(narrowing)) {
+    const sent = fields[name as (typeof NARROWING)[number]];
+    if (sent === undefined || canonicalJson(sent) === canonicalJson(value)) continue;
+    throw wider(name, canonicalJson(value), canonicalJson(sent));
+  }
   const lasts = fields.duration ?? fields.expires;
   const opens = fields.key_type ?? ((fields.allowed_routes ?? []).length > 0 ? 'named' : null);
   return {
     ...fields,
+    ...narrowing,
     rpm_limit: fields.rpm_limit ?? limits.requestsPerMinute ?? undefined,
     tpm_limit: fields.tpm_limit ?? limits.tokensPerMinute ?? undefined,
     max_parallel_requests: fields.max_parallel_requests ?? limits.parallelRequests ?? undefined,

@@ -4,6 +4,7 @@ import { Refusal } from '../errors.ts';
 import { generateKey } from './change-key.ts';
 import { changeUser, registerUser, removeUser } from './change-user.ts';
 import { type Command, commandOf, partOf, takeEffect } from './command.ts';
+import type { Caller } from './authenticate.ts';
 import type { App, HttpDeps } from './deps.ts';
 import type { KeyIssuer } from './issue-key.ts';
 import { KeyWithSecret } from './key-fields.ts';
@@ -51,7 +52,10 @@ function newRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       const command = commandOf(deps, request);
       const { userId, position } = await registerUser(deps, command, body, request.caller);
       await settle(deps, position);
-      const made = body.auto_create_key === false ? null : await keyFor(deps, issuer, command, body, userId);
+      const made =
+        body.auto_create_key === false
+          ? null
+          : await keyFor(deps, issuer, command, body, userId, request.caller);
       await takeEffect(deps, reply, made !== null && made.position > position ? made.position : position);
       const record = userRecord(await requireUser(deps.db, userId), deps.now());
       return { ...made?.answer, ...record };
@@ -66,12 +70,13 @@ function keyFor(
   command: Command,
   body: z.output<typeof NewUserBody>,
   userId: string,
+  caller: Caller | null,
 ) {
   const { key_alias, duration, team_id, key_type, models, organizations } = body;
   const organization_id = team_id ? undefined : organizations?.[0];
   const fields = { key_alias, duration, team_id, key_type, models, organization_id, user_id: userId };
   return generateKey(deps, issuer, partOf(command, 'key'), fields, null, {
-    caller: null,
+    caller,
     route: '/user/new',
   });
 }

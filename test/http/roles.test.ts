@@ -128,6 +128,43 @@ describe('nobody gives away more than they have', () => {
     }
   });
 
+  test('what narrows the maker narrows the keys that are made, and stays as it was given', async () => {
+    const given = {
+      budget_limits: [{ budget_duration: '1d', max_budget: 1 }],
+      model_rpm_limit: { 'demo-small': 3 },
+      enforced_params: ['user'],
+    };
+    const body = { user_id: 'user-internal_user', ...given };
+    const maker = (await admin.call({ url: '/key/generate', body })).body;
+    const call = (url: string, fields: object) => admin.call({ url, bearer: maker.key, body: fields });
+    const made = await call('/key/generate', {});
+    expect(made.body).toMatchObject({ model_rpm_limit: { 'demo-small': 3 }, enforced_params: ['user'] });
+    expect(made.body.budget_limits).toMatchObject([{ max_budget: 1 }]);
+    for (const fields of [
+      { budget_limits: [] },
+      { model_rpm_limit: { 'demo-small': 4 } },
+      { enforced_params: null },
+    ]) {
+      expect((await call('/key/generate', fields)).status).toBe(403);
+      expect((await call('/key/update', { key: maker.key, ...fields })).status).toBe(403);
+    }
+    const raised = { temp_budget_increase: 5, temp_budget_expiry: '2026-12-01T00:00:00Z' };
+    expect((await call('/key/generate', raised)).status).toBe(403);
+    expect((await call('/key/update', { key: maker.key, ...raised })).status).toBe(403);
+  });
+
+  test('an organization admin reaches no other organization through a new user', async () => {
+    await admin.call({ url: '/team/new', body: { team_id: 'team-elsewhere' } });
+    const registered = await admin.call({
+      url: '/user/new',
+      bearer: who.keys.org_admin,
+      body: { organizations: [who.tenantId], team_id: 'team-elsewhere' },
+    });
+    expect(registered.status).toBe(404);
+    const keys = await admin.call({ url: '/key/list?team_id=team-elsewhere' });
+    expect(keys.body.total_count).toBe(0);
+  });
+
   test('nobody becomes an administrator by themselves', async () => {
     for (const person of ['internal_user', 'team_admin', 'org_admin'] as const) {
       const body = { user_id: `user-${person}`, user_role: 'proxy_admin' };
