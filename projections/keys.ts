@@ -1,12 +1,13 @@
+import { type KeyExtra, NO_KEY_EXTRA } from '../src/domain/extra-limits.ts';
 import type { KeySettings } from '../src/domain/key.ts';
 import type { Limits } from '../src/domain/limits.ts';
 import type { Recorded } from '../src/events.ts';
-import { defineProjection } from '../src/projection.ts';
+import { defineProjection, toJson } from '../src/projection.ts';
 
 /** Every virtual key there ever was. Deleted ones stay, so that their spend has an owner. */
 export const keys = defineProjection({
   name: 'keys',
-  version: 1,
+  version: 2,
   columns: {
     key_id: 'text',
     /** Lower-case hex SHA-256 of the secret. */
@@ -39,6 +40,28 @@ export const keys = defineProjection({
     allowed_routes: 'text[]',
     metadata: 'json',
     options: 'json',
+    // Limits beyond those above; amounts inside JSON are decimal strings.
+    /** Reaching it only warns. */
+    soft_budget_nanos: 'nanos?',
+    /** Further budgets, [{nanos, window}]; every one of them must have room. */
+    budgets: 'json',
+    /** Model name -> {requestsPerMinute, tokensPerMinute, budget}. */
+    model_limits: 'json',
+    /** The shared budget whose values are in the limits above. */
+    budget_id: 'text?',
+    /** Added to the budget until temporary_until. */
+    temporary_nanos: 'nanos?',
+    temporary_until: 'instant?',
+    /** Request parameters that every call must carry. */
+    enforced_params: 'text[]',
+    /** guaranteed_throughput | best_effort_throughput | dynamic */
+    requests_kind: 'text?',
+    tokens_kind: 'text?',
+    rotation_interval: 'text?',
+    /** When the secret is replaced by itself. */
+    rotates_at: 'instant?',
+    /** By how much the recorded spend was corrected by hand. */
+    spend_adjusted: 'sum',
     created_at: 'instant',
     created_by: 'text',
     updated_at: 'instant',
@@ -49,7 +72,16 @@ export const keys = defineProjection({
     deleted_by: 'text?',
   },
   key: ['key_id'],
-  indexes: [['token_hash'], ['old_token_hash'], ['alias'], ['project_id'], ['tenant_id'], ['user_id']],
+  indexes: [
+    ['token_hash'],
+    ['old_token_hash'],
+    ['alias'],
+    ['project_id'],
+    ['tenant_id'],
+    ['user_id'],
+    ['budget_id'],
+    ['rotates_at'],
+  ],
   on: {
     'key.generated': ({ keyId, tenantId, tokenHash, keyName, limits, settings }, recorded) => ({
       op: 'insert',
@@ -67,6 +99,7 @@ export const keys = defineProjection({
         created_at: recorded.occurredAt,
         created_by: recorded.actor.id,
         ...touched(recorded),
+        spend_adjusted: 0n,
         rotations: 0n,
         last_rotated_at: null,
         deleted_at: null,
@@ -106,6 +139,12 @@ export const keys = defineProjection({
       },
       by: { rotations: 1n },
     }),
+    'key.spend-adjusted': ({ keyId, byNanos }, recorded) => ({
+      op: 'update',
+      where: { key_id: keyId },
+      set: touched(recorded),
+      by: { spend_adjusted: byNanos },
+    }),
     'key.deleted': ({ keyId }, recorded) => ({
       op: 'update',
       where: { key_id: keyId },
@@ -113,6 +152,7 @@ export const keys = defineProjection({
         status: 'deleted',
         old_token_hash: null,
         grace_ends_at: null,
+        rotates_at: null,
         deleted_at: recorded.occurredAt,
         deleted_by: recorded.actor.id,
         ...touched(recorded),
@@ -147,6 +187,24 @@ function settingColumns(settings: KeySettings) {
     allowed_routes: settings.allowedRoutes,
     metadata: settings.metadata,
     options: settings.options,
+    ...extraColumns(settings.extra ?? NO_KEY_EXTRA),
+  };
+}
+
+function extraColumns(extra: KeyExtra) {
+  const { budgets, byModel, temporary, rotation } = extra;
+  return {
+    soft_budget_nanos: extra.softBudgetNanos,
+    budgets: toJson(budgets),
+    model_limits: toJson(byModel),
+    budget_id: extra.budgetId,
+    temporary_nanos: temporary === null ? null : temporary.nanos,
+    temporary_until: temporary === null ? null : temporary.until,
+    enforced_params: extra.enforcedParams,
+    requests_kind: extra.requestsKind,
+    tokens_kind: extra.tokensKind,
+    rotation_interval: rotation === null ? null : rotation.interval,
+    rotates_at: rotation === null ? null : rotation.dueAt,
   };
 }
 

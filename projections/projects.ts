@@ -1,22 +1,35 @@
+import { NO_PROJECT_SETTINGS, type ProjectSettings } from '../src/domain/project.ts';
 import { defineProjection, toJson } from '../src/projection.ts';
 
 /** The projects of all tenants. */
 export const projects = defineProjection({
   name: 'projects',
-  version: 1,
+  version: 2,
   columns: {
     project_id: 'text',
     tenant_id: 'text',
     agency_id: 'text',
-    /** open | blocked */
+    /** open | blocked | closed */
     status: 'text',
     environments: 'text[]',
     /** Limits of all its keys together, with amounts as decimal strings; null leaves them to the contract. */
     limits: 'json?',
+    /** The shared budget whose values are in the limits. */
+    budget_id: 'text?',
+    /** Key routes that members who are no admins may call; null: what everybody may. */
+    member_permissions: 'json?',
+    /** For members without limits of their own: requestsPerMinute, tokensPerMinute, budget. */
+    member_limits: 'json',
+    /** Soft budget, further budgets and limits by model, amounts as decimal strings. */
+    extra: 'json',
+    options: 'json',
     opened_at: 'instant',
+    updated_at: 'instant',
+    closed_at: 'instant?',
+    closed_by: 'text?',
   },
   key: ['project_id'],
-  indexes: [['tenant_id']],
+  indexes: [['tenant_id'], ['budget_id']],
   on: {
     'project.opened': ({ projectId, tenantId, environments, limits }, { agencyId, occurredAt }) => ({
       op: 'insert',
@@ -27,18 +40,47 @@ export const projects = defineProjection({
         status: 'open',
         environments,
         limits: limits === null ? null : toJson(limits),
+        ...settingColumns(NO_PROJECT_SETTINGS),
         opened_at: occurredAt,
+        updated_at: occurredAt,
+        closed_at: null,
+        closed_by: null,
       },
     }),
-    'project.blocked': ({ projectId }) => ({
+    'project.changed': ({ projectId, limits, settings }, { occurredAt }) => ({
       op: 'update',
       where: { project_id: projectId },
-      set: { status: 'blocked' },
+      set: {
+        limits: limits === null ? null : toJson(limits),
+        ...settingColumns(settings),
+        updated_at: occurredAt,
+      },
     }),
-    'project.unblocked': ({ projectId }) => ({
+    'project.closed': ({ projectId }, { occurredAt, actor }) => ({
       op: 'update',
       where: { project_id: projectId },
-      set: { status: 'open' },
+      set: { status: 'closed', updated_at: occurredAt, closed_at: occurredAt, closed_by: actor.id },
+    }),
+    'project.blocked': ({ projectId }, { occurredAt }) => ({
+      op: 'update',
+      where: { project_id: projectId },
+      set: { status: 'blocked', updated_at: occurredAt },
+    }),
+    'project.unblocked': ({ projectId }, { occurredAt }) => ({
+      op: 'update',
+      where: { project_id: projectId },
+      set: { status: 'open', updated_at: occurredAt },
     }),
   },
 });
+
+function settingColumns(settings: ProjectSettings) {
+  const { budgetId, memberPermissions, memberLimits, extra, options } = settings;
+  return {
+    budget_id: budgetId,
+    member_permissions: memberPermissions,
+    member_limits: toJson(memberLimits),
+    extra: toJson(extra),
+    options,
+  };
+}

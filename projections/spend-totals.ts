@@ -3,10 +3,11 @@ import { defineProjection, tenantOf } from '../src/projection.ts';
 /** What was spent since the beginning, on every level that a request counts on. */
 export const spendTotals = defineProjection({
   name: 'spend_totals',
-  version: 1,
+  version: 2,
   columns: {
-    /** key | tenant | project | user */
+    /** key | tenant | project | user | member | end-user | tag */
     level: 'text',
+    /** Of a member `<project>/<user>`, of an end user or a tag `<tenant>/<name>`. */
     id: 'text',
     requests: 'sum',
     input_tokens: 'sum',
@@ -33,6 +34,11 @@ export const spendTotals = defineProjection({
         add('tenant', tenantOf(recorded)),
         ...(spend.projectId === null ? [] : [add('project', spend.projectId)]),
         ...(spend.userId === null ? [] : [add('user', spend.userId)]),
+        ...(spend.userId === null || spend.projectId === null
+          ? []
+          : [add('member', `${spend.projectId}/${spend.userId}`)]),
+        ...(spend.endUser === null ? [] : [add('end-user', `${tenantOf(recorded)}/${spend.endUser}`)]),
+        ...[...new Set(spend.tags)].map((tag) => add('tag', `${tenantOf(recorded)}/${tag}`)),
       ];
     },
   },

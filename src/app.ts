@@ -26,6 +26,7 @@ import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
 import { recoverSpool } from './gateway/spool-recovery.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
+import { startRotation } from './http/rotate-due.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation } from './installation.ts';
 import { lockInstance } from './instance-lock.ts';
@@ -228,7 +229,7 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
     ]);
   };
   const gateway = gatewayOf(options, settled);
-  const http = httpOf(options, gateway, settled);
+  const http = httpOf(options, gateway, settled, closers);
   await http.ready();
   const server = createServer(LIMITS, (request, response) => {
     if (gateway.matches(request.method ?? '', request.url ?? '')) gateway.handle(request, response);
@@ -286,7 +287,12 @@ function gatewayOf(options: ServeOptions, settled: (position: bigint) => Promise
   });
 }
 
-function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: bigint) => Promise<void>) {
+function httpOf(
+  options: ServeOptions,
+  gateway: Gateway,
+  settled: (position: bigint) => Promise<void>,
+  closers: Closers,
+) {
   const { config, store, database, own, log } = options;
   const records = billingRecords(database);
   const deps: HttpDeps = {
@@ -321,6 +327,7 @@ function httpOf(options: ServeOptions, gateway: Gateway, settled: (position: big
     publicKeys: () => publicKeys(store),
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
+  closers.push(startRotation(deps).stop);
   return createHttp(deps);
 }
 

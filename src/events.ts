@@ -1,5 +1,10 @@
 import type { AgencyEvent } from './domain/agency.ts';
 import type { AuditorEvent } from './domain/auditor.ts';
+import type { BudgetEvent } from './domain/budget.ts';
+import type { CustomerEvent } from './domain/customer.ts';
+import type { InvitationEvent } from './domain/invitation.ts';
+import type { TagEvent } from './domain/tag.ts';
+import type { UserEvent } from './domain/user.ts';
 import type { PeriodClosed } from './domain/billing-period.ts';
 import type { NumberAssigned } from './domain/invoice-number.ts';
 import type { InvoiceEvent } from './domain/invoice.ts';
@@ -24,7 +29,12 @@ export type DomainEvent =
   | TaxStatusDeclared
   | VatIdChecked
   | LogSealEvent
-  | AuditorEvent;
+  | AuditorEvent
+  | UserEvent
+  | InvitationEvent
+  | CustomerEvent
+  | BudgetEvent
+  | TagEvent;
 
 export type EventType = DomainEvent['type'];
 export type EventOf<T extends EventType> = Extract<DomainEvent, { type: T }>;

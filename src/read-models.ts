@@ -10,6 +10,12 @@ import { spendLog } from '../projections/spend-log.ts';
 import { spendTotals } from '../projections/spend-totals.ts';
 import { tenants } from '../projections/tenants.ts';
 import { usage } from '../projections/usage.ts';
+import { budgets } from '../projections/budgets.ts';
+import { customers } from '../projections/customers.ts';
+import { invitations } from '../projections/invitations.ts';
+import { members } from '../projections/members.ts';
+import { tags } from '../projections/tags.ts';
+import { users } from '../projections/users.ts';
 import type { Projection } from './projection.ts';
 
 /** Every read model that is kept as a table. A new one is a file in projections/ and a line here. */
@@ -26,6 +32,12 @@ export const readModels: readonly Projection[] = [
   invoices,
   periods,
   auditors,
+  users,
+  members,
+  invitations,
+  customers,
+  budgets,
+  tags,
 ];
 
 /** Throws an Error that lists the names there are. */

@@ -87,8 +87,8 @@ describe('tables', () => {
     await Promise.all(projectors.map((projector) => projector.reached(10n, WAIT_MS)));
     expect(await rowsOf('spend_totals')).toHaveLength(3);
     expect(await registry('spend_totals')).toMatchObject({
-      version: 1,
-      table_name: 'spend_totals__v1',
+      version: 2,
+      table_name: 'spend_totals__v2',
       position: 10n,
     });
   });

@@ -1,6 +1,7 @@
 import type { Decider } from './decider.ts';
 import { unreachable } from './decider.ts';
 import type { Environment, Limits } from './limits.ts';
+import type { KeyExtra } from './extra-limits.ts';
 import { canonicalJson, type JsonObject } from './json.ts';
 import { Refusal } from '../errors.ts';
 
@@ -25,6 +26,8 @@ export interface KeySettings {
   readonly metadata: JsonObject;
   /** LiteLLM fields that are kept and echoed. */
   readonly options: JsonObject;
+  /** What of them limits the key, resolved; left out by older events, and then nothing is. */
+  readonly extra?: KeyExtra | undefined;
 }
 
 // Events. These names and shapes are stored for ever; see store/codec.ts before changing one.
@@ -66,6 +69,18 @@ export type KeyDeleted = {
   readonly type: 'key.deleted';
   readonly data: { readonly keyId: string; readonly tokenHash: string };
 };
+/** The spend that the key is shown with and judged by, corrected by hand. What was recorded stays. */
+export type KeySpendAdjusted = {
+  readonly type: 'key.spend-adjusted';
+  readonly data: {
+    readonly keyId: string;
+    /** Added to what was recorded; negative gives room. */
+    readonly byNanos: bigint;
+    /** What it was shown with before and is after. */
+    readonly fromNanos: bigint;
+    readonly toNanos: bigint;
+  };
+};
 export type KeyEvent =
   | KeyGenerated
   | KeyLimitsChanged
@@ -73,6 +88,7 @@ export type KeyEvent =
   | KeyBlocked
   | KeyUnblocked
   | KeyRotated
+  | KeySpendAdjusted
   | KeyDeleted;
 
 export type KeyCommand =
@@ -93,6 +109,7 @@ export type KeyCommand =
       readonly limits?: Partial<Limits>;
       readonly settings?: Partial<KeySettings>;
     }
+  | { readonly type: 'adjust-spend'; readonly fromNanos: bigint; readonly toNanos: bigint }
   | { readonly type: 'delete' };
 
 export type KeyState =
@@ -137,6 +154,13 @@ function decide(command: KeyCommand, state: KeyState): readonly KeyEvent[] {
       if (tokenHash === state.tokenHash) throw new Refusal('key_already_exists');
       const rotated = { keyId, tokenHash, keyName, oldTokenHash: state.tokenHash, graceEndsAt };
       return [{ type: 'key.rotated', data: rotated }, ...changes(command, state)];
+    }
+    case 'adjust-spend': {
+      const { fromNanos, toNanos } = command;
+      if (fromNanos === toNanos) return [];
+      return [
+        { type: 'key.spend-adjusted', data: { keyId, byNanos: toNanos - fromNanos, fromNanos, toNanos } },
+      ];
     }
     case 'delete':
       return [{ type: 'key.deleted', data: { keyId, tokenHash: state.tokenHash } }];
@@ -188,6 +212,8 @@ function evolve(state: KeyState, event: KeyEvent): KeyState {
       const { tokenHash, keyName, oldTokenHash, graceEndsAt } = event.data;
       return { ...state, tokenHash, keyName, oldTokenHash, graceEndsAt, rotations: state.rotations + 1 };
     }
+    case 'key.spend-adjusted':
+      return state;
     case 'key.deleted':
       return { status: 'deleted', keyId: state.keyId };
     default:

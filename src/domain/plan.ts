@@ -117,7 +117,7 @@ export function guard(terms: Terms, environment: Environment, asked: Limits): vo
     if (most !== null && (wanted === null || wanted > most))
       forbid(term, param, String(most), textOf(wanted));
   }
-  if (own.budget !== null && !isWithin(asked.budget, own.budget)) {
+  if (own.budget !== null && !isBudgetWithin(asked.budget, own.budget)) {
     const allowed = budgetText(own.budget, terms.currency);
     forbid('budget', 'max_budget', allowed, budgetText(asked.budget, terms.currency));
   }
@@ -131,7 +131,8 @@ const COUNTS = [
   ['parallelRequests', 'parallel_requests', 'max_parallel_requests'],
 ] as const;
 
-function isWithin(asked: Budget | null, own: Budget): boolean {
+/** Whether no window of `own` can hold more than its amount when `asked` holds. */
+export function isBudgetWithin(asked: Budget | null, own: Budget): boolean {
   if (asked === null) return false;
   const times = windowsTouched(asked.window, own.window);
   if (asked.nanos === 0n) return true;
@@ -139,7 +140,7 @@ function isWithin(asked: Budget | null, own: Budget): boolean {
 }
 
 /** The asked names and patterns that are not wholly inside the allowed ones. */
-function modelsBeyond(allowed: readonly string[], asked: readonly string[]): readonly string[] {
+export function modelsBeyond(allowed: readonly string[], asked: readonly string[]): readonly string[] {
   if (allowed.length === 0) return [];
   if (asked.length === 0) return ['every model'];
   return asked.filter((name) => !allowed.some((pattern) => covers(pattern, name)));

@@ -1,7 +1,16 @@
 import type { Decider } from './decider.ts';
 import { unreachable } from './decider.ts';
-import type { Environment, Limits } from './limits.ts';
+import { type ExtraLimits, NO_EXTRA } from './extra-limits.ts';
+import { canonicalJson, type JsonObject } from './json.ts';
+import type { Budget, Environment, Limits } from './limits.ts';
 import type { Terms } from './plan.ts';
+import {
+  decideProject,
+  evolveProject,
+  type ProjectCommand,
+  type ProjectEvent,
+  type ProjectState,
+} from './project.ts';
 import { Refusal } from '../errors.ts';
 
 /**
@@ -9,6 +18,36 @@ import { Refusal } from '../errors.ts';
  * because "may this project be opened under this contract" must be decided in one place.
  * The agency's own work runs under a tenant without a contract, which is never invoiced.
  */
+
+export const TENANT_ROLES = ['org_admin', 'internal_user', 'internal_user_viewer'] as const;
+export type TenantRole = (typeof TENANT_ROLES)[number];
+
+export interface TenantMember {
+  readonly userId: string;
+  readonly role: TenantRole;
+  /** What the member may spend through keys of the tenant; null is unlimited. */
+  readonly budget: Budget | null;
+}
+
+/** What is agreed beside the contract. Limits hold together with the contract's. */
+export interface TenantSettings {
+  readonly limits: Limits | null;
+  readonly extra: ExtraLimits;
+  /** The shared budget whose values its limits carry; null for none. */
+  readonly budgetId: string | null;
+  /** Counts the versions of the contact record. */
+  readonly contactVersion: number;
+  /** LiteLLM fields that are kept and echoed. */
+  readonly options: JsonObject;
+}
+
+const NO_TENANT_SETTINGS: TenantSettings = {
+  limits: null,
+  extra: NO_EXTRA,
+  budgetId: null,
+  contactVersion: 0,
+  options: {},
+};
 
 // Events. These names and shapes are stored for ever; see store/codec.ts before changing one.
 export type TenantOnboarded = {
@@ -41,32 +80,35 @@ export type ContractSigned = {
     readonly terms: Terms;
   };
 };
-export type ProjectOpened = {
-  readonly type: 'project.opened';
-  readonly data: {
-    readonly tenantId: string;
-    readonly projectId: string;
-    readonly environments: readonly Environment[];
-    /** Limits of all keys of the project together; null leaves them to the contract. */
-    readonly limits: Limits | null;
-  };
+export type TenantChanged = {
+  readonly type: 'tenant.changed';
+  readonly data: { readonly tenantId: string; readonly settings: TenantSettings };
 };
-export type ProjectBlocked = {
-  readonly type: 'project.blocked';
-  readonly data: { readonly projectId: string };
+/** Final: its keys are deleted; what it used stays and is still invoiced. */
+export type TenantClosed = { readonly type: 'tenant.closed'; readonly data: { readonly tenantId: string } };
+export type TenantMemberAdded = {
+  readonly type: 'tenant.member-added';
+  readonly data: { readonly tenantId: string } & TenantMember;
 };
-export type ProjectUnblocked = {
-  readonly type: 'project.unblocked';
-  readonly data: { readonly projectId: string };
+export type TenantMemberChanged = {
+  readonly type: 'tenant.member-changed';
+  readonly data: { readonly tenantId: string } & TenantMember;
+};
+export type TenantMemberRemoved = {
+  readonly type: 'tenant.member-removed';
+  readonly data: { readonly tenantId: string; readonly userId: string };
 };
 export type TenantEvent =
   | TenantOnboarded
+  | TenantChanged
   | TenantSuspended
   | TenantReinstated
+  | TenantClosed
+  | TenantMemberAdded
+  | TenantMemberChanged
+  | TenantMemberRemoved
   | ContractSigned
-  | ProjectOpened
-  | ProjectBlocked
-  | ProjectUnblocked;
+  | ProjectEvent;
 
 export interface NewProject {
   readonly projectId: string;
@@ -78,30 +120,39 @@ export type TenantCommand =
   | {
       readonly type: 'onboard';
       readonly tenant: TenantOnboarded['data'];
-      /** Null only for the agency's own tenant. */
+      /** Null only for tenants that are the agency's own and never invoiced. */
       readonly contract: Omit<ContractSigned['data'], 'tenantId'> | null;
       readonly projects: readonly NewProject[];
     }
   | { readonly type: 'open-project'; readonly project: NewProject }
-  | { readonly type: 'block-project'; readonly projectId: string }
-  | { readonly type: 'unblock-project'; readonly projectId: string }
+  | { readonly type: 'change'; readonly settings: Partial<TenantSettings> }
   | { readonly type: 'suspend'; readonly reason: string }
-  | { readonly type: 'reinstate' };
-
-export interface ProjectState {
-  readonly status: 'open' | 'blocked';
-  readonly environments: readonly Environment[];
-}
+  | { readonly type: 'reinstate' }
+  | { readonly type: 'close' }
+  | { readonly type: 'add-tenant-members'; readonly members: readonly TenantMember[] }
+  | {
+      readonly type: 'change-tenant-member';
+      readonly userId: string;
+      readonly role?: TenantRole;
+      readonly budget?: Budget | null;
+    }
+  | { readonly type: 'remove-tenant-members'; readonly userIds: readonly string[] }
+  | ProjectCommand;
 
 export type TenantState =
   | { readonly status: 'absent' }
   | {
-      readonly status: 'active' | 'suspended';
+      readonly status: 'active' | 'suspended' | 'closed';
       readonly tenantId: string;
       readonly agencyId: string;
       readonly terms: Terms | null;
+      readonly settings: TenantSettings;
       readonly projects: ReadonlyMap<string, ProjectState>;
+      /** By user id. */
+      readonly members: ReadonlyMap<string, TenantMember>;
     };
+
+type KnownTenant = Exclude<TenantState, { status: 'absent' }>;
 
 export const tenant: Decider<TenantCommand, TenantState, TenantEvent> = {
   initial: { status: 'absent' },
@@ -114,7 +165,9 @@ function decide(command: TenantCommand, state: TenantState): readonly TenantEven
     if (state.status !== 'absent') throw new Refusal('tenant_exists');
     return onboard(command);
   }
-  if (state.status === 'absent') throw new Refusal('not_found', { what: 'tenant' });
+  if (state.status === 'absent' || state.status === 'closed') {
+    throw new Refusal('not_found', { what: 'tenant' });
+  }
   const { tenantId } = state;
   switch (command.type) {
     case 'open-project':
@@ -123,23 +176,64 @@ function decide(command: TenantCommand, state: TenantState): readonly TenantEven
         throw new Refusal('project_exists', { projectId: command.project.projectId }, { param: 'team_id' });
       }
       return [{ type: 'project.opened', data: { tenantId, ...command.project } }];
-    case 'block-project':
-      return projectOf(state, command.projectId).status === 'blocked'
-        ? []
-        : [{ type: 'project.blocked', data: { projectId: command.projectId } }];
-    case 'unblock-project':
-      return projectOf(state, command.projectId).status === 'open'
-        ? []
-        : [{ type: 'project.unblocked', data: { projectId: command.projectId } }];
+    case 'change': {
+      const settings = { ...state.settings, ...command.settings };
+      if (canonicalJson(settings) === canonicalJson(state.settings)) return [];
+      return [{ type: 'tenant.changed', data: { tenantId, settings } }];
+    }
     case 'suspend':
       return state.status === 'suspended'
         ? []
         : [{ type: 'tenant.suspended', data: { tenantId, reason: command.reason } }];
     case 'reinstate':
       return state.status === 'active' ? [] : [{ type: 'tenant.reinstated', data: { tenantId } }];
+    case 'close':
+      return [{ type: 'tenant.closed', data: { tenantId } }];
+    case 'add-tenant-members':
+    case 'change-tenant-member':
+    case 'remove-tenant-members':
+      return decideMembers(command, state);
+    default:
+      return decideProject(command, state.projects.get(command.projectId));
+  }
+}
+
+type MemberCommand = Extract<
+  TenantCommand,
+  { type: 'add-tenant-members' | 'change-tenant-member' | 'remove-tenant-members' }
+>;
+
+function decideMembers(command: MemberCommand, state: KnownTenant): readonly TenantEvent[] {
+  const { tenantId } = state;
+  switch (command.type) {
+    case 'add-tenant-members':
+      return command.members.map((member) => {
+        const { userId } = member;
+        if (state.members.has(userId)) throw new Refusal('organization_member_exists', { userId });
+        return { type: 'tenant.member-added', data: { tenantId, ...member } };
+      });
+    case 'change-tenant-member': {
+      const member = memberOf(state, command.userId);
+      const { role = member.role, budget = member.budget } = command;
+      if (canonicalJson({ role, budget }) === canonicalJson({ role: member.role, budget: member.budget })) {
+        return [];
+      }
+      return [{ type: 'tenant.member-changed', data: { tenantId, userId: member.userId, role, budget } }];
+    }
+    case 'remove-tenant-members':
+      return command.userIds.map((userId) => ({
+        type: 'tenant.member-removed',
+        data: { tenantId, userId: memberOf(state, userId).userId },
+      }));
     default:
       return unreachable(command);
   }
+}
+
+function memberOf(state: KnownTenant, userId: string): TenantMember {
+  const member = state.members.get(userId);
+  if (member === undefined) throw new Refusal('not_a_member', { userId }, { param: 'user_id' });
+  return member;
 }
 
 function onboard(command: Extract<TenantCommand, { type: 'onboard' }>): readonly TenantEvent[] {
@@ -160,44 +254,40 @@ function onboard(command: Extract<TenantCommand, { type: 'onboard' }>): readonly
   ];
 }
 
-function projectOf(state: Exclude<TenantState, { status: 'absent' }>, projectId: string): ProjectState {
-  const project = state.projects.get(projectId);
-  if (project === undefined) throw new Refusal('not_found', { what: 'project' }, { param: 'team_id' });
-  return project;
-}
-
 function evolve(state: TenantState, event: TenantEvent): TenantState {
   if (event.type === 'tenant.onboarded') {
-    const { tenantId, agencyId } = event.data;
-    return { status: 'active', tenantId, agencyId, terms: null, projects: new Map() };
+    const { tenantId, agencyId, contactVersion } = event.data;
+    const settings = { ...NO_TENANT_SETTINGS, contactVersion };
+    const nothing = { terms: null, projects: new Map(), members: new Map() };
+    return { status: 'active', tenantId, agencyId, settings, ...nothing };
   }
   if (state.status === 'absent') return state;
   switch (event.type) {
+    case 'tenant.changed':
+      return { ...state, settings: event.data.settings };
     case 'tenant.suspended':
       return { ...state, status: 'suspended' };
     case 'tenant.reinstated':
       return { ...state, status: 'active' };
+    case 'tenant.closed':
+      return { ...state, status: 'closed', members: new Map() };
     case 'contract.signed':
       return { ...state, terms: event.data.terms };
-    case 'project.opened': {
-      const { projectId, environments } = event.data;
-      return { ...state, projects: new Map(state.projects).set(projectId, { status: 'open', environments }) };
+    case 'tenant.member-added':
+    case 'tenant.member-changed': {
+      const { userId, role, budget } = event.data;
+      return { ...state, members: new Map(state.members).set(userId, { userId, role, budget }) };
     }
-    case 'project.blocked':
-      return withProjectStatus(state, event.data.projectId, 'blocked');
-    case 'project.unblocked':
-      return withProjectStatus(state, event.data.projectId, 'open');
-    default:
-      return unreachable(event);
+    case 'tenant.member-removed': {
+      const members = new Map(state.members);
+      members.delete(event.data.userId);
+      return { ...state, members };
+    }
+    default: {
+      const { projectId } = event.data;
+      const project = evolveProject(state.projects.get(projectId), event);
+      if (project === undefined) return state;
+      return { ...state, projects: new Map(state.projects).set(projectId, project) };
+    }
   }
-}
-
-function withProjectStatus(
-  state: Exclude<TenantState, { status: 'absent' }>,
-  projectId: string,
-  status: ProjectState['status'],
-): TenantState {
-  const project = state.projects.get(projectId);
-  if (project === undefined) return state;
-  return { ...state, projects: new Map(state.projects).set(projectId, { ...project, status }) };
 }

@@ -2,27 +2,25 @@ import type { FastifyRequest } from 'fastify';
 import { readCredential } from '../credentials.ts';
 import { Refusal } from '../errors.ts';
 import { hashSecret, isPlausible, maskSecret, sameSecret } from '../secrets.ts';
+import { unreachable } from '../domain/decider.ts';
 import type { HttpDeps } from './deps.ts';
+import type { Access, Role, RouteAccess } from './route-roles.ts';
+import { rolesIn, type Standing, standingOf } from './standing.ts';
 import { type AuditorRow, findKeyForAuthentication, type KeyRow } from './read.ts';
 import { settle } from './settle.ts';
 
-/** Who may call a route. A route that says nothing is for the administrator. */
-export type Access =
-  /** Anybody, without a key. */
-  | 'public'
-  /** The administrator and every virtual key that could be served. */
-  | 'key'
-  /** The administrator, and auditors within their scope: the route has to look at it. */
-  | 'audit'
-  | 'admin';
-
 export type Caller =
-  | { readonly role: 'proxy_admin'; readonly userId: 'default_user_id' }
+  /** The master key, or a virtual key of a user with this role. */
+  | { readonly role: 'proxy_admin'; readonly userId: string; readonly key: KeyRow | null }
+  /** A virtual key whose user has a role. */
+  | { readonly role: 'user'; readonly key: KeyRow; readonly standing: Standing }
+  /** A virtual key of nobody, or of a user whom nobody registered. */
   | { readonly role: 'key'; readonly key: KeyRow }
   | { readonly role: 'auditor'; readonly auditor: AuditorRow };
 
 declare module 'fastify' {
   interface FastifyContextConfig {
+    /** For routes without a row in route-roles.ts: whom they are for; the administrator by default. */
     access?: Access;
   }
   interface FastifyRequest {
@@ -34,16 +32,20 @@ declare module 'fastify' {
 /** Generic failures of authentication name this as their parameter, as LiteLLM does. */
 const NO_PARAM = { param: 'None' };
 
+/** The user id that the master key acts as. */
+export const MASTER_USER_ID = 'default_user_id';
+
 /** Runs before the body is read. Throws the same refusals as the gateway. */
 export async function authenticate(deps: HttpDeps, request: FastifyRequest): Promise<void> {
-  const { access = 'admin' } = request.routeOptions.config;
-  if (access === 'public') return;
+  const { allows } = request.routeOptions.config;
+  if (allows === undefined) throw new Error(`${request.url} was registered without a row of roles`);
+  if (allows.roles.includes('public')) return;
   const secret = readCredential(request.raw.rawHeaders, deps.keyHeader);
   if (sameSecret(secret, deps.masterKey)) {
-    request.caller = { role: 'proxy_admin', userId: 'default_user_id' };
+    request.caller = { role: 'proxy_admin', userId: MASTER_USER_ID, key: null };
     return;
   }
-  if (access === 'audit') {
+  if (allows.roles.includes('auditor')) {
     const auditor = await findAuditor(deps, secret);
     if (auditor !== null) {
       request.caller = { role: 'auditor', auditor };
@@ -55,10 +57,41 @@ export async function authenticate(deps: HttpDeps, request: FastifyRequest): Pro
   if (key.allowed_routes.length > 0 && route !== '/key/info' && !isAllowed(route, key.allowed_routes)) {
     throw new Refusal('route_not_allowed', { allowed: key.allowed_routes.join(', '), route }, NO_PARAM);
   }
-  if (access !== 'key') {
-    throw new Refusal('admin_only', { route, role: 'unknown', userId: key.user_id ?? 'None' }, NO_PARAM);
+  const caller = await callerWith(deps, key);
+  if (!rolesOf(caller).some((role) => allows.roles.includes(role))) throw refusalOf(caller, route, allows);
+  request.caller = caller;
+}
+
+async function callerWith(deps: HttpDeps, key: KeyRow): Promise<Caller> {
+  const standing = key.user_id === null ? null : await standingOf(deps.db, key.user_id);
+  if (standing === null) return { role: 'key', key };
+  if (standing.role === 'proxy_admin') return { role: 'proxy_admin', userId: standing.userId, key };
+  return { role: 'user', key, standing };
+}
+
+export function rolesOf(caller: Caller): readonly Role[] {
+  switch (caller.role) {
+    case 'proxy_admin':
+      return caller.key === null ? ['proxy_admin'] : ['proxy_admin', 'key'];
+    case 'user':
+      return [...rolesIn(caller.standing), 'key'];
+    case 'key':
+      return ['key'];
+    case 'auditor':
+      return ['auditor'];
+    default:
+      return unreachable(caller);
   }
-  request.caller = { role: 'key', key };
+}
+
+/** Viewers are told that their role is the reason; for LiteLLM's clients the others lack a credential. */
+function refusalOf(caller: Caller, route: string, { refusal }: RouteAccess): Refusal {
+  const role = caller.role === 'user' ? caller.standing.role : 'unknown';
+  const isViewer = role === 'proxy_admin_viewer' || role === 'internal_user_viewer';
+  if (isViewer || refusal === 'role_forbidden')
+    return new Refusal('role_forbidden', { role, route }, NO_PARAM);
+  const userId = caller.role === 'user' || caller.role === 'key' ? caller.key.user_id : null;
+  return new Refusal('admin_only', { route, role, userId: userId ?? 'None' }, NO_PARAM);
 }
 
 /** Null when the secret is none of an auditor. Throws Refusal(key_expired). */
@@ -114,17 +147,53 @@ const ROUTE_GROUPS: Readonly<Record<string, readonly string[]>> = {
     '/v2/key/info',
     '/team/info',
     '/team/list',
+    '/v2/team/list',
+    '/team/available',
+    '/organization/list',
+    '/user/info',
+    '/user/filter/ui',
     '/models',
     '/models/*',
     '/v1/models',
     '/v1/models/*',
     '/health',
   ],
-  management_routes: ['/key/*', '/v2/key/info', '/team/*'],
+  management_routes: [
+    '/key/*',
+    '/v2/key/info',
+    '/user/*',
+    '/team/*',
+    '/v2/team/list',
+    '/organization/*',
+    '/customer/*',
+    '/end_user/*',
+    '/budget/*',
+    '/tag/*',
+    '/invitation/*',
+    '/model/*',
+  ],
 };
 
-function isAllowed(route: string, allowed: readonly string[]): boolean {
-  return allowed
-    .flatMap((entry) => ROUTE_GROUPS[entry] ?? [entry])
-    .some((entry) => (entry.endsWith('*') ? route.startsWith(entry.slice(0, -1)) : route === entry));
+export function isAllowed(route: string, allowed: readonly string[]): boolean {
+  return routesIn(allowed).some((entry) => covers(entry, route));
+}
+
+/** Whether everything that one list opens is opened by the other. [] opens everything. */
+export function isRouteListWithin(inner: readonly string[], outer: readonly string[]): boolean {
+  if (outer.length === 0) return true;
+  if (inner.length === 0) return false;
+  // What the group of the gateway's routes opens is not written down here: it is compared by name.
+  const rest = inner.filter((entry) => !outer.includes(entry));
+  if (rest.includes('llm_api_routes')) return false;
+  const opened = routesIn(outer);
+  return routesIn(rest).every((route) => opened.some((entry) => covers(entry, route)));
+}
+
+function routesIn(allowed: readonly string[]): readonly string[] {
+  return allowed.flatMap((entry) => ROUTE_GROUPS[entry] ?? [entry]);
+}
+
+/** `entry` may end in `*`; so may `route`, which then stands for everything below. */
+function covers(entry: string, route: string): boolean {
+  return entry.endsWith('*') ? route.startsWith(entry.slice(0, -1)) : route === entry;
 }

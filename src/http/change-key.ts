@@ -4,17 +4,32 @@ import { canonicalJson } from '../domain/json.ts';
 import { key, type KeyCommand, type KeySettings, type KeyState } from '../domain/key.ts';
 import type { Limits } from '../domain/limits.ts';
 import { Refusal } from '../errors.ts';
-import { hashSecret, isPlausible, maskSecret } from '../secrets.ts';
+import { derivedId, hashSecret, isPlausible, maskSecret } from '../secrets.ts';
 import { load, type Outcome, transact } from '../transact.ts';
-import { type Command, hasRun, metaFor } from './command.ts';
+import type { Caller } from './authenticate.ts';
+import { sharedBudgets } from './budget-view.ts';
+import { type Command, hasRun, metaFor, partOf } from './command.ts';
 import type { HttpDeps } from './deps.ts';
 import { drawSecret, type KeyIssuer, liveKey } from './issue-key.ts';
 import type { KeyFields, KeyWithSecret, RegenerateBody } from './key-fields.ts';
-import { changedKey, newKey, requireDuration } from './key-input.ts';
+import { requireDuration } from './durations.ts';
+import { withinGuarantees } from './key-guarantee.ts';
+import { changedKey, type KeyInput, newKey } from './key-input.ts';
+import {
+  fieldsForMaker,
+  filledFromMaker,
+  requireMove,
+  requireNotWider,
+  requireRightTo,
+} from './key-rights.ts';
 import { asLeftBehind, keyWithSecret } from './key-record.ts';
 import { columnFor, findKey, findKeyByAlias, placeOfKey, placeOfNewKey, viewOfKey } from './key-target.ts';
 import { type KeyView, keyViews } from './read.ts';
+import { isAdmin } from './permissions.ts';
+import { amountOf } from './limit-fields.ts';
+import { nanosOf } from './schemas.ts';
 import { settle } from './settle.ts';
+import { withSharedBudget } from './shared-budget.ts';
 
 /** The commands that the routes of keys.ts carry out, from the fields of the request to the log. */
 
@@ -23,22 +38,37 @@ export interface Answered {
   readonly position: bigint;
 }
 
+/** Who makes or changes a key, and through which route. */
+export interface Maker {
+  readonly caller: Caller | null;
+  /** As LiteLLM's member permissions name it, such as `/key/generate`. */
+  readonly route: string;
+}
+
 /** Generates the key that the fields describe; `secret` is the caller's own, null draws one. */
 export async function generateKey(
   deps: HttpDeps,
   issuer: KeyIssuer,
   command: Command,
-  fields: KeyFields,
+  asked: KeyFields,
   secret: string | null,
+  maker: Maker,
 ): Promise<Answered> {
   await settle(deps, deps.appendedPosition());
   const chosen = secret === '' ? null : secret;
   if (chosen !== null) requireGoodSecret(chosen, deps);
+  const { caller } = maker;
+  const placed = await fieldsForMaker(deps, caller, asked, maker.route);
+  const fields = await withSharedBudget(deps.db, await filledFromMaker(deps.db, caller, placed));
   const { owner, context } = await placeOfNewKey(deps, fields, command.at);
   const { limits, settings } = newKey(fields, context);
+  await requireNotWider(deps.db, caller, { limits, settings }, { limits: true, expiry: true, routes: true });
   const blocked = fields.blocked === true;
   const wanted = { command, owner, name: 'key', secret: chosen, limits, settings, blocked };
-  const issued = await issuer.generate(wanted);
+  requireAdminFor(caller, fields);
+  const input = { limits, settings };
+  const own = derivedId('key', command.commandId, 'key');
+  const issued = await withinGuarantees(deps, owner.tenantId, own, input, () => issuer.generate(wanted));
   const view = await viewOfKey(deps.db, issued.state.keyId);
   const untouched = {
     ...view,
@@ -48,7 +78,11 @@ export async function generateKey(
     updated_by: view.created_by,
   };
   const first = asLeftBehind({ ...untouched, last_rotated_at: null }, issued.state);
-  return { answer: keyWithSecret(first, issued.secret, deps.now()), position: issued.position };
+  const shared = (await sharedBudgets(deps.db, [first])).get(first.budget_id);
+  const spent = await setSpend(deps, command, view, fields, 0n);
+  const shown = spent === null ? first : { ...first, spend: nanosOf(fields.spend!) };
+  const position = spent === null ? issued.position : spent;
+  return { answer: keyWithSecret(shown, issued.secret, deps.now(), shared), position };
 }
 
 /** Gives a key a new secret and changes the named fields with it. */
@@ -58,6 +92,7 @@ export async function rotateKey(
   command: Command,
   name: string | null | undefined,
   body: z.output<typeof RegenerateBody>,
+  caller: Caller | null,
 ): Promise<Answered> {
   const { key: _, new_key: newKey, grace_period: grace, ...fields } = body;
   if (!name) throw new Refusal('bad_request', { problem: 'No key passed in.' }, { param: 'key' });
@@ -67,13 +102,22 @@ export async function rotateKey(
   const tokenHash = hashSecret(secret);
   const view = (await findKey(deps.db, name, command.at)) ?? (await findRotated(deps, command, tokenHash));
   if (view === undefined) throw new Refusal('key_not_found', {}, { param: 'key' });
+  await requireRightTo(deps.db, caller, view, '/key/regenerate');
   if (command.repeatable && !newKey) await requireFirstUse(deps, tokenHash, view);
   const graceEndsAt = graceEndOf(grace, command.at);
   const named = { tokenHash, keyName: maskSecret(secret), graceEndsAt };
   const claim = { keyId: view.key_id, alias: fields.key_alias || null, tokenHash };
   const outcome = await issuer.claim(claim, async () => {
-    const { limits, settings } = await changeOf(deps, command, view, withLifetime(view, fields, command.at));
-    const outcome = await onKey(deps, command, view, { type: 'rotate', ...named, limits, settings });
+    const { limits, settings, after } = await changeOf(
+      deps,
+      command,
+      view,
+      withLifetime(view, fields, command.at),
+      caller,
+    );
+    const outcome = await withinGuarantees(deps, view.tenant_id, view.key_id, after, () =>
+      onKey(deps, command, view, { type: 'rotate', ...named, limits, settings }),
+    );
     await settle(deps, outcome.position);
     return outcome;
   });
@@ -118,14 +162,21 @@ export async function changeKey(
   command: Command,
   view: KeyView,
   fields: KeyFields,
+  caller: Caller | null,
 ): Promise<Outcome<KeyState>> {
+  await requireRightTo(deps.db, caller, view, '/key/update');
   const claim = { keyId: view.key_id, alias: fields.key_alias || null, tokenHash: null };
   return issuer.claim(claim, async () => {
-    const changes = await changeOf(deps, command, view, fields);
+    const { after, ...changes } = await changeOf(deps, command, view, fields, caller);
+    requireAdminFor(caller, fields);
     const blocked = fields.blocked == null ? {} : { blocked: fields.blocked };
-    const outcome = await onKey(deps, command, view, { type: 'change', ...changes, ...blocked });
-    await settle(deps, outcome.position);
-    return outcome;
+    const outcome = await withinGuarantees(deps, view.tenant_id, view.key_id, after, () =>
+      onKey(deps, command, view, { type: 'change', ...changes, ...blocked }),
+    );
+    const spent = await setSpend(deps, command, view, fields, view.spend);
+    const position = spent ?? outcome.position;
+    await settle(deps, position);
+    return { ...outcome, position };
   });
 }
 
@@ -134,17 +185,57 @@ async function changeOf(
   deps: HttpDeps,
   { at }: Command,
   view: KeyView,
-  fields: KeyFields,
-): Promise<{ readonly limits: Partial<Limits>; readonly settings: Partial<KeySettings> }> {
+  asked: KeyFields,
+  caller: Caller | null,
+): Promise<{
+  readonly limits: Partial<Limits>;
+  readonly settings: Partial<KeySettings>;
+  /** The key as it is to be. */
+  readonly after: KeyInput;
+}> {
+  const fields = await withSharedBudget(deps.db, asked);
   const { limits, settings } = liveKey(await load(deps.store, key, `key-${view.key_id}`));
+  await requireMove(deps, caller, view, fields);
   const { context } = await placeOfKey(deps, view, fields, at);
   const after = changedKey(fields, { limits, settings }, context);
-  return { limits: differences(limits, after.limits), settings: differences(settings, after.settings) };
+  const changes = {
+    limits: differences(limits, after.limits),
+    settings: differences(settings, after.settings),
+  };
+  await requireNotWider(deps.db, caller, after, {
+    limits: Object.keys(changes.limits).length > 0,
+    expiry: 'expiresAt' in changes.settings,
+    routes: 'allowedRoutes' in changes.settings,
+  });
+  return { ...changes, after };
+}
+
+/** Only an administrator says what a key has spent. */
+function requireAdminFor(caller: Caller | null, { spend }: KeyFields): void {
+  if (spend == null || caller === null || isAdmin(caller)) return;
+  throw new Refusal('not_yours', { problem: 'Only an administrator can set spend.' }, { param: 'spend' });
+}
+
+/** The position when there was something to correct, else null. */
+async function setSpend(
+  deps: HttpDeps,
+  command: Command,
+  view: KeyView,
+  { spend }: KeyFields,
+  fromNanos: bigint,
+): Promise<bigint | null> {
+  if (spend == null) return null;
+  const toNanos = amountOf('spend', spend);
+  if (toNanos === fromNanos) return null;
+  const adjust = { type: 'adjust-spend', fromNanos, toNanos } as const;
+  return (await onKey(deps, partOf(command, 'spend'), view, adjust)).position;
 }
 
 function differences<T extends object>(before: T, after: T): Partial<T> {
   const names = Object.keys(after) as (keyof T)[];
-  const changed = names.filter((name) => canonicalJson(before[name]) !== canonicalJson(after[name]));
+  const changed = names.filter(
+    (name) => before[name] === undefined || canonicalJson(before[name]) !== canonicalJson(after[name]),
+  );
   return Object.fromEntries(changed.map((name) => [name, after[name]])) as Partial<T>;
 }
 

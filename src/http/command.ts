@@ -4,6 +4,7 @@ import { Refusal } from '../errors.ts';
 import type { Actor } from '../events.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { type CommandMeta, eventId } from '../transact.ts';
+import type { Caller } from './authenticate.ts';
 import type { HttpDeps } from './deps.ts';
 import { settle } from './settle.ts';
 
@@ -15,14 +16,16 @@ export interface Command extends Omit<CommandMeta, 'agencyId' | 'tenantId'> {
   readonly input: { readonly route: string; readonly params: unknown; readonly body: unknown };
 }
 
-export function commandOf(deps: Pick<HttpDeps, 'now'>, request: FastifyRequest): Command {
-  const { caller } = request;
-  if (caller?.role !== 'proxy_admin') throw new Error('a write reached its handler without an administrator');
+/** `actor` for routes that are public and know who is there all the same. */
+export function commandOf(
+  deps: Pick<HttpDeps, 'now'>,
+  request: FastifyRequest,
+  actor: Pick<Actor, 'kind' | 'id'> = actorOf(request.caller),
+): Command {
   const idempotencyKey = headerOf(request, 'idempotency-key');
   const onBehalfOf = headerOf(request, 'litellm-changed-by');
-  const actor: Actor = {
-    kind: 'master',
-    id: caller.userId,
+  const by: Actor = {
+    ...actor,
     ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
   };
   return {
@@ -30,7 +33,7 @@ export function commandOf(deps: Pick<HttpDeps, 'now'>, request: FastifyRequest):
     commandId: idempotencyKey === undefined ? randomUUID() : `${actor.kind}:${actor.id}:${idempotencyKey}`,
     repeatable: idempotencyKey !== undefined,
     at: deps.now(),
-    actor,
+    actor: by,
     correlationId: request.id,
     causationId: request.id,
     input: {
@@ -39,6 +42,19 @@ export function commandOf(deps: Pick<HttpDeps, 'now'>, request: FastifyRequest):
       body: request.body,
     },
   };
+}
+
+function actorOf(caller: Caller | null): Pick<Actor, 'kind' | 'id'> {
+  switch (caller?.role) {
+    case 'proxy_admin':
+      return { kind: caller.key === null ? 'master' : 'user', id: caller.userId };
+    case 'user':
+      return { kind: 'user', id: caller.standing.userId };
+    case 'key':
+      return { kind: 'key', id: caller.key.key_id };
+    default:
+      throw new Error('a write reached its handler without somebody who may write');
+  }
 }
 
 const HEADER_LENGTH_MAX = 255;
@@ -86,4 +102,9 @@ export async function hasRun(store: EventStore, stream: string, command: Command
 export async function takeEffect(deps: HttpDeps, reply: FastifyReply, position: bigint): Promise<void> {
   await settle(deps, position);
   void reply.header('x-keyledger-position', String(position));
+}
+
+/** A part of a command that writes several times to one stream: its own id, the same input. */
+export function partOf(command: Command, part: string): Command {
+  return { ...command, commandId: `${command.commandId}:${part}` };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RATE_KINDS } from '../domain/extra-limits.ts';
 import { Amount, AnyJson, AnyValue, EnvironmentName, optional, ShortText, Texts, Whole } from './schemas.ts';
 
 /**
@@ -33,8 +34,8 @@ const optionFields = {
   model_max_budget: optional(AnyJson),
   model_rpm_limit: optional(z.record(z.string(), Whole)),
   model_tpm_limit: optional(z.record(z.string(), Whole)),
-  rpm_limit_type: optional(ShortText),
-  tpm_limit_type: optional(ShortText),
+  rpm_limit_type: optional(z.enum(RATE_KINDS)),
+  tpm_limit_type: optional(z.enum(RATE_KINDS)),
   tpd_limit: optional(Whole),
   budget_id: optional(ShortText),
   budget_limits: optional(z.array(AnyJson)),
@@ -74,6 +75,7 @@ const keyFields = {
   environment: optional(EnvironmentName),
   allowed_routes: optional(Texts),
   blocked: optional(z.boolean()),
+  spend: optional(Amount).describe('Administrators only: what the key is shown with from now on'),
   ...optionFields,
 };
 
@@ -128,7 +130,7 @@ const recordFields = {
   model_spend: AnyJson,
   object_permission_id: z.null(),
   project_id: z.null(),
-  litellm_budget_table: z.null(),
+  litellm_budget_table: AnyJson.nullable().describe('The budget that the key carries'),
   created_at: z.string(),
   created_by: z.string(),
   updated_at: z.string(),

@@ -1,4 +1,4 @@
-import { expiryAfter, parseDuration } from '../domain/duration.ts';
+import { expiryAfter } from '../domain/duration.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import type { KeySettings } from '../domain/key.ts';
 import { type Budget, ENVIRONMENTS, type Environment, type Limits } from '../domain/limits.ts';
@@ -6,6 +6,8 @@ import { DAY_MS, firstInstantAt, isoInstant } from '../domain/local-time.ts';
 import { nanosToNumber } from '../domain/money.ts';
 import { resolveLimits, type Terms } from '../domain/plan.ts';
 import { Refusal } from '../errors.ts';
+import { requireDuration } from './durations.ts';
+import { keyExtraFrom } from './key-extra.ts';
 import { type KeyFields, OPTION_NAMES } from './key-fields.ts';
 import { nanosOf } from './schemas.ts';
 
@@ -65,6 +67,8 @@ export function changedKey(fields: KeyFields, now: KeyInput, context: KeyContext
   };
   const { settings } = now;
   const expiresAt = expiryFrom(fields, context);
+  const options = optionsFrom(fields, withWindow, context);
+  const extra = keyExtraFrom(fields, settings.extra, options);
   return {
     limits: changesLimits(fields, now, context) ? limitsOf(context, { ...now.limits, ...asked }) : now.limits,
     settings: {
@@ -76,7 +80,8 @@ export function changedKey(fields: KeyFields, now: KeyInput, context: KeyContext
       aliases: fields.aliases === undefined ? settings.aliases : (fields.aliases ?? {}),
       allowedRoutes: allowedRoutesFrom(fields) ?? settings.allowedRoutes,
       metadata: fields.metadata === undefined ? settings.metadata : (fields.metadata ?? {}),
-      options: optionsFrom(fields, withWindow, context),
+      options,
+      ...(extra === undefined ? {} : { extra }),
     },
   };
 }
@@ -222,16 +227,6 @@ function withRotation(fields: KeyFields, options: Record<string, Json>, at: stri
 export function environmentFrom(fields: KeyFields): Environment {
   const told = fields.metadata?.['environment'];
   return fields.environment ?? ENVIRONMENTS.find((name) => name === told) ?? 'production';
-}
-
-/** Throws Refusal(bad_request) that says what a duration looks like. */
-export function requireDuration(field: string, text: string): void {
-  try {
-    parseDuration(text);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw badField(field, `is ${error.message}`);
-  }
 }
 
 function badField(field: string, problem: string): Refusal {

@@ -1,12 +1,15 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
-import { sql } from 'kysely';
+import { type ExpressionBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
+import type { Caller } from './authenticate.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
-import { keyRecord } from './key-record.ts';
-import { findKey, viewOfKey } from './key-target.ts';
-import { type Db, keyViews } from './read.ts';
+import { keyRecords } from './key-record.ts';
+import { requireRightTo } from './key-rights.ts';
+import { findKey, findKeys, viewOfKey } from './key-target.ts';
+import { keyOf, seesAll } from './permissions.ts';
+import { type Db, keyViews, type Tables } from './read.ts';
 import { After, refusalAnswers } from './schemas.ts';
 import { settle } from './settle.ts';
 
@@ -71,18 +74,14 @@ function infoRoute(app: App, deps: HttpDeps): void {
       },
     },
     async ({ caller, query: { key: name } }) => {
-      const own = caller?.role === 'key' ? caller.key : null;
       const found = name === undefined ? undefined : await findKey(db, name, deps.now());
-      // Whether other keys exist is none of a virtual key's business.
-      const keyId =
-        own === null
-          ? found?.key_id
-          : name === undefined || found?.key_id === own.key_id
-            ? own.key_id
-            : undefined;
+      const own = name === undefined ? keyOf(caller) : null;
+      const keyId = found?.key_id ?? own?.key_id;
       if (keyId === undefined) throw new Refusal('key_not_found', {}, { param: 'key' });
       const view = await viewOfKey(db, keyId);
-      return { key: name ?? view.token_hash, info: keyRecord(view, deps.now()) };
+      await requireRightTo(db, caller, view, '/key/info');
+      const [info] = await keyRecords(db, [view], deps.now());
+      return { key: name ?? view.token_hash, info: info! };
     },
   );
 }
@@ -101,11 +100,11 @@ function infosRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ body: { keys } }) => {
+    async ({ caller, body: { keys } }) => {
       await settle(deps, deps.appendedPosition());
-      const views = await Promise.all(keys.map((name) => findKey(db, name, deps.now())));
-      const info = views.flatMap((view) => (view === undefined ? [] : [keyRecord(view, deps.now())]));
-      return { key: keys, info };
+      const views = await findKeys(db, keys, deps.now());
+      for (const view of views) await requireRightTo(db, caller, view, '/key/info');
+      return { key: keys, info: await keyRecords(db, views, deps.now()) };
     },
   );
 }
@@ -121,9 +120,9 @@ function listRoute(app: App, deps: HttpDeps): void {
         response: { 200: KeyList, ...refusalAnswers },
       },
     },
-    async ({ query }) => {
+    async ({ caller, query }) => {
       const { page, size } = query;
-      const matching = filtered(db, query);
+      const matching = filtered(narrowed(db, caller, query), query);
       const [{ total }, views] = await Promise.all([
         matching
           .clearSelect()
@@ -134,10 +133,10 @@ function listRoute(app: App, deps: HttpDeps): void {
           .offset((page - 1) * size)
           .execute(),
       ]);
-      const full = isTrue(query.return_full_object);
+      const records = isTrue(query.return_full_object) ? await keyRecords(db, views, deps.now()) : null;
       return {
-        keys: views.map((view) =>
-          full ? { ...keyRecord(view, deps.now()), token: view.token_hash } : view.token_hash,
+        keys: views.map(({ token_hash: token }, index) =>
+          records === null ? token : { ...records[index]!, token },
         ),
         total_count: Number(total),
         current_page: page,
@@ -170,8 +169,9 @@ function aliasesRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query: { page = 1, size, search } }) => {
+    async ({ caller, query: { page = 1, size, search } }) => {
       let rows = db.selectFrom('keys').where('status', '!=', 'deleted').where('alias', 'is not', null);
+      if (!seesAll(caller)) rows = rows.where(seenBy(caller));
       if (search !== undefined) rows = rows.where(sql<boolean>`strpos(lower(alias), lower(${search})) > 0`);
       const { total } = await rows
         .select((eb) => eb.fn.countAll<bigint>().as('total'))
@@ -187,6 +187,21 @@ function aliasesRoute(app: App, deps: HttpDeps): void {
       };
     },
   );
+}
+
+/** Own keys, and those of the organizations and teams that the caller leads. */
+function seenBy(caller: Caller | null) {
+  return (eb: ExpressionBuilder<Tables, 'keys'>) => {
+    if (caller?.role !== 'user') return eb.lit(false);
+    const { userId, tenants, projects } = caller.standing;
+    const led = [...tenants].filter(([, role]) => role === 'org_admin').map(([id]) => id);
+    const teams = [...projects].filter(([, { role }]) => role === 'admin').map(([id]) => id);
+    return eb.or([
+      eb('user_id', '=', userId),
+      ...(led.length > 0 ? [eb('tenant_id', 'in', led)] : []),
+      ...(teams.length > 0 ? [eb('project_id', 'in', teams)] : []),
+    ]);
+  };
 }
 
 function healthRoute(app: App): void {
@@ -207,12 +222,41 @@ function healthRoute(app: App): void {
   );
 }
 
-function filtered(db: Db, query: ListQuery) {
+/** The rows that the caller may see. Throws Refusal(not_yours | not_found) for asking about others. */
+function narrowed(db: Db, caller: Caller | null, query: ListQuery): ReturnType<typeof keyViews> {
+  const rows = keyViews(db);
+  if (seesAll(caller)) return rows;
+  if (caller?.role !== 'user') throw new Refusal('key_not_found');
+  const { standing } = caller;
+  const led = [...standing.tenants].filter(([, role]) => role === 'org_admin').map(([id]) => id);
+  const teams = [...standing.projects];
+  const seen = teams.filter(([, { role }]) => role === 'admin').map(([id]) => id);
+  const { user_id: userId, organization_id: tenantId } = query;
+  const teamId = query.team_id ?? query.project_id;
+  const leads = (teamId !== undefined && seen.includes(teamId)) || led.length > 0;
+  const forbidden =
+    (userId !== undefined && userId !== standing.userId && !leads && seen.length === 0) ||
+    (teamId !== undefined && !standing.projects.has(teamId) && led.length === 0) ||
+    (tenantId !== undefined && !standing.tenants.has(tenantId));
+  if (forbidden) throw new Refusal('not_yours', { problem: 'You may list your own keys only.' });
+  const wide =
+    isTrue(query.include_team_keys) || teamId !== undefined || userId !== undefined || led.length > 0;
+  return rows.where((eb) =>
+    eb.or([
+      eb('keys.user_id', '=', standing.userId),
+      ...(wide && seen.length > 0 ? [eb('keys.project_id', 'in', seen)] : []),
+      ...(led.length > 0 ? [eb('keys.tenant_id', 'in', led)] : []),
+      ...(isTrue(query.include_created_by_keys) ? [eb('keys.created_by', '=', standing.userId)] : []),
+    ]),
+  );
+}
+
+function filtered(all: ReturnType<typeof keyViews>, query: ListQuery) {
   const { status } = query;
   if (status !== undefined && status !== 'deleted') {
     throw new Refusal('bad_request', { problem: 'status can only be deleted.' }, { param: 'status' });
   }
-  let rows = keyViews(db).where('keys.status', status === undefined ? '!=' : '=', 'deleted');
+  let rows = all.where('keys.status', status === undefined ? '!=' : '=', 'deleted');
   const project = query.team_id ?? query.project_id;
   if (project !== undefined) rows = rows.where('keys.project_id', '=', project);
   if (query.organization_id !== undefined) rows = rows.where('keys.tenant_id', '=', query.organization_id);

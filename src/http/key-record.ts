@@ -1,13 +1,17 @@
 import type { z } from 'zod';
 import { budgetWindow } from '../domain/duration.ts';
+import { readBudgets } from '../domain/extra-limits.ts';
 import type { Json } from '../domain/json.ts';
 import { nanosToNumber } from '../domain/money.ts';
 import type { KeyRecord, KeyWithSecret } from './key-fields.ts';
+import { toJson } from '../projection.ts';
 import type { LiveKey } from './issue-key.ts';
-import { type KeyView, recordOf } from './read.ts';
+import { type BudgetRow, budgetRecord, sharedBudgets } from './budget-view.ts';
+import { windowRecords } from './limit-fields.ts';
+import { type Db, type KeyView, recordOf } from './read.ts';
 
 /** The LiteLLM-shaped record of a key. Amounts become JSON numbers here and nowhere before. */
-export function keyRecord(view: KeyView, now: string): z.output<typeof KeyRecord> {
+export function keyRecord(view: KeyView, now: string, shared?: BudgetRow): z.output<typeof KeyRecord> {
   const options = recordOf(view.options);
   const window = view.budget_window ?? textOf(options['budget_duration']);
   const deletion =
@@ -52,7 +56,9 @@ export function keyRecord(view: KeyView, now: string): z.output<typeof KeyRecord
     model_spend: {},
     object_permission_id: null,
     project_id: null,
-    litellm_budget_table: null,
+    budget_limits: windowRecords(readBudgets(view.budgets), view.zone, now),
+    litellm_budget_table:
+      shared === undefined ? null : (budgetRecord(shared, now) as unknown as Record<string, Json>),
     created_at: view.created_at,
     created_by: view.created_by,
     updated_at: view.updated_at,
@@ -65,10 +71,25 @@ export function keyRecord(view: KeyView, now: string): z.output<typeof KeyRecord
   };
 }
 
+/** The same of several, with the budgets that they carry. */
+export async function keyRecords(
+  db: Db,
+  views: readonly KeyView[],
+  now: string,
+): Promise<z.output<typeof KeyRecord>[]> {
+  const shared = await sharedBudgets(db, views);
+  return views.map((view) => keyRecord(view, now, shared.get(view.budget_id)));
+}
+
 /** The answer to generating and regenerating: the one place where a secret is shown. */
-export function keyWithSecret(view: KeyView, secret: string, now: string): z.output<typeof KeyWithSecret> {
+export function keyWithSecret(
+  view: KeyView,
+  secret: string,
+  now: string,
+  shared?: BudgetRow,
+): z.output<typeof KeyWithSecret> {
   return {
-    ...keyRecord(view, now),
+    ...keyRecord(view, now, shared),
     key: secret,
     token: view.token_hash,
     token_id: view.token_hash,
@@ -99,6 +120,8 @@ export function asLeftBehind(view: KeyView, state: LiveKey): KeyView {
     allowed_routes: settings.allowedRoutes,
     metadata: settings.metadata,
     options: settings.options,
+    budgets: toJson([...(settings.extra?.budgets ?? [])]),
+    budget_id: settings.extra?.budgetId ?? null,
     rotations: BigInt(state.rotations),
   };
 }

@@ -5,7 +5,16 @@ import { hashSecret } from '../secrets.ts';
 import type { HttpDeps } from './deps.ts';
 import { environmentFrom, type KeyContext } from './key-input.ts';
 import type { KeyFields } from './key-fields.ts';
-import { agencyOf, type Db, keyViews, type KeyView, projectOf, type ProjectRow, tenantOf } from './read.ts';
+import {
+  agencyOf,
+  type Db,
+  keyViews,
+  type KeyView,
+  projectOf,
+  type ProjectRow,
+  tenantOf,
+  type TenantRow,
+} from './read.ts';
 
 /** Which key a request means, and under which contract and project it stands. */
 
@@ -32,6 +41,30 @@ export async function findKey(db: Db, name: string, now: string): Promise<KeyVie
           ]),
     )
     .executeTakeFirst();
+}
+
+/** The live keys among these names, in their order. */
+export async function findKeys(db: Db, names: readonly string[], now: string): Promise<readonly KeyView[]> {
+  const named = names.flatMap((name) => {
+    const found = columnFor(name);
+    return found === null ? [] : [found];
+  });
+  if (named.length === 0) return [];
+  const values = named.map(([, value]) => value);
+  const views = await keyViews(db)
+    .where('keys.status', '!=', 'deleted')
+    .where((eb) =>
+      eb.or([
+        eb('keys.token_hash', 'in', values),
+        eb('keys.key_id', 'in', values),
+        eb.and([eb('keys.old_token_hash', 'in', values), eb('keys.grace_ends_at', '>', now)]),
+      ]),
+    )
+    .execute();
+  return values.flatMap((value) => {
+    const view = views.find((one) => [one.token_hash, one.key_id, one.old_token_hash].includes(value));
+    return view === undefined ? [] : [view];
+  });
 }
 
 export async function findKeyByAlias(db: Db, alias: string): Promise<KeyView | undefined> {
@@ -67,12 +100,12 @@ export interface KeyPlace {
   readonly context: KeyContext;
 }
 
-/** Where a new key belongs: to the tenant of its project, or to the agency's own tenant. */
+/** Where a new key belongs: to the tenant of its project, to the one that is named, or to the agency's own. */
 export async function placeOfNewKey(deps: HttpDeps, fields: KeyFields, at: string): Promise<KeyPlace> {
   const { db, ownTenant } = deps;
   const project = await projectNamed(db, fields.team_id);
-  const owner = project === null ? ownTenant : { agencyId: project.agency_id, tenantId: project.tenant_id };
-  const tenant = await tenantOf(db, owner.tenantId);
+  const tenant = await tenantNamed(db, project?.tenant_id ?? (fields.organization_id || ownTenant.tenantId));
+  const owner = { agencyId: tenant.agency_id, tenantId: tenant.tenant_id };
   if (tenant.status !== 'active') throw new Refusal('tenant_not_active', { status: tenant.status });
   if (fields.organization_id && fields.organization_id !== owner.tenantId) {
     const problem = 'organization_id does not name the tenant of the project; leave it out.';
@@ -116,10 +149,22 @@ export async function placeOfKey(
   };
 }
 
+async function tenantNamed(db: Db, tenantId: string): Promise<TenantRow> {
+  const tenant = await db
+    .selectFrom('tenants')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .where('status', '!=', 'closed')
+    .executeTakeFirst();
+  if (tenant !== undefined) return tenant;
+  const problem = `There is no organization ${tenantId}.`;
+  throw new Refusal('bad_request', { problem }, { param: 'organization_id' });
+}
+
 async function projectNamed(db: Db, projectId: string | null | undefined): Promise<ProjectRow | null> {
   if (projectId == null || projectId === '') return null;
   const project = await projectOf(db, projectId);
-  if (project !== undefined) return project;
+  if (project !== undefined && project.status !== 'closed') return project;
   const problem = `There is no team ${projectId}. Create it with /team/new or POST /api/projects.`;
   throw new Refusal('bad_request', { problem }, { param: 'team_id' });
 }

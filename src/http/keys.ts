@@ -13,7 +13,8 @@ import {
   RegenerateBody,
   UpdateBody,
 } from './key-fields.ts';
-import { keyRecord } from './key-record.ts';
+import { keyRecord, keyRecords } from './key-record.ts';
+import { requireRightTo } from './key-rights.ts';
 import { columnFor, requireKey, viewOfKey } from './key-target.ts';
 import { refusalAnswers } from './schemas.ts';
 import { settle } from './settle.ts';
@@ -50,7 +51,10 @@ function generateRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
     async (request, reply) => {
       const { key: secret, ...fields } = request.body;
       const command = commandOf(deps, request);
-      const { answer, position } = await generateKey(deps, issuer, command, fields, secret ?? null);
+      const { answer, position } = await generateKey(deps, issuer, command, fields, secret ?? null, {
+        caller: request.caller,
+        route: '/key/generate',
+      });
       await takeEffect(deps, reply, position);
       return answer;
     },
@@ -75,7 +79,10 @@ function serviceAccountRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void 
       }
       const command = commandOf(deps, request);
       const owned = { ...fields, user_id: null };
-      const { answer, position } = await generateKey(deps, issuer, command, owned, secret ?? null);
+      const { answer, position } = await generateKey(deps, issuer, command, owned, secret ?? null, {
+        caller: request.caller,
+        route: '/key/service-account/generate',
+      });
       await takeEffect(deps, reply, position);
       return answer;
     },
@@ -100,10 +107,10 @@ function updateRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       const view = await requireKey(deps, { key: name, key_alias: alias });
       // Without a key the alias names it; it is then no new alias.
       const fields: KeyFields = name === undefined ? others : body;
-      const outcome = await changeKey(deps, issuer, command, view, fields);
+      const outcome = await changeKey(deps, issuer, command, view, fields, request.caller);
       await takeEffect(deps, reply, outcome.position);
-      const record = keyRecord(await viewOfKey(deps.db, view.key_id), deps.now());
-      return { ...record, key: name ?? view.token_hash };
+      const [record] = await keyRecords(deps.db, [await viewOfKey(deps.db, view.key_id)], deps.now());
+      return { ...record!, key: name ?? view.token_hash };
     },
   );
 }
@@ -122,6 +129,7 @@ function blockRoutes(app: App, deps: HttpDeps): void {
         }
         await settle(deps, deps.appendedPosition());
         const view = await requireKey(deps, { key: name });
+        await requireRightTo(deps.db, request.caller, view, `/key/${type}`);
         const { position } = await onKey(deps, commandOf(deps, request), view, { type });
         await takeEffect(deps, reply, position);
         return keyRecord(await viewOfKey(deps.db, view.key_id), deps.now());
@@ -160,6 +168,7 @@ function deleteRoute(app: App, deps: HttpDeps): void {
       for (const name of names) {
         const view = await findForDeletion(deps, command, name, keys == null);
         if (view === undefined) continue;
+        await requireRightTo(deps.db, request.caller, view, '/key/delete');
         const outcome = await onKey(deps, command, view, { type: 'delete' });
         if (outcome.position > position) position = outcome.position;
         deleted.push(name);
@@ -185,6 +194,7 @@ function regenerateRoutes(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       command,
       request.body?.key,
       request.body ?? {},
+      request.caller,
     );
     await takeEffect(deps, reply, position);
     return answer;
@@ -200,6 +210,7 @@ function regenerateRoutes(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
         command,
         request.params.key,
         request.body ?? {},
+        request.caller,
       );
       await takeEffect(deps, reply, position);
       return answer;

@@ -5,6 +5,7 @@ import { readLimits, readTerms } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
 import type { HttpDeps } from './deps.ts';
+import { keyOf } from './permissions.ts';
 import { projectOf, tenantOf } from './read.ts';
 import { After, refusalAnswers } from './schemas.ts';
 
@@ -85,8 +86,8 @@ function modelAnswer(id: string): z.output<typeof Model> {
 /** The public names that the caller may use, in the order of the deployments. */
 async function namesFor(deps: HttpDeps, caller: Caller | null): Promise<readonly string[]> {
   const served = [...new Set(deps.models().map(({ publicName }) => publicName))];
-  if (caller?.role !== 'key') return served;
-  const { key } = caller;
+  const key = keyOf(caller);
+  if (key === null) return served;
   const tenant = await tenantOf(deps.db, key.tenant_id);
   const terms = tenant.terms === null ? null : readTerms(tenant.terms);
   const project = key.project_id === null ? undefined : await projectOf(deps.db, key.project_id);

@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { gatewayPaths } from './openapi-gateway.ts';
 import { AnyJson, refusalAnswers } from './schemas.ts';
@@ -17,7 +17,7 @@ const LOGO =
  */
 const DESCRIPTION = `Virtual keys, tenants, projects, contracts and invoices over an OpenAI-compatible endpoint.
 
-Routes under \`/key\`, \`/team\` and \`/v1/models\` have the shape of LiteLLM's, with amounts as JSON numbers. The
+Routes under \`/key\`, \`/user\`, \`/team\`, \`/organization\`, \`/customer\`, \`/budget\`, \`/tag\` and \`/v1/models\` have the shape of LiteLLM's, with amounts as JSON numbers. The
 product's own resources live under \`/api\`: snake_case, lists as \`{data, next_cursor}\`, amounts as decimal strings
 with their currency, instants in UTC.
 
@@ -27,6 +27,11 @@ before it, and \`?after=<position>\` asks another server for the same.`;
 const TAGS = [
   { name: 'keys', description: 'Virtual keys' },
   { name: 'teams', description: 'Projects in the shape of LiteLLM teams' },
+  { name: 'users', description: 'People, their roles and invitations' },
+  { name: 'organizations', description: 'Tenants in the shape of LiteLLM organizations' },
+  { name: 'customers', description: 'End users, whom the apps of a tenant name in `user`' },
+  { name: 'budgets', description: 'Limits under a name that others can share' },
+  { name: 'tags', description: 'Words that requests carry' },
   { name: 'models', description: 'What a key can call' },
   { name: 'gateway', description: 'OpenAI-compatible calls' },
   { name: 'tenants', description: 'Customers, their contracts and their keys' },
@@ -45,7 +50,6 @@ const CONTENT_SECURITY_POLICY =
 
 /** Register before any route: it sees only those that come after it. */
 export function describeApi(app: FastifyInstance, version: string): void {
-  app.addHook('onRoute', addSecurity);
   app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -84,13 +88,4 @@ export function serveDescription(app: FastifyInstance): void {
     response: { 200: AnyJson.describe('OpenAPI 3.1'), ...refusalAnswers },
   };
   app.get('/openapi.json', { config: { access: 'public' }, schema }, () => app.swagger());
-}
-
-/** Swagger UI's own routes come without a config; they are the documentation and public. */
-function addSecurity(route: RouteOptions): void {
-  if (route.schema?.hide === true && route.config?.access === undefined) {
-    route.config = { ...route.config, access: 'public' };
-  }
-  if (route.schema === undefined) return;
-  route.schema.security = route.config?.access === 'public' ? [] : [{ bearer: [] }];
 }

@@ -191,7 +191,7 @@ export function openProject(
   });
 }
 
-async function nameProject({ db }: HttpDeps, projectId: string, name: string): Promise<void> {
+export async function nameProject({ db }: HttpDeps, projectId: string, name: string): Promise<void> {
   await db
     .insertInto('project_names')
     .values({ project_id: projectId, name })

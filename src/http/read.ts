@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { agencies } from '../../projections/agencies.ts';
 import type { auditors } from '../../projections/auditors.ts';
 import type { invoices } from '../../projections/invoices.ts';
@@ -8,6 +8,12 @@ import type { projects } from '../../projections/projects.ts';
 import type { spendLog } from '../../projections/spend-log.ts';
 import type { spendTotals } from '../../projections/spend-totals.ts';
 import type { tenants } from '../../projections/tenants.ts';
+import type { budgets } from '../../projections/budgets.ts';
+import type { customers } from '../../projections/customers.ts';
+import type { invitations } from '../../projections/invitations.ts';
+import type { members } from '../../projections/members.ts';
+import type { tags } from '../../projections/tags.ts';
+import type { users } from '../../projections/users.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import { Refusal } from '../errors.ts';
 import type { RowOf } from '../projection.ts';
@@ -26,6 +32,12 @@ export interface Tables {
   readonly spend_log: RowOf<(typeof spendLog)['columns']>;
   readonly invoices: RowOf<(typeof invoices)['columns']>;
   readonly auditors: RowOf<(typeof auditors)['columns']>;
+  readonly budgets: RowOf<(typeof budgets)['columns']>;
+  readonly customers: RowOf<(typeof customers)['columns']>;
+  readonly invitations: RowOf<(typeof invitations)['columns']>;
+  readonly members: RowOf<(typeof members)['columns']>;
+  readonly tags: RowOf<(typeof tags)['columns']>;
+  readonly users: RowOf<(typeof users)['columns']>;
   readonly contacts: {
     readonly subject_id: string;
     readonly version: number;
@@ -40,6 +52,7 @@ export type TenantRow = Tables['tenants'];
 export type ProjectRow = Tables['projects'];
 export type AgencyRow = Tables['agencies'];
 export type AuditorRow = Tables['auditors'];
+export type UserRow = Tables['users'];
 export type Db = Kysely<Tables>;
 
 /** A key as the API shows it. */
@@ -49,7 +62,7 @@ export interface KeyView extends KeyRow {
   readonly last_active: string | null;
   /** Zone in which its budget windows begin. */
   readonly zone: string;
-  /** True when it belongs to the agency's own tenant. */
+  /** True when it belongs to the agency's own tenant, of which LiteLLM's clients know nothing. */
   readonly own: boolean;
 }
 
@@ -62,11 +75,12 @@ export function keyViews(db: Db) {
       join.on('spend_totals.level', '=', 'key').onRef('spend_totals.id', '=', 'keys.key_id'),
     )
     .selectAll('keys')
-    .select((eb) => [
-      eb.fn.coalesce('spend_totals.price_nanos', eb.lit(0)).$castTo<bigint>().as('spend'),
+    .select([
+      sql<bigint>`coalesce(spend_totals.price_nanos, 0) + keys.spend_adjusted`.as('spend'),
       'spend_totals.last_at as last_active',
       'agencies.zone',
-      'tenants.own',
+      // Others that are never invoiced are organizations, and have a contact record.
+      sql<boolean>`tenants.own and tenants.contact_version = 0`.as('own'),
     ]);
 }
 

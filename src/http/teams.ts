@@ -1,288 +1,230 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { budgetWindow } from '../domain/duration.ts';
-import { ENVIRONMENTS, type Limits } from '../domain/limits.ts';
-import { nanosToNumber } from '../domain/money.ts';
-import { tenant } from '../domain/tenant.ts';
-import { readLimits } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
-import { derivedId } from '../secrets.ts';
-import { transact } from '../transact.ts';
-import { commandOf, metaFor, takeEffect } from './command.ts';
+import { changeTeam, closeTeam, later, newTeam, requireLead } from './change-team.ts';
+import { type Command, commandOf, hasRun, partOf, takeEffect } from './command.ts';
 import type { App, HttpDeps } from './deps.ts';
-import { KeyRecord } from './key-fields.ts';
-import { requireDuration } from './key-input.ts';
-import { keyRecord } from './key-record.ts';
-import { ProjectId } from './open-project.ts';
-import { openProject } from './projects.ts';
-import { type Db, keyViews } from './read.ts';
-import {
-  After,
-  Amount,
-  AnyJson,
-  nanosOf,
-  optional,
-  refusalAnswers,
-  ShortText,
-  Texts,
-  Whole,
-} from './schemas.ts';
+import { isTeamAdmin, isTenantAdmin } from './permissions.ts';
+import { onTenant } from './project-command.ts';
+import { After, AnyJson, refusalAnswers, Texts } from './schemas.ts';
 import { settle } from './settle.ts';
+import { NewTeamBody, UpdateTeamBody } from './team-fields.ts';
+import { requireVisible } from './team-reads.ts';
+import {
+  limitsOfTeam,
+  permissionsOf,
+  requireTeam,
+  Team,
+  teamRecord,
+  type TeamRow,
+  teamRows,
+} from './team-view.ts';
 
-/** Projects in the shape of LiteLLM's teams, so that scripts which need a team find one. */
+/** What changes projects, in the shape of LiteLLM's teams. Members are in team-members.ts. */
 
-const KEYS_MAX = 1_000;
-
-const TeamBody = z.object({
-  team_id: optional(ProjectId),
-  team_alias: optional(z.string().max(200)),
-  organization_id: optional(ShortText).describe("Id of the tenant; the agency's own by default"),
-  models: optional(Texts),
-  max_budget: optional(Amount),
-  budget_duration: optional(z.string().max(50)),
-  rpm_limit: optional(Whole),
-  tpm_limit: optional(Whole),
-  max_parallel_requests: optional(Whole),
-});
-
-const Team = z
-  .object({
-    team_id: z.string(),
-    team_alias: z.string().nullable(),
-    organization_id: z.string().nullable(),
-    admins: z.array(z.string()),
-    members: z.array(z.string()),
-    members_with_roles: z.array(AnyJson),
-    metadata: AnyJson,
-    models: z.array(z.string()),
-    max_budget: z.number().nullable(),
-    budget_duration: z.string().nullable(),
-    budget_reset_at: z.string().nullable(),
-    rpm_limit: z.number().nullable(),
-    tpm_limit: z.number().nullable(),
-    max_parallel_requests: z.number().nullable(),
-    blocked: z.boolean(),
-    spend: z.number(),
-    created_at: z.string(),
-  })
-  .meta({ id: 'Team', description: 'A project' });
-
+const BATCH_MAX = 100;
 const TeamName = z.object({ team_id: z.string().min(1).max(100) });
-const TeamWithKeys = Team.extend({ keys: z.array(KeyRecord), team_memberships: z.array(AnyJson) });
-
 const route = (summary: string) => ({ summary, tags: ['teams'] });
+const answersTeam = { 200: Team, ...refusalAnswers };
 
 export function teamRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     newRoute(app, deps);
+    updateRoute(app, deps);
     blockRoutes(app, deps);
-    infoRoute(app, deps);
-    listRoute(app, deps);
+    deleteRoute(app, deps);
+    modelRoutes(app, deps);
+    permissionRoutes(app, deps);
     done();
   };
 }
 
 function newRoute(app: App, deps: HttpDeps): void {
-  const { db, ownTenant } = deps;
   app.post(
     '/team/new',
+    { schema: { ...route('Open a project without keys'), body: NewTeamBody, response: answersTeam } },
+    async (request, reply) => {
+      const command = commandOf(deps, request);
+      const { projectId, position } = await newTeam(deps, command, request.body, request.caller);
+      await takeEffect(deps, reply, position);
+      return teamRecord(deps, await requireTeam(deps.db, projectId));
+    },
+  );
+}
+
+function updateRoute(app: App, deps: HttpDeps): void {
+  app.post(
+    '/team/update',
     {
       schema: {
-        ...route('Open a project without keys'),
-        body: TeamBody,
-        response: { 200: Team, ...refusalAnswers },
+        ...route('Change the named fields of a team; null clears'),
+        body: UpdateTeamBody,
+        response: { 200: z.object({ team_id: z.string(), data: Team }), ...refusalAnswers },
       },
     },
     async (request, reply) => {
-      const { body } = request;
+      const { caller, body } = request;
       const command = commandOf(deps, request);
-      const projectId = body.team_id || derivedId('prj', command.commandId, 'project');
-      const outcome = await openProject(deps, command, {
-        tenantId: body.organization_id || ownTenant.tenantId,
-        projectId,
-        name: body.team_alias || projectId,
-        environments: ENVIRONMENTS,
-        limits: limitsFrom(body),
-      });
-      await takeEffect(deps, reply, outcome.position);
-      return teamRecord(deps, await requireTeam(db, projectId));
+      await settle(deps, deps.appendedPosition());
+      const team = await requireTeam(deps.db, body.team_id);
+      requireLead(caller, team, isTeamAdmin(caller, team));
+      await takeEffect(deps, reply, await changeTeam(deps, command, team, body, caller));
+      return { team_id: body.team_id, data: teamRecord(deps, await requireTeam(deps.db, body.team_id)) };
     },
   );
 }
 
 function blockRoutes(app: App, deps: HttpDeps): void {
-  const { db } = deps;
   for (const type of ['block', 'unblock'] as const) {
     const summary =
       type === 'block' ? 'Refuse every key of the project' : 'Serve the keys of the project again';
     app.post(
       `/team/${type}`,
-      { schema: { ...route(summary), body: TeamName, response: { 200: Team, ...refusalAnswers } } },
+      { schema: { ...route(summary), body: TeamName, response: answersTeam } },
       async (request, reply) => {
         await settle(deps, deps.appendedPosition());
         const { team_id: projectId } = request.body;
-        const project = await requireTeam(db, projectId);
-        const owner = { agencyId: project.agency_id, tenantId: project.tenant_id };
+        const team = await requireTeam(deps.db, projectId);
+        requireLead(request.caller, team, isTenantAdmin(request.caller, team.tenant_id));
         const command = commandOf(deps, request);
-        const { position } = await transact(
-          deps.store,
-          tenant,
-          `tenant-${project.tenant_id}`,
-          { type: `${type}-project`, projectId },
-          metaFor(command, owner),
-          { input: command.input },
-        );
+        const { position } = await onTenant(deps, command, team, { type: `${type}-project`, projectId });
         await takeEffect(deps, reply, position);
-        return teamRecord(deps, await requireTeam(db, projectId));
+        return teamRecord(deps, await requireTeam(deps.db, projectId));
       },
     );
   }
 }
 
-function infoRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
-  app.get(
-    '/team/info',
+function deleteRoute(app: App, deps: HttpDeps): void {
+  app.post(
+    '/team/delete',
     {
       schema: {
-        ...route('Show a project with its keys'),
-        querystring: After.extend({ team_id: z.string().min(1) }),
-        response: {
-          200: z.object({
-            team_id: z.string(),
-            team_info: Team,
-            keys: z.array(KeyRecord),
-            team_memberships: z.array(AnyJson),
-          }),
-          ...refusalAnswers,
+        ...route('Close teams and delete their keys'),
+        body: z.object({ team_ids: z.array(z.string().min(1).max(100)).min(1).max(BATCH_MAX) }),
+        response: { 200: z.object({ deleted_teams: z.array(AnyJson) }), ...refusalAnswers },
+      },
+    },
+    async (request, reply) => {
+      const { caller } = request;
+      const command = commandOf(deps, request);
+      await settle(deps, deps.appendedPosition());
+      const ids = [...new Set(request.body.team_ids)];
+      const rows = await Promise.all(ids.map((id) => requireTeamOrOwn(deps, command, id)));
+      for (const team of rows) requireLead(caller, team, isTenantAdmin(caller, team.tenant_id));
+      const records = new Map(rows.map((team) => [team.project_id, teamRecord(deps, team)]));
+      const open = rows.filter(({ status }) => status !== 'closed');
+      let position = deps.appendedPosition();
+      for (const team of open) position = later(position, await closeTeam(deps, command, team));
+      await takeEffect(deps, reply, position);
+      return { deleted_teams: ids.map((id) => ({ ...records.get(id)! })) as never };
+    },
+  );
+}
+
+/** A team that is there, or one that this very request has closed before. */
+async function requireTeamOrOwn({ db, store }: HttpDeps, command: Command, id: string): Promise<TeamRow> {
+  const row = await teamRows(db).where('projects.project_id', '=', id).executeTakeFirst();
+  if (row !== undefined) {
+    const closedByThis =
+      row.status === 'closed' && (await hasRun(store, `tenant-${row.tenant_id}`, partOf(command, id)));
+    if (row.status !== 'closed' || closedByThis) return row;
+  }
+  throw new Refusal('not_found', { what: 'team' }, { param: 'team_ids' });
+}
+
+function modelRoutes(app: App, deps: HttpDeps): void {
+  for (const verb of ['add', 'delete'] as const) {
+    app.post(
+      `/team/model/${verb}`,
+      {
+        schema: {
+          ...route(verb === 'add' ? 'Let a team call more models' : 'Take models from a team'),
+          body: TeamName.extend({ models: Texts }),
+          response: answersTeam,
         },
       },
-    },
-    async ({ query: { team_id: teamId } }) => {
-      const project = await requireTeam(db, teamId);
-      const keys = await keysOf(deps, [teamId]);
-      return { team_id: teamId, team_info: teamRecord(deps, project), keys, team_memberships: [] };
-    },
-  );
+      async (request, reply) => {
+        const { team_id: id, models } = request.body;
+        const { caller } = request;
+        const command = commandOf(deps, request);
+        await settle(deps, deps.appendedPosition());
+        const team = await requireTeam(deps.db, id);
+        requireLead(caller, team, isTenantAdmin(caller, team.tenant_id));
+        const now = limitsOfTeam(team).limits.models;
+        const after =
+          verb === 'add' ? [...new Set([...now, ...models])] : now.filter((name) => !models.includes(name));
+        await takeEffect(
+          deps,
+          reply,
+          await changeTeam(deps, command, team, { team_id: id, models: after }, caller),
+        );
+        return teamRecord(deps, await requireTeam(deps.db, id));
+      },
+    );
+  }
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+/** What members who are no admins can be allowed to do with the keys of their team. */
+const PERMISSIONS = [
+  '/key/info',
+  '/key/health',
+  '/key/list',
+  '/key/generate',
+  '/key/service-account/generate',
+  '/key/update',
+  '/key/delete',
+  '/key/regenerate',
+  '/key/block',
+  '/key/unblock',
+] as const;
+
+const Permissions = z.object({
+  team_id: z.string(),
+  team_member_permissions: z.array(z.string()),
+  all_available_permissions: z.array(z.string()),
+});
+
+function permissionRoutes(app: App, deps: HttpDeps): void {
   app.get(
-    '/team/list',
+    '/team/permissions_list',
     {
       schema: {
-        ...route('List projects with their keys'),
-        querystring: After.extend({
-          organization_id: z.string().optional(),
-          user_id: z.string().optional(),
-        }),
-        response: { 200: z.array(TeamWithKeys), ...refusalAnswers },
+        ...route('What members who are no admins may do with the keys of the team'),
+        querystring: After.extend(TeamName.shape),
+        response: { 200: Permissions, ...refusalAnswers },
       },
     },
-    async ({ query: { organization_id: tenantId } }) => {
-      let rows = teamRows(db);
-      if (tenantId !== undefined) rows = rows.where('projects.tenant_id', '=', tenantId);
-      const projects = await rows.orderBy('projects.opened_at').orderBy('projects.project_id').execute();
-      const keys = await keysOf(
-        deps,
-        projects.map(({ project_id }) => project_id),
-      );
-      return projects.map((project) => ({
-        ...teamRecord(deps, project),
-        keys: keys.filter(({ team_id }) => team_id === project.project_id),
-        team_memberships: [],
-      }));
+    async ({ caller, query: { team_id: id } }) => {
+      const team = await requireTeam(deps.db, id);
+      requireVisible(caller, team);
+      const all = [...PERMISSIONS];
+      return { team_id: id, team_member_permissions: permissionsOf(team), all_available_permissions: all };
     },
   );
-}
-
-/** Null when nothing was asked for, so that the contract alone holds. */
-function limitsFrom(body: z.output<typeof TeamBody>): Limits | null {
-  const { models, max_budget: amount, budget_duration: window } = body;
-  if (window) requireDuration('budget_duration', window);
-  const limits: Limits = {
-    requestsPerMinute: countOf('rpm_limit', body.rpm_limit),
-    tokensPerMinute: countOf('tpm_limit', body.tpm_limit),
-    parallelRequests: countOf('max_parallel_requests', body.max_parallel_requests),
-    models: models ?? [],
-    budget: amount == null ? null : { nanos: nanosOf(amount), window: window || null },
-  };
-  if (limits.budget !== null && limits.budget.nanos < 0n) throw negative('max_budget');
-  const unlimited = Object.values(limits).every(
-    (limit) => limit === null || (Array.isArray(limit) && limit.length === 0),
+  app.post(
+    '/team/permissions_update',
+    {
+      schema: {
+        ...route('Set what members may do with the keys of the team'),
+        body: TeamName.extend({ team_member_permissions: z.array(z.enum(PERMISSIONS)) }),
+        response: { 200: Team, ...refusalAnswers },
+      },
+    },
+    async (request, reply) => {
+      const { caller, body } = request;
+      const command = commandOf(deps, request);
+      await settle(deps, deps.appendedPosition());
+      const team = await requireTeam(deps.db, body.team_id);
+      requireLead(caller, team, isTeamAdmin(caller, team));
+      const memberPermissions = body.team_member_permissions;
+      const { position } = await onTenant(deps, command, team, {
+        type: 'change-project',
+        projectId: body.team_id,
+        settings: { memberPermissions },
+      });
+      await takeEffect(deps, reply, position);
+      return teamRecord(deps, await requireTeam(deps.db, body.team_id));
+    },
   );
-  return unlimited ? null : limits;
-}
-
-function countOf(field: string, value: number | null | undefined): number | null {
-  if (value == null) return null;
-  if (value < 0) throw negative(field);
-  return value;
-}
-
-function negative(field: string): Refusal {
-  return new Refusal('bad_request', { problem: `${field} must not be negative.` }, { param: field });
-}
-
-function teamRows(db: Db) {
-  return db
-    .selectFrom('projects')
-    .innerJoin('agencies', 'agencies.agency_id', 'projects.agency_id')
-    .innerJoin('tenants', 'tenants.tenant_id', 'projects.tenant_id')
-    .leftJoin('project_names', 'project_names.project_id', 'projects.project_id')
-    .leftJoin('spend_totals', (join) =>
-      join.on('spend_totals.level', '=', 'project').onRef('spend_totals.id', '=', 'projects.project_id'),
-    )
-    .selectAll('projects')
-    .select((eb) => [
-      'project_names.name',
-      'agencies.zone',
-      'tenants.own',
-      eb.fn.coalesce('spend_totals.price_nanos', eb.lit(0)).$castTo<bigint>().as('spend'),
-    ]);
-}
-
-type TeamRow = Awaited<ReturnType<ReturnType<typeof teamRows>['execute']>>[number];
-
-async function requireTeam(db: Db, projectId: string): Promise<TeamRow> {
-  const row = await teamRows(db).where('projects.project_id', '=', projectId).executeTakeFirst();
-  if (row === undefined) throw new Refusal('not_found', { what: 'team' }, { param: 'team_id' });
-  return row;
-}
-
-function teamRecord(deps: HttpDeps, row: TeamRow): z.output<typeof Team> {
-  const limits = row.limits === null ? null : readLimits(row.limits);
-  const window = limits?.budget?.window ?? null;
-  return {
-    team_id: row.project_id,
-    team_alias: row.name,
-    organization_id: row.own ? null : row.tenant_id,
-    admins: [],
-    members: [],
-    members_with_roles: [],
-    metadata: {},
-    models: [...(limits?.models ?? [])],
-    max_budget: limits?.budget == null ? null : nanosToNumber(limits.budget.nanos),
-    budget_duration: window,
-    budget_reset_at: window === null ? null : budgetWindow(window, deps.now(), row.zone).endsAt,
-    rpm_limit: limits?.requestsPerMinute ?? null,
-    tpm_limit: limits?.tokensPerMinute ?? null,
-    max_parallel_requests: limits?.parallelRequests ?? null,
-    blocked: row.status === 'blocked',
-    spend: nanosToNumber(row.spend),
-    created_at: row.opened_at,
-  };
-}
-
-async function keysOf(deps: HttpDeps, projectIds: readonly string[]) {
-  if (projectIds.length === 0) return [];
-  const views = await keyViews(deps.db)
-    .where('keys.project_id', 'in', [...projectIds])
-    .where('keys.status', '!=', 'deleted')
-    .orderBy('keys.created_at')
-    .orderBy('keys.key_id')
-    .limit(KEYS_MAX)
-    .execute();
-  return views.map((view) => keyRecord(view, deps.now()));
 }

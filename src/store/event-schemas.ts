@@ -1,10 +1,30 @@
 import { z } from 'zod';
-import { ENVIRONMENTS } from '../domain/limits.ts';
-import type { Json, JsonObject } from '../domain/json.ts';
-import { OUTCOMES, UNITS } from '../domain/spend.ts';
-import { VAT_CHECK_SOURCES } from '../domain/vat-check.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { OUTCOMES } from '../domain/spend.ts';
 import { TAX_CATEGORIES, TAX_STATUSES, TREATMENTS } from '../domain/tax.ts';
+import { VAT_CHECK_SOURCES } from '../domain/vat-check.ts';
 import type { EventOf, EventType } from '../events.ts';
+import {
+  Agency,
+  Count,
+  Customer,
+  EnvironmentName,
+  IdOnly,
+  Instant,
+  Integer,
+  InvitationOnly,
+  KeySettings,
+  Limits,
+  ProjectMember,
+  ProjectSettings,
+  Subject,
+  Tag,
+  TenantMember,
+  TenantSettings,
+  Terms,
+  UnitName,
+  User,
+} from './payload-parts.ts';
 
 /** The payload of every stored event type: how the newest version is read, and how older ones become it. */
 interface Entry<T extends EventType> {
@@ -13,62 +33,6 @@ interface Entry<T extends EventType> {
   /** upcasts[0] turns version 1 into version 2, and so on. Never edit one; add the next. */
   readonly upcasts: readonly ((payload: JsonObject) => JsonObject)[];
 }
-
-const Integer = z
-  .string()
-  .regex(/^-?\d+$/)
-  .transform(BigInt);
-const Instant = z.string();
-const Count = z.number().int();
-const JsonValue: z.ZodType<Json> = z.json();
-const JsonRecord: z.ZodType<JsonObject> = z.record(z.string(), JsonValue);
-const EnvironmentName = z.enum(ENVIRONMENTS);
-const UnitName = z.enum(UNITS);
-
-const Limits = z.object({
-  requestsPerMinute: Count.nullable(),
-  tokensPerMinute: Count.nullable(),
-  parallelRequests: Count.nullable(),
-  models: z.array(z.string()),
-  budget: z.object({ nanos: Integer, window: z.string().nullable() }).nullable(),
-});
-
-const Terms = z.object({
-  plan: z.string(),
-  planVersion: Count,
-  currency: z.string(),
-  monthlyFeeNanos: Integer,
-  includedUsageNanos: Integer,
-  prices: z.object({
-    models: z.record(
-      z.string(),
-      z.object({ inputRate: Integer, cachedInputRate: Integer, outputRate: Integer }),
-    ),
-    markupPercent: z.string().nullable(),
-  }),
-  limits: z.object({ production: Limits, staging: Limits }),
-  tenantLimits: Limits,
-});
-
-const Agency = z.object({
-  agencyId: z.string(),
-  currency: z.string(),
-  zone: z.string(),
-  invoiceSeries: z.string(),
-  contactVersion: Count,
-});
-
-const KeySettings = z.object({
-  alias: z.string().nullable(),
-  userId: z.string().nullable(),
-  projectId: z.string().nullable(),
-  environment: EnvironmentName.nullable(),
-  expiresAt: Instant.nullable(),
-  aliases: z.record(z.string(), z.string()),
-  allowedRoutes: z.array(z.string()),
-  metadata: JsonRecord,
-  options: JsonRecord,
-});
 
 const KeyOnly = z.object({ keyId: z.string() });
 const TenantOnly = z.object({ tenantId: z.string() });
@@ -207,6 +171,19 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
     }),
     upcasts: [],
   },
+  'tenant.changed': { read: TenantOnly.extend({ settings: TenantSettings }), upcasts: [] },
+  'tenant.closed': { read: TenantOnly, upcasts: [] },
+  'tenant.member-added': { read: TenantMember, upcasts: [] },
+  'tenant.member-changed': { read: TenantMember, upcasts: [] },
+  'tenant.member-removed': { read: TenantOnly.extend({ userId: z.string() }), upcasts: [] },
+  'project.changed': {
+    read: ProjectOnly.extend({ limits: Limits.nullable(), settings: ProjectSettings }),
+    upcasts: [],
+  },
+  'project.closed': { read: ProjectOnly, upcasts: [] },
+  'project.member-added': { read: ProjectMember, upcasts: [] },
+  'project.member-changed': { read: ProjectMember, upcasts: [] },
+  'project.member-removed': { read: ProjectOnly.extend({ userId: z.string() }), upcasts: [] },
   'project.blocked': { read: ProjectOnly, upcasts: [] },
   'project.unblocked': { read: ProjectOnly, upcasts: [] },
   'key.generated': {
@@ -230,6 +207,10 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
       oldTokenHash: z.string(),
       graceEndsAt: Instant.nullable(),
     }),
+    upcasts: [],
+  },
+  'key.spend-adjusted': {
+    read: KeyOnly.extend({ byNanos: Integer, fromNanos: Integer, toNanos: Integer }),
     upcasts: [],
   },
   'key.deleted': { read: KeyOnly.extend({ tokenHash: z.string() }), upcasts: [] },
@@ -298,4 +279,22 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
     read: AuditorOnly.extend({ route: z.string(), subject: z.string().nullable() }),
     upcasts: [],
   },
+  'user.registered': { read: User, upcasts: [] },
+  'user.changed': { read: User, upcasts: [] },
+  'user.removed': { read: IdOnly, upcasts: [] },
+  'invitation.issued': {
+    read: InvitationOnly.extend({ userId: z.string(), tokenHash: z.string(), expiresAt: Instant }),
+    upcasts: [],
+  },
+  'invitation.accepted': { read: InvitationOnly, upcasts: [] },
+  'invitation.withdrawn': { read: InvitationOnly, upcasts: [] },
+  'customer.registered': { read: Customer, upcasts: [] },
+  'customer.changed': { read: Customer, upcasts: [] },
+  'customer.removed': { read: IdOnly, upcasts: [] },
+  'budget.defined': { read: Subject, upcasts: [] },
+  'budget.changed': { read: Subject, upcasts: [] },
+  'budget.removed': { read: IdOnly, upcasts: [] },
+  'tag.defined': { read: Tag, upcasts: [] },
+  'tag.changed': { read: Tag, upcasts: [] },
+  'tag.removed': { read: IdOnly, upcasts: [] },
 };

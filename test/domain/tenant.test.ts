@@ -80,7 +80,7 @@ describe('a project', () => {
     for (const type of ['block-project', 'unblock-project'] as const) {
       given(onboarded, opened(shop))
         .when({ type, projectId: 'prj_9' })
-        .refuses('not_found', { what: 'project' });
+        .refuses('not_found', { what: 'team' });
     }
   });
 

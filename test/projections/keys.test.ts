@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { keys } from '../../projections/keys.ts';
+import { NO_KEY_EXTRA } from '../../src/domain/extra-limits.ts';
 import {
   AT,
   keyBlocked,
@@ -9,6 +10,7 @@ import {
   keyLimitsChanged,
   keyRotated,
   keySettings,
+  keySpendAdjusted,
   keyUnblocked,
   limits,
   recorded,
@@ -57,6 +59,18 @@ describe('a generated key', () => {
         allowed_routes: ['llm_api_routes'],
         metadata: { team: 'web' },
         options: { guardrails: [] },
+        soft_budget_nanos: null,
+        budgets: [],
+        model_limits: {},
+        budget_id: null,
+        temporary_nanos: null,
+        temporary_until: null,
+        enforced_params: [],
+        requests_kind: null,
+        tokens_kind: null,
+        rotation_interval: null,
+        rotates_at: null,
+        spend_adjusted: 0n,
         created_at: AT,
         created_by: 'default_user_id',
         updated_at: AT,
@@ -164,4 +178,47 @@ test('text that PostgreSQL cannot store is replaced instead of stopping the tabl
       expires_at: '2026-12-31T23:00:00.000Z',
     },
   ]);
+});
+
+describe('limits beyond the usual ones', () => {
+  const extra = {
+    ...NO_KEY_EXTRA,
+    softBudgetNanos: 1n,
+    budgets: [{ nanos: 10n ** 19n, window: '30s' }],
+    byModel: { small: { requestsPerMinute: 1, tokensPerMinute: null, budget: null } },
+    budgetId: 'bud_1',
+    temporary: { nanos: 2n, until: LATER },
+    enforcedParams: ['user'],
+    requestsKind: 'guaranteed_throughput',
+    rotation: { interval: '90d', dueAt: LATER },
+  } as const;
+
+  test('are columns of the key, with amounts inside JSON as decimal strings', () => {
+    const generated = keyGenerated({ settings: keySettings({ extra }) });
+    expect(project(keys, [generated])).toMatchObject([
+      {
+        soft_budget_nanos: 1n,
+        budgets: [{ nanos: '10000000000000000000', window: '30s' }],
+        model_limits: { small: { requestsPerMinute: 1 } },
+        budget_id: 'bud_1',
+        temporary_nanos: 2n,
+        temporary_until: LATER,
+        enforced_params: ['user'],
+        requests_kind: 'guaranteed_throughput',
+        tokens_kind: null,
+        rotation_interval: '90d',
+        rotates_at: LATER,
+      },
+    ]);
+    expect(project(keys, [generated, keyDeleted()])).toMatchObject([{ rotates_at: null }]);
+  });
+
+  test('corrections of the spend add up', () => {
+    const rows = project(keys, [
+      keyGenerated(),
+      keySpendAdjusted({ byNanos: -5n }),
+      keySpendAdjusted({ byNanos: 2n }),
+    ]);
+    expect(rows).toMatchObject([{ spend_adjusted: -3n }]);
+  });
 });

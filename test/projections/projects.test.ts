@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest';
 import { projects } from '../../projections/projects.ts';
-import { AT, limits, projectBlocked, projectOpened, projectUnblocked } from '../support/events.ts';
+import { NO_PROJECT_SETTINGS } from '../../src/domain/project.ts';
+import {
+  AT,
+  limits,
+  projectBlocked,
+  projectChanged,
+  projectOpened,
+  projectUnblocked,
+} from '../support/events.ts';
 import { project } from '../support/project.ts';
 
 test('a project is open in its environments, with limits left to the contract', () => {
@@ -12,7 +20,15 @@ test('a project is open in its environments, with limits left to the contract', 
       status: 'open',
       environments: ['production', 'staging'],
       limits: null,
+      budget_id: null,
+      member_permissions: null,
+      member_limits: { requestsPerMinute: null, tokensPerMinute: null, budget: null },
+      extra: { softBudgetNanos: null, budgets: [], byModel: {} },
+      options: {},
       opened_at: AT,
+      updated_at: AT,
+      closed_at: null,
+      closed_by: null,
     },
   ]);
 });
@@ -28,5 +44,25 @@ test('it is blocked and unblocked', () => {
   expect(project(projects, [projectOpened(), projectBlocked()])).toMatchObject([{ status: 'blocked' }]);
   expect(project(projects, [projectOpened(), projectBlocked(), projectUnblocked()])).toMatchObject([
     { status: 'open' },
+  ]);
+});
+
+test('a change replaces limits and settings, and a closed one stays with who closed it', () => {
+  const settings = { ...NO_PROJECT_SETTINGS, budgetId: 'bud_1', memberPermissions: ['/key/info'] };
+  const changed = projectChanged({ limits: limits({ requestsPerMinute: 1 }), settings });
+  const rows = project(projects, [
+    projectOpened(),
+    changed,
+    { type: 'project.closed', data: { projectId: 'prj_1' } },
+  ]);
+  expect(rows).toMatchObject([
+    {
+      limits: { requestsPerMinute: 1 },
+      budget_id: 'bud_1',
+      member_permissions: ['/key/info'],
+      status: 'closed',
+      closed_at: AT,
+      closed_by: 'default_user_id',
+    },
   ]);
 });

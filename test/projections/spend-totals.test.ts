@@ -5,7 +5,7 @@ import { project } from '../support/project.ts';
 
 const LATER = '2026-11-21T10:00:00.000Z';
 
-test('a request counts once for its key, tenant, project and user', () => {
+test('a request counts once for its key, tenant, project, user, member, end user and tags', () => {
   const one = {
     requests: 1n,
     input_tokens: 1_000n,
@@ -13,12 +13,17 @@ test('a request counts once for its key, tenant, project and user', () => {
     price_nanos: 262_500n,
     cost_nanos: 218_750n,
   };
-  const rows = project(spendTotals, [spendRecorded({ userId: 'usr_1' })]);
+  const rows = project(spendTotals, [
+    spendRecorded({ userId: 'usr_1', endUser: 'c/1', tags: ['blue', 'blue'] }),
+  ]);
   expect(rows.map(({ level, id }) => `${level} ${id}`)).toEqual([
     'key key_1',
     'tenant ten_1',
     'project prj_1',
     'user usr_1',
+    'member prj_1/usr_1',
+    'end-user ten_1/c/1',
+    'tag ten_1/blue',
   ]);
   for (const row of rows) expect(row).toMatchObject(one);
 });

@@ -3,6 +3,7 @@ import { tenants } from '../../projections/tenants.ts';
 import {
   AT,
   contractSigned,
+  tenantChanged,
   tenantOnboarded,
   tenantReinstated,
   tenantSuspended,
@@ -22,7 +23,12 @@ test('a tenant is active from its onboarding, without a contract', () => {
       contract_id: null,
       effective_from: null,
       terms: null,
+      limits: null,
+      extra: { softBudgetNanos: null, budgets: [], byModel: {} },
+      budget_id: null,
+      options: {},
       onboarded_at: AT,
+      updated_at: AT,
     },
   ]);
 });
@@ -55,5 +61,12 @@ test('a suspension shows with its reason and is gone when the tenant is reinstat
   ]);
   expect(project(tenants, [tenantOnboarded(), tenantSuspended(), tenantReinstated()])).toMatchObject([
     { status: 'active', suspended_reason: null },
+  ]);
+});
+
+test('what is agreed beside the contract is there, and a closed one says so', () => {
+  const closed = { type: 'tenant.closed', data: { tenantId: 'ten_1' } } as const;
+  expect(project(tenants, [tenantOnboarded(), tenantChanged(), closed])).toMatchObject([
+    { limits: { requestsPerMinute: 60 }, contact_version: 2n, status: 'closed' },
   ]);
 });

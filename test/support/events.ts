@@ -1,11 +1,13 @@
 /** Valid events for tests, one builder per type; what a test is about is given as overrides of the payload. */
 import { createHash } from 'node:crypto';
 import type { AgencySettings } from '../../src/domain/agency.ts';
+import { NO_EXTRA } from '../../src/domain/extra-limits.ts';
 import type { InvoiceDraft } from '../../src/domain/invoice.ts';
 import { DOMESTIC } from '../../src/domain/tax.ts';
 import type { KeySettings } from '../../src/domain/key.ts';
 import { type Limits, UNLIMITED } from '../../src/domain/limits.ts';
 import type { Terms } from '../../src/domain/plan.ts';
+import { NO_MEMBER_LIMITS, NO_PROJECT_SETTINGS } from '../../src/domain/project.ts';
 import type { DomainEvent, EventOf, EventType, NewEvent, Recorded } from '../../src/events.ts';
 import { ZERO_HASH } from '../../src/store/event-store.ts';
 
@@ -326,6 +328,65 @@ export function auditConsulted(data: Overrides<'audit.consulted'> = {}): EventOf
   };
 }
 
+const subject = { limits: limits(), extra: NO_EXTRA, options: {} };
+
+export function userRegistered(data: Overrides<'user.registered'> = {}): EventOf<'user.registered'> {
+  const who = { id: 'usr_1', role: 'internal_user', contactVersion: 1, budgetId: null } as const;
+  return { type: 'user.registered', data: { ...subject, ...who, ...data } };
+}
+
+export function customerRegistered(
+  data: Overrides<'customer.registered'> = {},
+): EventOf<'customer.registered'> {
+  const who = { id: 'cus_1', blocked: false, contactVersion: 0, budgetId: null };
+  return { type: 'customer.registered', data: { ...subject, ...who, ...data } };
+}
+
+export function budgetDefined(data: Overrides<'budget.defined'> = {}): EventOf<'budget.defined'> {
+  return { type: 'budget.defined', data: { ...subject, id: 'bud_1', ...data } };
+}
+
+export function tagDefined(data: Overrides<'tag.defined'> = {}): EventOf<'tag.defined'> {
+  return {
+    type: 'tag.defined',
+    data: { ...subject, id: 'blue', description: 'Blue things', budgetId: null, ...data },
+  };
+}
+
+export function invitationIssued(data: Overrides<'invitation.issued'> = {}): EventOf<'invitation.issued'> {
+  const facts = { userId: 'usr_1', tokenHash: sha256('token'), expiresAt: '2026-11-27T10:00:00.000Z' };
+  return { type: 'invitation.issued', data: { invitationId: 'inv_1', ...facts, ...data } };
+}
+
+export function projectChanged(data: Overrides<'project.changed'> = {}): EventOf<'project.changed'> {
+  const facts = { projectId: 'prj_1', limits: limits(), settings: NO_PROJECT_SETTINGS };
+  return { type: 'project.changed', data: { ...facts, ...data } };
+}
+
+export function projectMemberAdded(
+  data: Overrides<'project.member-added'> = {},
+): EventOf<'project.member-added'> {
+  const member = { projectId: 'prj_1', userId: 'usr_1', role: 'user', limits: NO_MEMBER_LIMITS } as const;
+  return { type: 'project.member-added', data: { ...member, ...data } };
+}
+
+export function tenantChanged(data: Overrides<'tenant.changed'> = {}): EventOf<'tenant.changed'> {
+  const settings = { limits: limits(), extra: NO_EXTRA, budgetId: null, contactVersion: 2, options: {} };
+  return { type: 'tenant.changed', data: { tenantId: 'ten_1', settings, ...data } };
+}
+
+export function tenantMemberAdded(
+  data: Overrides<'tenant.member-added'> = {},
+): EventOf<'tenant.member-added'> {
+  const member = { tenantId: 'ten_1', userId: 'usr_1', role: 'org_admin', budget: null } as const;
+  return { type: 'tenant.member-added', data: { ...member, ...data } };
+}
+
+export function keySpendAdjusted(data: Overrides<'key.spend-adjusted'> = {}): EventOf<'key.spend-adjusted'> {
+  const amounts = { byNanos: -262_500n, fromNanos: 262_500n, toNanos: 0n };
+  return { type: 'key.spend-adjusted', data: { keyId: 'key_1', ...amounts, ...data } };
+}
+
 /** One event of each type, in an order in which they could happen. A new type breaks the build here. */
 export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   'agency.registered': agencyRegistered,
@@ -361,6 +422,53 @@ export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   'auditor.appointed': auditorAppointed,
   'audit.consulted': auditConsulted,
   'auditor.dismissed': auditorDismissed,
+  'tenant.changed': tenantChanged,
+  'tenant.member-added': tenantMemberAdded,
+  'tenant.member-changed': () => ({
+    type: 'tenant.member-changed',
+    data: { ...tenantMemberAdded().data, role: 'internal_user', budget: { nanos: 5n, window: '1d' } },
+  }),
+  'tenant.member-removed': () => ({
+    type: 'tenant.member-removed',
+    data: { tenantId: 'ten_1', userId: 'usr_1' },
+  }),
+  'tenant.closed': () => ({ type: 'tenant.closed', data: { tenantId: 'ten_1' } }),
+  'project.changed': projectChanged,
+  'project.member-added': projectMemberAdded,
+  'project.member-changed': () => ({
+    type: 'project.member-changed',
+    data: { ...projectMemberAdded().data, role: 'admin' },
+  }),
+  'project.member-removed': () => ({
+    type: 'project.member-removed',
+    data: { projectId: 'prj_1', userId: 'usr_1' },
+  }),
+  'project.closed': () => ({ type: 'project.closed', data: { projectId: 'prj_1' } }),
+  'key.spend-adjusted': keySpendAdjusted,
+  'user.registered': userRegistered,
+  'user.changed': () => ({
+    type: 'user.changed',
+    data: { ...userRegistered().data, role: 'proxy_admin_viewer' },
+  }),
+  'user.removed': () => ({ type: 'user.removed', data: { id: 'usr_1' } }),
+  'invitation.issued': invitationIssued,
+  'invitation.accepted': () => ({ type: 'invitation.accepted', data: { invitationId: 'inv_1' } }),
+  'invitation.withdrawn': () => ({ type: 'invitation.withdrawn', data: { invitationId: 'inv_1' } }),
+  'customer.registered': customerRegistered,
+  'customer.changed': () => ({
+    type: 'customer.changed',
+    data: { ...customerRegistered().data, blocked: true },
+  }),
+  'customer.removed': () => ({ type: 'customer.removed', data: { id: 'cus_1' } }),
+  'budget.defined': budgetDefined,
+  'budget.changed': () => ({
+    type: 'budget.changed',
+    data: { ...budgetDefined().data, limits: limits({ budget: { nanos: 7n, window: '30d' } }) },
+  }),
+  'budget.removed': () => ({ type: 'budget.removed', data: { id: 'bud_1' } }),
+  'tag.defined': tagDefined,
+  'tag.changed': () => ({ type: 'tag.changed', data: { ...tagDefined().data, description: null } }),
+  'tag.removed': () => ({ type: 'tag.removed', data: { id: 'blue' } }),
 };
 
 /** The envelope before the event is in the log. `name` makes its id: the same name, the same id. */

@@ -1,5 +1,6 @@
 /** Random histories that could have happened, for property tests of read models. */
 import * as fc from 'fast-check';
+import { storable } from '../../src/column-values.ts';
 import type { DomainEvent, NewEvent } from '../../src/events.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import * as make from './events.ts';
@@ -86,6 +87,25 @@ const tenantEvent = fc.oneof(
   fc.record({ projectId: id('prj') }).map(make.projectBlocked),
   fc.record({ projectId: id('prj') }).map(make.projectUnblocked),
 );
+const subject = { limits, budgetId: fc.option(id('bud')) };
+const peopleEvent = fc.oneof(
+  fc.record({ id: id('usr'), ...subject }).map(make.userRegistered),
+  fc.record({ id: id('usr') }).map((data) => ({ type: 'user.removed', data }) as const),
+  fc.record({ invitationId: id('ivt'), userId: id('usr') }).map(make.invitationIssued),
+  fc.record({ id: text, ...subject }).map(make.customerRegistered),
+  fc.record({ id: text, ...subject, blocked: fc.boolean() }).map((data) => ({
+    type: 'customer.changed' as const,
+    data: make.customerRegistered(data).data,
+  })),
+  fc.record({ id: id('bud'), limits }).map(make.budgetDefined),
+  fc.record({ id: text, ...subject }).map(make.tagDefined),
+  fc.record({ projectId: id('prj'), userId: id('usr') }).map(make.projectMemberAdded),
+  fc.record({ projectId: id('prj') }).map((data) => ({ type: 'project.closed', data }) as const),
+  fc.record({ projectId: id('prj'), limits: fc.option(limits) }).map(make.projectChanged),
+  fc.record({ tenantId: id('ten'), userId: id('usr') }).map(make.tenantMemberAdded),
+  fc.record({ tenantId: id('ten') }).map((data) => ({ type: 'tenant.closed', data }) as const),
+  fc.record({ keyId: id('key'), byNanos: whole }).map(make.keySpendAdjusted),
+);
 const billingEvent = fc.oneof(
   fc.record({ agencyId: id('age'), period: fc.constantFrom(...MONTHS) }).map(make.periodClosed),
   fc.record({ invoiceId: id('inv'), period: fc.constantFrom(...MONTHS) }).map(make.invoiceDrafted),
@@ -115,13 +135,18 @@ const auditEvent = fc.oneof(
   fc.record({ validFrom: instant }).map(make.logKeyRotated),
 );
 
+/** One of each type there is, so that none is forgotten here. */
+const anyEvent = fc.constantFrom(...Object.values(make.oneOfEach)).map((one): DomainEvent => one());
+
 const happening = fc.record({
   event: fc.oneof(
     { arbitrary: spend, weight: 5 },
     { arbitrary: keyEvent, weight: 4 },
     { arbitrary: tenantEvent, weight: 2 },
+    { arbitrary: peopleEvent, weight: 3 },
     { arbitrary: billingEvent, weight: 2 },
     { arbitrary: auditEvent, weight: 1 },
+    { arbitrary: anyEvent, weight: 2 },
   ),
   envelope: fc.record({ agencyId: id('age'), tenantId: id('ten'), occurredAt: instant }),
 });
@@ -130,8 +155,8 @@ const happening = fc.record({
 export function histories(lengthMax: number): fc.Arbitrary<readonly Happening[]> {
   return fc.array(happening, { maxLength: lengthMax, size: 'max' }).map((all) => {
     const seen = new Set<string>();
-    return all.filter(({ event }) => {
-      const once = onceOnly(event);
+    return all.filter(({ event, envelope }) => {
+      const once = onceOnly(event, envelope.tenantId ?? 'ten_1');
       if (once === null) return true;
       const first = !seen.has(once);
       seen.add(once);
@@ -140,7 +165,7 @@ export function histories(lengthMax: number): fc.Arbitrary<readonly Happening[]>
   });
 }
 
-function onceOnly(event: DomainEvent): string | null {
+function onceOnly(event: DomainEvent, tenantId: string): string | null {
   switch (event.type) {
     case 'key.generated':
       return `key ${event.data.keyId}`;
@@ -160,6 +185,20 @@ function onceOnly(event: DomainEvent): string | null {
       return `auditor ${event.data.auditorId}`;
     case 'period.closed':
       return `period ${event.data.agencyId} ${event.data.period}`;
+    case 'user.registered':
+      return `user ${event.data.id}`;
+    case 'invitation.issued':
+      return `invitation ${event.data.invitationId}`;
+    case 'budget.defined':
+      return `budget ${event.data.id}`;
+    case 'customer.registered':
+    case 'tag.defined':
+      // As a table holds it: names that differ only in what no table can hold are one.
+      return `${event.type} ${tenantId} ${storable('text', event.data.id) as string}`;
+    case 'project.member-added':
+      return `member ${event.data.projectId} ${event.data.userId}`;
+    case 'tenant.member-added':
+      return `member ${event.data.tenantId} ${event.data.userId}`;
     default:
       return null;
   }

@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import type { Json, JsonObject } from '../domain/json.ts';
+import { RATE_KINDS } from '../domain/extra-limits.ts';
+import { ENVIRONMENTS } from '../domain/limits.ts';
+import { PROJECT_ROLES } from '../domain/project.ts';
+import { UNITS } from '../domain/spend.ts';
+import { TENANT_ROLES } from '../domain/tenant.ts';
+import { USER_ROLES } from '../domain/user.ts';
+
+/** What the payloads of several events are made of, as event-schemas.ts reads them. */
+
+export const Integer = z
+  .string()
+  .regex(/^-?\d+$/)
+  .transform(BigInt);
+export const Instant = z.string();
+export const Count = z.number().int();
+export const JsonValue: z.ZodType<Json> = z.json();
+export const JsonRecord: z.ZodType<JsonObject> = z.record(z.string(), JsonValue);
+export const EnvironmentName = z.enum(ENVIRONMENTS);
+export const UnitName = z.enum(UNITS);
+
+export const Budget = z.object({ nanos: Integer, window: z.string().nullable() });
+
+export const Limits = z.object({
+  requestsPerMinute: Count.nullable(),
+  tokensPerMinute: Count.nullable(),
+  parallelRequests: Count.nullable(),
+  models: z.array(z.string()),
+  budget: Budget.nullable(),
+});
+
+export const MemberLimits = z.object({
+  requestsPerMinute: Count.nullable(),
+  tokensPerMinute: Count.nullable(),
+  budget: Budget.nullable(),
+});
+
+export const Extra = z.object({
+  softBudgetNanos: Integer.nullable(),
+  budgets: z.array(Budget),
+  byModel: z.record(z.string(), MemberLimits),
+});
+
+export const KeyExtra = Extra.extend({
+  budgetId: z.string().nullable(),
+  temporary: z.object({ nanos: Integer, until: Instant }).nullable(),
+  enforcedParams: z.array(z.string()),
+  requestsKind: z.enum(RATE_KINDS).nullable(),
+  tokensKind: z.enum(RATE_KINDS).nullable(),
+  rotation: z.object({ interval: z.string(), dueAt: Instant }).nullable(),
+});
+
+export const Terms = z.object({
+  plan: z.string(),
+  planVersion: Count,
+  currency: z.string(),
+  monthlyFeeNanos: Integer,
+  includedUsageNanos: Integer,
+  prices: z.object({
+    models: z.record(
+      z.string(),
+      z.object({ inputRate: Integer, cachedInputRate: Integer, outputRate: Integer }),
+    ),
+    markupPercent: z.string().nullable(),
+  }),
+  limits: z.object({ production: Limits, staging: Limits }),
+  tenantLimits: Limits,
+});
+
+export const Agency = z.object({
+  agencyId: z.string(),
+  currency: z.string(),
+  zone: z.string(),
+  invoiceSeries: z.string(),
+  contactVersion: Count,
+});
+
+export const KeySettings = z.object({
+  alias: z.string().nullable(),
+  userId: z.string().nullable(),
+  projectId: z.string().nullable(),
+  environment: EnvironmentName.nullable(),
+  expiresAt: Instant.nullable(),
+  aliases: z.record(z.string(), z.string()),
+  allowedRoutes: z.array(z.string()),
+  metadata: JsonRecord,
+  options: JsonRecord,
+  extra: KeyExtra.optional(),
+});
+
+export const IdOnly = z.object({ id: z.string() });
+export const Subject = IdOnly.extend({ limits: Limits, extra: Extra, options: JsonRecord });
+export const BudgetedSubject = Subject.extend({ budgetId: z.string().nullable() });
+export const User = BudgetedSubject.extend({ role: z.enum(USER_ROLES), contactVersion: Count });
+export const Customer = BudgetedSubject.extend({ blocked: z.boolean(), contactVersion: Count });
+export const Tag = BudgetedSubject.extend({ description: z.string().nullable() });
+export const InvitationOnly = z.object({ invitationId: z.string() });
+
+export const TenantSettings = z.object({
+  limits: Limits.nullable(),
+  extra: Extra,
+  budgetId: z.string().nullable(),
+  contactVersion: Count,
+  options: JsonRecord,
+});
+
+export const TenantMember = z.object({
+  tenantId: z.string(),
+  userId: z.string(),
+  role: z.enum(TENANT_ROLES),
+  budget: Budget.nullable(),
+});
+
+export const ProjectSettings = z.object({
+  nameVersion: Count,
+  budgetId: z.string().nullable(),
+  memberPermissions: z.array(z.string()).nullable(),
+  memberLimits: MemberLimits,
+  extra: Extra,
+  options: JsonRecord,
+});
+
+export const ProjectMember = z.object({
+  projectId: z.string(),
+  userId: z.string(),
+  role: z.enum(PROJECT_ROLES),
+  limits: MemberLimits,
+});
