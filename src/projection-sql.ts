@@ -89,12 +89,6 @@ export function statementsFor(
   table: string,
   changes: readonly RowChange[],
 ): readonly Statement[] {
-  // Of rows that only come, nothing can be merged.
-  const inserted = changes.every(({ op }) => op === 'insert');
-  if (inserted) {
-    const rows = changes.map((change) => (change as Extract<RowChange, { op: 'insert' }>).row);
-    return rows.length === 0 ? [] : [insert(projection, table, rows)];
-  }
   const statements: Statement[] = [];
   let pending = new Map<string, Pending>();
   const flush = (): void => {
@@ -318,17 +312,17 @@ function element(type: string, value: Value): string {
 const TO_ESCAPE = /["\\]/;
 const TO_ESCAPE_ALL = /["\\]/g;
 
-function quotedElement(text: string): string {
+export function quotedElement(text: string): string {
   return TO_ESCAPE.test(text) ? `"${text.replaceAll(TO_ESCAPE_ALL, '\\$&')}"` : `"${text}"`;
 }
 
-function jsonText(value: Value): string {
+export function jsonText(value: Value): string {
   return JSON.stringify(value, (_name, member: unknown) =>
     typeof member === 'bigint' ? String(member) : member,
   );
 }
 
-function sqlType(projection: Projection, name: string): string {
+export function sqlType(projection: Projection, name: string): string {
   const type = projection.columns[name];
   if (type === undefined) throw new TypeError(`${projection.name} has no column ${name}`);
   return SQL_TYPES[type];

@@ -4,6 +4,7 @@ import { withConnection } from './connections.ts';
 import type { Recorded } from './events.ts';
 import { FailingEvent, Superseded } from './failing-event.ts';
 import type { Projection, RowChange } from './projection.ts';
+import { COPY_ROWS_MIN, copyRows, insertedRows } from './projection-copy.ts';
 import { statementsFor } from './projection-sql.ts';
 import { fromRow, type RegistryRow, TargetGone } from './projection-tables.ts';
 
@@ -93,6 +94,8 @@ export async function writeChanges(
   table: string,
   changes: readonly RowChange[],
 ): Promise<void> {
+  const rows = insertedRows(changes);
+  if (rows !== null && rows.length >= COPY_ROWS_MIN) return await copyRows(client, projection, table, rows);
   for (const { text, values } of statementsFor(projection, table, changes)) {
     await client.query(text, values as (string | null)[]);
   }

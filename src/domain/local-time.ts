@@ -51,16 +51,20 @@ export function instantMs(at: number | string): number {
   return ms;
 }
 
-/** The last instant that was written: under load, many share a millisecond. */
-const written = { ms: Number.NaN, text: '' };
+/** Instants that were written of late, by their last digits: under load, many share a millisecond. */
+const WRITTEN = 64;
+const written = Array.from({ length: WRITTEN }, () => ({ ms: Number.NaN, text: '' }));
 
 /** ISO instant, UTC, milliseconds. */
 export function isoInstant(ms: number): string {
-  if (ms !== written.ms) {
-    written.text = new Date(ms).toISOString();
-    written.ms = ms;
+  const last = written[Math.abs(ms) % WRITTEN];
+  if (last?.ms === ms) return last.text;
+  const text = new Date(ms).toISOString();
+  if (last !== undefined) {
+    last.ms = ms;
+    last.text = text;
   }
-  return written.text;
+  return text;
 }
 
 function zoned(ms: number, zone: string): Temporal.ZonedDateTime {

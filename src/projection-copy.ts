@@ -1,0 +1,58 @@
+/**
+ * Many new rows at once. COPY takes them with a third less work for the database than any INSERT:
+ * the spend of every request goes this way.
+ */
+import { finished } from 'node:stream/promises';
+import type { PoolClient } from 'pg';
+import { from } from 'pg-copy-streams';
+import type { Row, Value } from './column-values.ts';
+import type { Projection, RowChange } from './projection.ts';
+import { columnList, jsonText, quoted, quotedElement, sqlType } from './projection-sql.ts';
+
+/** Below this, an INSERT is one round trip less and as cheap. */
+export const COPY_ROWS_MIN = 32;
+
+/** The rows, when there is nothing but new rows; else null. */
+export function insertedRows(changes: readonly RowChange[]): readonly Row[] | null {
+  const rows: Row[] = [];
+  for (const change of changes) {
+    if (change.op !== 'insert') return null;
+    rows.push(change.row);
+  }
+  return rows;
+}
+
+/** Adds the rows. Throws what an INSERT of them would. */
+export async function copyRows(
+  client: PoolClient,
+  projection: Projection,
+  table: string,
+  rows: readonly Row[],
+): Promise<void> {
+  const stream = client.query(from(`copy ${quoted(table)} (${columnList(projection)}) from stdin`));
+  stream.end(copyText(projection, rows));
+  await finished(stream);
+}
+
+/** PostgreSQL's text format of COPY: a line per row, tabs between the columns. */
+export function copyText(projection: Projection, rows: readonly Row[]): string {
+  const columns = Object.keys(projection.columns).map((name) => ({ name, type: sqlType(projection, name) }));
+  const lines = rows.map((row) => columns.map(({ name, type }) => field(type, row[name] ?? null)).join('\t'));
+  return `${lines.join('\n')}\n`;
+}
+
+function field(type: string, value: Value): string {
+  if (value === null) return '\\N';
+  if (type === 'text') return escaped(value as string);
+  if (type === 'text[]') return escaped(`{${(value as readonly string[]).map(quotedElement).join(',')}}`);
+  if (type === 'jsonb' || typeof value === 'object') return escaped(jsonText(value));
+  return String(value);
+}
+
+const TO_ESCAPE = /[\\\n\r\t]/;
+const TO_ESCAPE_ALL = /[\\\n\r\t]/g;
+const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+function escaped(text: string): string {
+  return TO_ESCAPE.test(text) ? text.replaceAll(TO_ESCAPE_ALL, (sign) => ESCAPES[sign]!) : text;
+}
