@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setHead } from './head.ts';
 import { defectBody, type ErrorBody, type Refusal, refusalBody } from '../errors.ts';
 
 /** How long a client may go on sending a body that has been refused already. */
@@ -17,7 +18,7 @@ export function sendJson(
   if (response.destroyed || response.headersSent) return;
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   const length = String(bytes.length);
-  response.writeHead(status, ['content-type', 'application/json', 'content-length', length, ...headers]);
+  setHead(response, status, ['content-type', 'application/json', 'content-length', length, ...headers]);
   response.end(bytes.toString('latin1'), 'latin1');
 }
 

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { setHead } from './head.ts';
 
 /**
  * The body of a streamed answer, written as Latin-1 text with its own chunk framing: one write per
@@ -16,7 +17,7 @@ export function chunkedBody(response: ServerResponse, headers: () => readonly st
   // HTTP/1.0 knows no chunks: there, the end of the connection is the end of the answer.
   const framed = response.req.httpVersionMinor >= 1;
   const framing = framed ? ['transfer-encoding', 'chunked'] : ['connection', 'close'];
-  response.writeHead(200, [
+  setHead(response, 200, [
     'content-type',
     'text/event-stream; charset=utf-8',
     'cache-control',
