@@ -235,7 +235,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   function callUpstream(visit: Visit, exchange: Exchange): void {
     const { call, deployment, model, reservation, request } = exchange;
-    exchange.ticket = begin(books, exchange);
+    try {
+      exchange.ticket = begin(books, exchange);
+    } catch (error) {
+      limiter.release(reservation);
+      throw error;
+    }
     const timer = setTimeout(() => stop(visit, timedOut(deployment.timeoutMs)), deployment.timeoutMs);
     const running = { exchange, relay: waitingRelay(books, exchange), timer };
     visit.running = running;

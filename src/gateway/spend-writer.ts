@@ -25,7 +25,10 @@ import {
  * then is recorded in the log directly.
  */
 export interface SpendWriter {
-  /** Notes what will be recorded if this process ends before the request does. */
+  /**
+   * Notes what will be recorded if this process ends before the request does; throws
+   * Refusal(log_unavailable) when that cannot be noted, and the upstream must not be called.
+   */
   begin(intent: Intent): Ticket;
   /** `go` runs once so many completion tokens of the answer may go out, with an error when they may not. */
   deliver(ticket: Ticket, tokens: number, go: (error: Error | null) => void): void;
@@ -141,6 +144,11 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
   return {
     begin(intent) {
       const segment = spool.add(intentText(intent), null);
+      const failure = spool.handOver();
+      if (failure !== null) {
+        onDiskFailure(failure);
+        throw unavailable();
+      }
       needed.set(segment, (needed.get(segment) ?? 0) + 1);
       return { requestId: intent.requestId, segment };
     },

@@ -3,7 +3,6 @@ import type { Rates, SpendRecorded } from '../domain/spend.ts';
 import type { Actor, Cause, NewEvent } from '../events.ts';
 import { entries } from '../store/event-schemas.ts';
 import type { StreamHead } from '../store/event-store.ts';
-import { spendJson } from '../store/spend-json.ts';
 import { eventId } from '../transact.ts';
 
 /** The texts of the gateway's spool (spool.ts): one JSON object each, told apart by `kind`. */
@@ -128,8 +127,10 @@ export function readRecord(text: string): SpoolRecord {
   switch (json.kind) {
     case 'segment':
       return { kind: 'segment', heads: new Map(json.heads.map(readHead)) };
-    case 'intent':
-      return { kind: 'intent', intent: readIntent(json) };
+    case 'intent': {
+      const { kind, ...intent } = json;
+      return { kind, intent: readIntent(intent) };
+    }
     case 'delivery':
       return json;
     case 'spend':
@@ -148,9 +149,13 @@ interface StoredEstimate extends Pick<Estimate, 'inputTokens' | 'outputTokensMax
   readonly prices: Readonly<Record<keyof Rates, string>>;
   readonly costs: Readonly<Record<keyof Rates, string>>;
 }
+interface StoredIntent extends Omit<Intent, 'estimate'> {
+  readonly kind: 'intent';
+  readonly estimate: StoredEstimate | null;
+}
 type Stored =
   | { readonly kind: 'segment'; readonly heads: readonly (readonly [string, string, string])[] }
-  | ({ readonly kind: 'intent'; readonly estimate: StoredEstimate | null } & Omit<Intent, 'estimate'>)
+  | StoredIntent
   | Extract<SpoolRecord, { kind: 'delivery' }>
   | ({ readonly kind: 'spend' } & StoredSpend);
 
@@ -170,7 +175,7 @@ function readSpend({
   return { agencyId, tenantId, actor, correlationId, occurredAt, data: read };
 }
 
-function readIntent({ kind: _, estimate, ...intent }: Extract<Stored, { kind: 'intent' }>): Intent {
+function readIntent({ estimate, ...intent }: Omit<StoredIntent, 'kind'>): Intent {
   return { ...intent, estimate: estimate === null ? null : readEstimate(estimate) };
 }
 

@@ -1,6 +1,7 @@
 import {
   closeSync,
   fdatasync,
+  fdatasyncSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -25,6 +26,11 @@ import { crc32 } from 'node:zlib';
 export interface Spool {
   /** Adds a record. `done` runs once it is on disk, or has failed. Returns the earliest segment that it can be in. */
   add(text: string, done: ((error: Error | null) => void) | null): number;
+  /**
+   * Hands everything that was added to the operating system: the end of this process does not lose it
+   * any more, and only a loss of power can, until it is synced. Returns what is wrong, null if nothing is.
+   */
+  handOver(): Error | null;
   /** `done` runs once everything added before is on disk, or has failed. */
   settle(done: () => void): void;
   /** Nothing in the segments before this one is needed any more. */
@@ -67,13 +73,24 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
 
   /** Synchronously: it happens once per some ten thousand requests. */
   function begin(number: number): void {
-    if (fd >= 0) closeSync(fd);
+    if (fd >= 0) {
+      // What was handed over since the last sync is waited for, and the next sync is another file's.
+      fdatasyncSync(fd);
+      closeSync(fd);
+    }
     fd = openSync(pathOf(number), 'ax', 0o600);
     segments.push({ number, bytes: 0 });
     const text = header();
     write(`${checksum(text)}${text}\n`);
     fsyncSync(fd);
     syncFolder(dir);
+  }
+
+  function writePending(): void {
+    if (pending.length === 0) return;
+    const text = pending.join('');
+    pending = [];
+    write(text);
   }
 
   function write(text: string): void {
@@ -88,9 +105,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
     const served = waiting;
     waiting = [];
     try {
-      const text = pending.join('');
-      pending = [];
-      write(text);
+      writePending();
       if (served.length > 0) fault?.('sync');
     } catch (error) {
       return fail(error, served);
@@ -140,6 +155,16 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
       accept(text, done);
       return segments.at(-1)!.number;
     },
+    handOver() {
+      if (failure === null) {
+        try {
+          writePending();
+        } catch (error) {
+          fail(error, []);
+        }
+      }
+      return failure;
+    },
     settle(done) {
       if (busy) accept(null, done);
       else done();
@@ -157,7 +182,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
       return bytes;
     },
     close(remove) {
-      if (pending.length > 0 && failure === null) write(pending.join(''));
+      if (failure === null) writePending();
       failure ??= new Error('the spool is closed');
       closeSync(fd);
       if (remove) for (const { number } of segments) unlinkSync(pathOf(number));

@@ -247,9 +247,16 @@ describe('a spend writer', () => {
         },
       );
       await record(spend('r1'));
+      const running = ['r2', 'r3'].map((id) => [writer.begin(begun(id)), spend(id)] as const);
       broken = true;
-      const [second, third] = await Promise.all([record(spend('r2')), record(spend('r3'))]);
+      const [second, third] = await Promise.all(
+        running.map(
+          ([ticket, one]) =>
+            new Promise<SpendPlace>((resolve) => writer.record(ticket, one, (_, place) => resolve(place))),
+        ),
+      );
       expect([second?.position, third?.position]).toEqual([2n, 3n]);
+      expect(() => writer.begin(begun('r4'))).toThrow(Refusal);
       expect(writer.refusal()).toMatchObject({ code: 'log_unavailable' });
       expect(await requestIds()).toEqual(['r1', 'r2', 'r3']);
       expect(logged).toEqual(['the spool cannot be written; nothing new is served until a restart']);
