@@ -129,7 +129,8 @@ async function project(context: LoopContext, loop: Loop): Promise<void> {
     if (last !== undefined) {
       const turn = await turnOf(context, loop, last.position);
       if (turn === 'ended') return;
-      if (turn === 'write') await applyEvents(pool, projection, loop.target, batch.events, batch.position);
+      if (turn === 'write')
+        await applyEvents(pool, projection, loop.target, batch.events, batch.position, loop.saved);
       loop.saved = turn === 'write' ? batch.position : last.position;
     }
     loop.position = batch.position;
@@ -193,7 +194,7 @@ async function findTarget(pool: Pool, loop: Loop): Promise<bigint> {
 export async function saveCheckpoint(pool: Pool, loop: Loop): Promise<void> {
   const { position, saved, projection, target, stopped } = loop;
   if (stopped || position <= saved) return;
-  await moveCheckpoint(pool, projection, target, position);
+  await moveCheckpoint(pool, projection, target, saved, position);
   loop.saved = position;
 }
 

@@ -10,9 +10,10 @@ import { fromRow, type RegistryRow, TargetGone } from './projection-tables.ts';
 
 /**
  * Applies events to the table of a registry row and moves its position, in one transaction. What is
- * at or below its position already is passed over.
- * Throws FailingEvent, after everything before that event was applied; TargetGone; Superseded; and
- * what the database throws when it cannot work at the moment.
+ * at or below its position already is passed over. `saved`: where the table must be at least, since
+ * what comes follows on that.
+ * Throws FailingEvent, after everything before that event was applied; TargetGone; Superseded; SetBack
+ * when the table is not there any more; and what the database throws when it cannot work at the moment.
  */
 export async function applyEvents(
   pool: Pool,
@@ -20,6 +21,7 @@ export async function applyEvents(
   target: string,
   events: readonly Recorded[],
   position: bigint,
+  saved = 0n,
 ): Promise<void> {
   const applied: Applied[] = [];
   let failing: FailingEvent | null = null;
@@ -34,13 +36,22 @@ export async function applyEvents(
   // A position that the log gave, never one worked out: some stores know no other to read on from.
   const end = failing === null ? position : (applied.at(-1)?.recorded.position ?? 0n);
   try {
-    await write(pool, projection, target, applied, end);
+    await write(pool, projection, target, applied, end, saved);
   } catch (error) {
     if (!isDataError(error)) throw error;
-    await writeOneByOne(pool, projection, target, applied);
-    await write(pool, projection, target, [], end);
+    await writeOneByOne(pool, projection, target, applied, saved);
+    await write(pool, projection, target, [], end, saved);
   }
   if (failing !== null) throw failing;
+}
+
+/** The table has less than it had: a backup was restored, or a server took over that had not got everything. */
+export class SetBack extends Error {
+  override readonly name = 'SetBack';
+
+  constructor(target: string, known: bigint, saved: bigint) {
+    super(`${target} was at ${saved} and is at ${known} now`);
+  }
 }
 
 interface Applied {
@@ -54,10 +65,11 @@ async function writeOneByOne(
   projection: Projection,
   target: string,
   applied: readonly Applied[],
+  saved: bigint,
 ): Promise<void> {
   for (const one of applied) {
     try {
-      await write(pool, projection, target, [one], one.recorded.position);
+      await write(pool, projection, target, [one], one.recorded.position, saved);
     } catch (error) {
       throw isDataError(error) ? new FailingEvent(projection.name, one.recorded, error) : error;
     }
@@ -70,18 +82,20 @@ async function write(
   target: string,
   applied: readonly Applied[],
   position: bigint,
+  saved: bigint,
 ): Promise<void> {
   await withConnection(pool, async (client) => {
-    // Several statements in one text are one round trip. The commit need not wait for the disk: rows
-    // and position are lost together at worst, and are made again from the log.
+    // Several statements in one text are one round trip. The commit waits for the disk: whoever goes
+    // on from here, in this process, could not know that the database had lost it.
     const results = (await client.query(
-      `begin; set local synchronous_commit = off; select version, table_name, position from projections where name = '${target}' for update`,
+      `begin; select version, table_name, position from projections where name = '${target}' for update`,
     )) as unknown as readonly QueryResult<RegistryRow>[];
-    const row = results[2]?.rows[0];
+    const row = results[1]?.rows[0];
     if (row === undefined) throw new TargetGone(`there is no ${target} to write to`);
     const { version, tableName, position: known } = fromRow(row);
     if (version > projection.version) throw new Superseded(projection.name, projection.version, version);
     if (version < projection.version) throw new TargetGone(`${target} is of version ${version}`);
+    if (known < saved) throw new SetBack(target, known, saved);
     const changes = applied.flatMap((one) => (one.recorded.position > known ? one.changes : []));
     await writeChanges(client, projection, tableName, changes);
     await client.query(position > known ? `${moveText(target, position)}; commit` : 'commit');
@@ -106,18 +120,18 @@ function moveText(target: string, position: bigint): string {
 }
 
 /**
- * Notes that nothing up to here concerned the projection. Only for whoever has applied everything
- * below to the same target; a lower or equal position changes nothing.
+ * Notes that nothing between `saved` and here concerned the projection. Only for whoever has applied
+ * everything below to the same target. Changes nothing when the table is further already, or less far.
  */
 export async function moveCheckpoint(
   pool: Pool,
   projection: Projection,
   target: string,
+  saved: bigint,
   position: bigint,
 ): Promise<void> {
-  await pool.query(`${moveText(target, position)} and version = $1 and position < ${position}`, [
-    projection.version,
-  ]);
+  const between = `position >= ${saved} and position < ${position}`;
+  await pool.query(`${moveText(target, position)} and version = $1 and ${between}`, [projection.version]);
 }
 
 export async function noteError(

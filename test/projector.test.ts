@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { keys } from '../projections/keys.ts';
 import { spendTotals } from '../projections/spend-totals.ts';
 import { defineProjection, type Projection } from '../src/projection.ts';
@@ -105,6 +105,23 @@ describe('tables', () => {
       { level: 'project', requests: 100n },
       { level: 'tenant', requests: 100n },
     ]);
+  });
+
+  test('that a database has lost the newest rows of are filled again from there, also under a living process', async () => {
+    const store = newStore();
+    const projector = await start(store, [spendTotals]);
+    await append(store, spends(10));
+    await projector.reached(10n, WAIT_MS);
+    await pool.query('create table copy as table spend_totals__v2');
+    const before = (await registry('spend_totals'))!.position;
+    await append(store, spends(5, 10));
+    await projector.reached(15n, WAIT_MS);
+    await pool.query('truncate spend_totals__v2; insert into spend_totals__v2 table copy; drop table copy');
+    await pool.query('update projections set position = $1', [before]);
+    await append(store, spends(5, 15));
+    await projector.reached(20n, WAIT_MS);
+    await vi.waitFor(async () => expect((await registry('spend_totals'))!.position).toBe(20n));
+    expect((await rowsOf('spend_totals')).map(({ requests }) => requests)).toEqual([20n, 20n, 20n]);
   });
 
   test('go on where they were after a restart', async () => {

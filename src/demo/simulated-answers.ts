@@ -29,6 +29,8 @@ export interface Answer {
   readonly usageEventHead: string | null;
   /** The fault rule that the request carries. */
   readonly simulate: string | null;
+  /** Whom the request names in `user`: by that name the books keep single calls. */
+  readonly user: string | null;
 }
 
 export interface Rejection {
@@ -125,6 +127,7 @@ export function prepareChat(
     events: stream === true ? completionEvents(completion, chunkCount, includeUsage) : [],
     usageEventHead: includeUsage ? eventHead(completion, '') : null,
     simulate: simulateOf(request),
+    user: typeof request['user'] === 'string' ? request['user'] : null,
   };
 }
 
@@ -156,6 +159,7 @@ export function prepareEmbeddings(body: string, models: ReadonlyMap<string, Mode
     events: [],
     usageEventHead: null,
     simulate: simulateOf(request),
+    user: typeof request['user'] === 'string' ? request['user'] : null,
   };
 }
 

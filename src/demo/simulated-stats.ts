@@ -32,11 +32,23 @@ export interface KeyStats {
   readonly completionTokens: number;
 }
 
+/** One completion or embedding that was asked for, as it ended. */
+export interface SimulatedCall {
+  /** From the request; null when it named nobody. */
+  readonly user: string | null;
+  readonly outcome: 'answered' | 'faulted' | 'aborted';
+  /** Produced until it ended, whether or not it arrived. */
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+}
+
 export interface Ledger {
   readonly begin: (exchange: Exchange, authorization: string | undefined, fault: Fault['kind']) => void;
   readonly refused: () => void;
   readonly redirectFollowed: () => void;
   readonly stats: () => SimulatedStats;
+  /** Calls that are over, oldest first; as many as are kept. */
+  readonly calls: () => readonly SimulatedCall[];
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] extends object ? Writable<T[K]> : T[K] };
@@ -49,7 +61,7 @@ export function apiKeyDigest(apiKey: string): string {
   return digest(`Bearer ${apiKey}`);
 }
 
-export function openLedger(): Ledger {
+export function openLedger(callsMax = 0): Ledger {
   const stats: Writable<SimulatedStats> = {
     inFlight: 0,
     requests: { answered: 0, refused: 0, faulted: 0, aborted: 0 },
@@ -61,6 +73,7 @@ export function openLedger(): Ledger {
     apiKeys: {},
   };
   const digests = new Map<string, string>();
+  const calls: SimulatedCall[] = [];
 
   function keyStatsOf(authorization: string | undefined): Writable<KeyStats> {
     let name = authorization === undefined ? 'none' : digests.get(authorization);
@@ -72,10 +85,12 @@ export function openLedger(): Ledger {
   }
 
   function end(exchange: Exchange, keyStats: Writable<KeyStats>): void {
-    const { response, spoiled, promptTokens, completionTokens } = exchange;
+    const { response, ready, spoiled, promptTokens, completionTokens } = exchange;
     const outcome = spoiled ? 'faulted' : response.writableFinished ? 'answered' : 'aborted';
     stats.inFlight -= 1;
     stats.requests[outcome] += 1;
+    if (calls.length < callsMax)
+      calls.push({ user: ready.answer.user, outcome, promptTokens, completionTokens });
     for (const totals of outcome === 'answered' ? [stats, keyStats] : [stats.abandoned]) {
       totals.promptTokens += promptTokens;
       totals.completionTokens += completionTokens;
@@ -97,6 +112,7 @@ export function openLedger(): Ledger {
       stats.redirectsFollowed += 1;
     },
     stats: () => structuredClone(stats),
+    calls: () => calls,
   };
 }
 

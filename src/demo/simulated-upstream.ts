@@ -3,7 +3,7 @@
  * (JSON and SSE), embeddings and models, with and without `/v1`, on 127.0.0.1 only. The same request gets the
  * same answer and usage (simulated-answers.ts), it can misbehave on request (simulated-faults.ts), and it keeps
  * its own count of what it served, so that a gateway's books can be compared with somebody else's:
- * `GET /_simulated/stats`.
+ * `GET /_simulated/stats`, and call by call `GET /_simulated/calls`.
  *
  * A fault is asked for, in this order, by the header `x-simulate`, by `metadata: {"simulate": "…"}` in the body,
  * or by the `faults` setting. It has to be cheap, for it shares the machine with what is measured: answers to
@@ -37,6 +37,8 @@ export interface SimulatedUpstreamSettings {
   /** Fault rules as in simulated-faults.ts, for requests that name none themselves. */
   readonly faults?: string;
   readonly models?: ReadonlyMap<string, ModelKind>;
+  /** How many single calls the books keep, the first ones; none when left out. */
+  readonly callsMax?: number;
 }
 
 export interface SimulatedUpstream {
@@ -62,6 +64,7 @@ const DEFAULTS: Required<SimulatedUpstreamSettings> = {
   chunkCount: 32,
   faults: '',
   models: DEMO_MODELS,
+  callsMax: 0,
 };
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 /** Answers kept ready, and the largest request for which one is kept. */
@@ -74,7 +77,7 @@ export async function startSimulatedUpstream(
 ): Promise<SimulatedUpstream> {
   const state: State = {
     settings: { ...DEFAULTS, ...settings },
-    ledger: openLedger(),
+    ledger: openLedger(settings.callsMax),
     pickConfigured: faultPicker(settings.faults ?? ''),
     pickersByHeader: new Map(),
     readyByRequest: new Map(),
@@ -110,6 +113,9 @@ function handle(state: State, request: IncomingMessage, response: ServerResponse
   const path = pathOf(request.url ?? '/');
   if (path === '/_simulated/stats') {
     return send(response, 200, 'application/json', JSON.stringify(state.ledger.stats()));
+  }
+  if (path === '/_simulated/calls') {
+    return send(response, 200, 'application/json', JSON.stringify(state.ledger.calls()));
   }
   if (path === REDIRECTED) {
     state.ledger.redirectFollowed();

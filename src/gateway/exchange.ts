@@ -65,12 +65,12 @@ export interface Books {
   readonly log: FailureLog;
 }
 
-/** Notes in the spool that the upstream is called, and what the answer may cost. */
-export function begin(books: Books, exchange: Exchange): Ticket {
+/** Notes in the spool that the upstream is called, and what the answer may cost; then `go` runs. */
+export function begin(books: Books, exchange: Exchange, go: (refusal: Refusal | null) => void): Ticket {
   const { call, caller, offer, reservation, inputTokens } = exchange;
   const { prices, costs } = offer;
   const outputTokensMax = reservation.outputTokens * call.choices;
-  return books.writer.begin({
+  const intent = {
     agencyId: caller.agencyId,
     tenantId: caller.tenantId,
     actor: caller.actor,
@@ -92,7 +92,8 @@ export function begin(books: Books, exchange: Exchange): Ticket {
     currency: caller.tariff.currency,
     // An answer in one piece goes out after it is settled.
     estimate: call.stream ? { costs, inputTokens, outputTokensMax, prices } : null,
-  });
+  };
+  return books.writer.begin(intent, go);
 }
 
 /**

@@ -236,7 +236,6 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   function callUpstream(visit: Visit, exchange: Exchange): void {
     const { call, deployment, model, reservation, request } = exchange;
-    exchange.ticket = begin(books, exchange);
     const deadlineMs = exchange.sentMs + deployment.timeoutMs;
     const running = { exchange, relay: waitingRelay(books, exchange), deadlineMs };
     visit.running = running;
@@ -255,7 +254,16 @@ export function createGateway(deps: GatewayDeps): Gateway {
     };
     const granted = call.route.name === 'chat/completions' ? reservation.outputTokens : null;
     const body = upstreamBody(call, deployment.upstreamModel ?? model, granted);
-    exchange.upstream = upstreams.send(deployment, call.route.name, body, request.headers, receiver);
+    exchange.ticket = begin(books, exchange, (refusal) => {
+      if (exchange.concluded) return;
+      if (refusal === null) {
+        exchange.upstream = upstreams.send(deployment, call.route.name, body, request.headers, receiver);
+        return;
+      }
+      exchange.concluded = true;
+      limiter.release(reservation);
+      refuse(visit, refusal);
+    });
   }
 
   function relayFor(exchange: Exchange, status: number, headers: IncomingHttpHeaders): Relay {

@@ -25,8 +25,11 @@ import {
  * then is recorded in the log directly.
  */
 export interface SpendWriter {
-  /** Notes what will be recorded if this process ends before the request does. */
-  begin(intent: Intent): Ticket;
+  /**
+   * Notes what will be recorded if this process ends before the request does. `go` runs once that is
+   * handed over, with Refusal(log_unavailable) when it cannot be and the upstream must not be called.
+   */
+  begin(intent: Intent, go: (refusal: Refusal | null) => void): Ticket;
   /** `go` runs once so many completion tokens of the answer may go out, with an error when they may not. */
   deliver(ticket: Ticket, tokens: number, go: (error: Error | null) => void): void;
   /** `done` runs once the spend is durable. Refusal(log_unavailable) when it is nowhere. */
@@ -139,8 +142,12 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
   }
 
   return {
-    begin(intent) {
+    begin(intent, go) {
       const segment = spool.add(intentText(intent), null);
+      spool.handOver((error) => {
+        if (error !== null) onDiskFailure(error);
+        go(error === null ? null : unavailable());
+      });
       needed.set(segment, (needed.get(segment) ?? 0) + 1);
       return { requestId: intent.requestId, segment };
     },

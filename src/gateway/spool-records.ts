@@ -127,8 +127,10 @@ export function readRecord(text: string): SpoolRecord {
   switch (json.kind) {
     case 'segment':
       return { kind: 'segment', heads: new Map(json.heads.map(readHead)) };
-    case 'intent':
-      return { kind: 'intent', intent: readIntent(json) };
+    case 'intent': {
+      const { kind, ...intent } = json;
+      return { kind, intent: readIntent(intent) };
+    }
     case 'delivery':
       return json;
     case 'spend':
@@ -147,9 +149,13 @@ interface StoredEstimate extends Pick<Estimate, 'inputTokens' | 'outputTokensMax
   readonly prices: Readonly<Record<keyof Rates, string>>;
   readonly costs: Readonly<Record<keyof Rates, string>>;
 }
+interface StoredIntent extends Omit<Intent, 'estimate'> {
+  readonly kind: 'intent';
+  readonly estimate: StoredEstimate | null;
+}
 type Stored =
   | { readonly kind: 'segment'; readonly heads: readonly (readonly [string, string, string])[] }
-  | ({ readonly kind: 'intent'; readonly estimate: StoredEstimate | null } & Omit<Intent, 'estimate'>)
+  | StoredIntent
   | Extract<SpoolRecord, { kind: 'delivery' }>
   | ({ readonly kind: 'spend' } & StoredSpend);
 
@@ -169,13 +175,8 @@ function readSpend({
   return { agencyId, tenantId, actor, correlationId, occurredAt, data: read };
 }
 
-function readIntent(stored: Extract<Stored, { kind: 'intent' }>): Intent {
-  const { estimate } = stored;
-  const { kind: _kind, ...intent } = {
-    ...stored,
-    estimate: estimate === null ? null : readEstimate(estimate),
-  };
-  return intent;
+function readIntent({ estimate, ...intent }: Omit<StoredIntent, 'kind'>): Intent {
+  return { ...intent, estimate: estimate === null ? null : readEstimate(estimate) };
 }
 
 function readEstimate({ inputTokens, outputTokensMax, prices, costs }: StoredEstimate): Estimate {

@@ -1,11 +1,13 @@
 import {
   closeSync,
   fdatasync,
+  fdatasyncSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  unlink,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -25,6 +27,12 @@ import { crc32 } from 'node:zlib';
 export interface Spool {
   /** Adds a record. `done` runs once it is on disk, or has failed. Returns the earliest segment that it can be in. */
   add(text: string, done: ((error: Error | null) => void) | null): number;
+  /**
+   * Hands what was added to the operating system, together with what else comes in the same turn; then
+   * `done` runs. The end of this process does not lose it any more, and only a loss of power can, until
+   * it is synced.
+   */
+  handOver(done: (error: Error | null) => void): void;
   /** `done` runs once everything added before is on disk, or has failed. */
   settle(done: () => void): void;
   /** Nothing in the segments before this one is needed any more. */
@@ -57,6 +65,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
   let fd = -1;
   let pending: string[] = [];
   let waiting: ((error: Error | null) => void)[] = [];
+  let handedOver: ((error: Error | null) => void)[] = [];
   let busy = false;
   let failure: Error | null = null;
   begin(1);
@@ -67,18 +76,39 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
 
   /** Synchronously: it happens once per some ten thousand requests. */
   function begin(number: number): void {
-    if (fd >= 0) closeSync(fd);
+    if (fd >= 0) {
+      // What was handed over since the last sync is waited for, and the next sync is another file's.
+      fdatasyncSync(fd);
+      closeSync(fd);
+    }
     fd = openSync(pathOf(number), 'ax', 0o600);
     segments.push({ number, bytes: 0 });
-    const text = header();
-    write(`${checksum(text)}${text}\n`);
+    write([header()]);
     fsyncSync(fd);
     syncFolder(dir);
   }
 
-  function write(text: string): void {
+  function writePending(): void {
+    if (pending.length === 0) return;
+    const texts = pending;
+    pending = [];
+    write(texts);
+  }
+
+  function handOverAll(): void {
+    const told = handedOver;
+    handedOver = [];
+    try {
+      if (failure === null) writePending();
+    } catch (error) {
+      fail(error, []);
+    }
+    for (const done of told) done(failure);
+  }
+
+  function write(texts: readonly string[]): void {
     fault?.('write');
-    const bytes = Buffer.from(text);
+    const bytes = recordBytes(texts);
     for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
     segments.at(-1)!.bytes += bytes.length;
   }
@@ -88,9 +118,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
     const served = waiting;
     waiting = [];
     try {
-      const text = pending.join('');
-      pending = [];
-      write(text);
+      writePending();
       if (served.length > 0) fault?.('sync');
     } catch (error) {
       return fail(error, served);
@@ -127,7 +155,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
       if (done !== null) queueMicrotask(() => done(failure));
       return;
     }
-    if (text !== null) pending.push(checksum(text), text, '\n');
+    if (text !== null) pending.push(text);
     if (done !== null) waiting.push(done);
     if (busy) return;
     busy = true;
@@ -140,13 +168,18 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
       accept(text, done);
       return segments.at(-1)!.number;
     },
+    handOver(done) {
+      handedOver.push(done);
+      if (handedOver.length === 1) setImmediate(handOverAll);
+    },
     settle(done) {
       if (busy) accept(null, done);
       else done();
     },
     release(before) {
       while (segments.length > 1 && segments[0]!.number < before)
-        unlinkSync(pathOf(segments.shift()!.number));
+        // Not at once, since removing a large file takes a while; one that stays is removed by the next start.
+        unlink(pathOf(segments.shift()!.number), () => undefined);
     },
     get failure() {
       return failure;
@@ -157,7 +190,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
       return bytes;
     },
     close(remove) {
-      if (pending.length > 0 && failure === null) write(pending.join(''));
+      if (failure === null) writePending();
       failure ??= new Error('the spool is closed');
       closeSync(fd);
       if (remove) for (const { number } of segments) unlinkSync(pathOf(number));
@@ -201,6 +234,7 @@ const SUFFIX = '.spool';
 const GAP_MS = 2;
 const LINE_FEED = 0x0a;
 const CRC_LENGTH = 8;
+const NO_CHECKSUM = '0'.repeat(CRC_LENGTH);
 
 function namesIn(dir: string): string[] {
   try {
@@ -220,14 +254,26 @@ function recordsIn(bytes: Buffer): { readonly records: readonly string[]; readon
     if (end < 0) return { records, tornBytes: bytes.length - at };
     const line = bytes.toString('utf8', at, end);
     const text = line.slice(CRC_LENGTH);
-    if (line.slice(0, CRC_LENGTH) !== checksum(text)) return { records, tornBytes: bytes.length - at };
+    if (line.slice(0, CRC_LENGTH) !== checksumOf(crc32(text)))
+      return { records, tornBytes: bytes.length - at };
     records.push(text);
     at = end + 1;
   }
 }
 
-function checksum(text: string): string {
-  return crc32(text).toString(16).padStart(CRC_LENGTH, '0');
+/** The lines of some records. Their checksums are filled in once all are bytes, which saves a copy of each. */
+function recordBytes(texts: readonly string[]): Buffer {
+  const bytes = Buffer.from(`${NO_CHECKSUM}${texts.join(`\n${NO_CHECKSUM}`)}\n`);
+  for (let at = 0; at < bytes.length; ) {
+    const end = bytes.indexOf(LINE_FEED, at);
+    bytes.write(checksumOf(crc32(bytes.subarray(at + CRC_LENGTH, end))), at, 'latin1');
+    at = end + 1;
+  }
+  return bytes;
+}
+
+function checksumOf(crc: number): string {
+  return crc.toString(16).padStart(CRC_LENGTH, '0');
 }
 
 /** Makes the name of a new file as durable as its content. */

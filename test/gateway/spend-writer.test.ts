@@ -34,6 +34,8 @@ const begun = (requestId: string, estimate: Estimate | null = ESTIMATE): Intent 
   return { ...cause, ...who, requestId, route, model, deployment, stream, currency, estimate };
 };
 
+const noted = (): void => undefined;
+
 let dir: string;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'keyledger-spool-'));
@@ -95,7 +97,7 @@ function bench(
     logged,
     record: (one) =>
       new Promise((resolve, reject) => {
-        const ticket = writer.begin(begun(one.data.requestId));
+        const ticket = writer.begin(begun(one.data.requestId), noted);
         writer.record(ticket, one, (refusal, place) => (refusal === null ? resolve(place) : reject(refusal)));
       }),
     requestIds: async () => (await spendsIn(store)).map(({ requestId }) => requestId),
@@ -247,9 +249,22 @@ describe('a spend writer', () => {
         },
       );
       await record(spend('r1'));
+      const begin = (id: string): Promise<{ ticket: Ticket; refusal: Refusal | null }> =>
+        new Promise((resolve) => {
+          const ticket = writer.begin(begun(id), (refusal) => resolve({ ticket, refusal }));
+        });
+      const running = [await begin('r2'), await begin('r3')];
       broken = true;
-      const [second, third] = await Promise.all([record(spend('r2')), record(spend('r3'))]);
+      const [second, third] = await Promise.all(
+        running.map(
+          ({ ticket }) =>
+            new Promise<SpendPlace>((resolve) => {
+              writer.record(ticket, spend(ticket.requestId), (_, place) => resolve(place));
+            }),
+        ),
+      );
       expect([second?.position, third?.position]).toEqual([2n, 3n]);
+      expect((await begin('r4')).refusal).toMatchObject({ code: 'log_unavailable' });
       expect(writer.refusal()).toMatchObject({ code: 'log_unavailable' });
       expect(await requestIds()).toEqual(['r1', 'r2', 'r3']);
       expect(logged).toEqual(['the spool cannot be written; nothing new is served until a restart']);
@@ -285,7 +300,7 @@ describe('a spend writer', () => {
 
   test('deletes the files that nothing needs any more, and no other', async () => {
     const { writer, record } = bench({}, { segmentBytesMax: 4_096, waitingMax: 1_000 });
-    const open = writer.begin(begun('long', null));
+    const open = writer.begin(begun('long', null), noted);
     for (const id of range(60)) await record(spend(id));
     await writer.flush();
     expect((await readdir(dir)).length).toBeGreaterThan(5);
@@ -345,10 +360,10 @@ describe('what a killed process has left in the spool', () => {
 
   test('charges nothing for an answer that had not begun, and at most the worst case for one that had', async () => {
     const { writer, store } = bench();
-    writer.begin(begun('not-begun'));
-    const short = writer.begin(begun('begun'));
-    const long = writer.begin(begun('long'));
-    writer.begin(begun('whole', null));
+    writer.begin(begun('not-begun'), noted);
+    const short = writer.begin(begun('begun'), noted);
+    const long = writer.begin(begun('long'), noted);
+    writer.begin(begun('whole', null), noted);
     const delivered = (ticket: Ticket, tokens: number): Promise<unknown> =>
       new Promise((resolve) => writer.deliver(ticket, tokens, resolve));
     await delivered(short, 20);

@@ -35,7 +35,8 @@ export interface Answer<T> {
 }
 
 export const MASTER_KEY = 'sk-journey-master-key-0123456789abcdef';
-const START_MS_MAX = 60_000;
+/** A machine that others use too stands still at times. */
+const START_MS_MAX = 180_000;
 /** Between two questions whether another process is ready. */
 const PROBE_MS = 50;
 
@@ -55,10 +56,11 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts the server and waits until it is ready. Settings left out come from the defaults. */
+/** Starts the server and waits until it is ready; `spawned` has its process before. Settings left out come from the defaults. */
 export async function startServer(
   dataDir: string,
   settings: Readonly<Record<string, string>> = {},
+  spawned: (child: ChildProcess) => void = () => undefined,
 ): Promise<Server> {
   const { LITELLM_MASTER_KEY: masterKey = MASTER_KEY } = settings;
   const environment: Record<string, string> = {
@@ -76,6 +78,7 @@ export async function startServer(
   // An empty one means that none is set, which is not the same as set to nothing.
   if (masterKey === '') delete environment['LITELLM_MASTER_KEY'];
   const child = spawn(process.execPath, ['dist/src/cli.js', 'start'], { env: environment, stdio: 'pipe' });
+  spawned(child);
   let printed = '';
   let complained = '';
   const awaited = new Map<string, () => void>();
@@ -135,8 +138,7 @@ async function portOf(child: ChildProcess, printed: () => string, complained: ()
   while (performance.now() < deadline) {
     const said = /listening on http:\/\/[^:]+:(\d+)/.exec(printed());
     if (said !== null) return Number(said[1]);
-    if (child.exitCode !== null)
-      throw new Error(`the server exited with ${child.exitCode}:\n${complained()}`);
+    failIfEnded(child, complained);
     await pause(PROBE_MS);
   }
   throw new Error(`the server did not listen in time:\n${complained()}`);
@@ -145,8 +147,7 @@ async function portOf(child: ChildProcess, printed: () => string, complained: ()
 async function untilReady(url: string, child: ChildProcess, complained: () => string): Promise<void> {
   const deadline = performance.now() + START_MS_MAX;
   while (performance.now() < deadline) {
-    if (child.exitCode !== null)
-      throw new Error(`the server exited with ${child.exitCode}:\n${complained()}`);
+    failIfEnded(child, complained);
     try {
       const response = await fetch(`${url}/health/readiness`);
       await response.text();
@@ -157,6 +158,11 @@ async function untilReady(url: string, child: ChildProcess, complained: () => st
     await pause(PROBE_MS);
   }
   throw new Error(`the server was not ready in time:\n${complained()}`);
+}
+
+function failIfEnded({ exitCode, signalCode }: ChildProcess, complained: () => string): void {
+  const end = exitCode ?? signalCode;
+  if (end !== null) throw new Error(`the server exited with ${end}:\n${complained()}`);
 }
 
 /** Runs a command of the program to its end. */
