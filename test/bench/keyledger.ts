@@ -1,7 +1,7 @@
 /** Keyledger as it is run: the built command, an embedded Postgres in a folder of its own, one tenant, one key. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +18,7 @@ export interface Keyledger {
 }
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+const PACKAGE = fileURLToPath(new URL('../../../package.json', import.meta.url));
 const MASTER_KEY = 'sk-bench-0123456789abcdef0123456789abcdef';
 const PLAN = 'bench';
 const READY_WITHIN_MS = 60_000;
@@ -42,6 +43,12 @@ limits:
 tenant_limits: ${LIMITS}
 `;
 
+/** As `npm start` runs it: what stands between `node` and the program. */
+function nodeOptions(): readonly string[] {
+  const { scripts } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { scripts: { start: string } };
+  return scripts.start.split(' ').filter((word) => word.startsWith('--'));
+}
+
 export function keyledgerIsBuilt(): boolean {
   return existsSync(PROGRAM);
 }
@@ -53,7 +60,7 @@ export async function startKeyledger(upstreamUrl: string): Promise<Keyledger> {
   const plans = join(folder, 'plans');
   mkdirSync(plans);
   writeFileSync(join(plans, `${PLAN}.yaml`), PLAN_FILE);
-  const child = spawn(process.execPath, [PROGRAM, 'start'], {
+  const child = spawn(process.execPath, [...nodeOptions(), PROGRAM, 'start'], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
       PATH: process.env['PATH'],
