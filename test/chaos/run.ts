@@ -30,6 +30,7 @@ export interface RunResult {
   readonly upstreamCalls: number;
   /** By outcome, as recorded. */
   readonly spends: Readonly<Record<string, number>>;
+  readonly failedStarts: readonly string[];
   readonly seconds: number;
   readonly dataDir: string;
   readonly violations: readonly string[];
@@ -70,6 +71,7 @@ export async function runChaos(options: RunOptions): Promise<RunResult> {
       blows: struck.blows,
       requests: load.observations.length,
       ...counts(evidence),
+      failedStarts: world.failedStarts,
       seconds: Math.round((performance.now() - began) / 1_000),
       dataDir: world.dataDir,
       violations,
