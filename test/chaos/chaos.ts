@@ -105,6 +105,7 @@ function report(result: RunResult): void {
   console.log(`  clients    ${list(clients)}`);
   console.log(`  upstream   ${upstreamCalls} calls`);
   console.log(`  log        ${list(spends)}`);
+  console.log(`  disk       longest sync ${result.longestSyncMs} ms`);
   for (const failed of result.failedStarts) console.log(`  a start gave up and was repeated: ${failed}`);
   for (const violation of violations.slice(0, VIOLATIONS_SHOWN)) console.log(`  BROKEN     ${violation}`);
   if (violations.length > VIOLATIONS_SHOWN) console.log(`  and ${violations.length - VIOLATIONS_SHOWN} more`);

@@ -14,7 +14,11 @@ const RETRY_MS = 500;
  * Gathers what all parties know after a run. The server is started once more, has to end in order,
  * and is asked before that; the log is read from its export.
  */
-export async function gather(world: World, observations: readonly Observation[]): Promise<Evidence> {
+export async function gather(
+  world: World,
+  observations: readonly Observation[],
+  longestSyncMs = 0,
+): Promise<Evidence> {
   const server = world.server() ?? (await world.startServer());
   const keyIds = new Set(observations.map(({ customer }) => customer.keyId));
   const keySpend = new Map<string, number>();
@@ -34,6 +38,7 @@ export async function gather(world: World, observations: readonly Observation[])
     keySpend,
     tenantUsage,
     spoolFiles: world.spoolFiles(),
+    longestSyncMs,
   };
 }
 
