@@ -2,6 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { projects } from '../../projections/projects.ts';
 import { spendLog } from '../../projections/spend-log.ts';
 import { spendTotals } from '../../projections/spend-totals.ts';
+import type { LevelName } from '../../src/gateway/levels.ts';
+import type { LedgerQuestion } from '../../src/gateway/limiter.ts';
 import { createLedger } from '../../src/gateway/ledger.ts';
 import { type Projector, startProjector } from '../../src/projector.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
@@ -42,6 +44,16 @@ afterAll(async () => {
   await database.drop();
 });
 
+function question(
+  level: LevelName,
+  id: string,
+  since: string | null = null,
+  mustInclude = 0n,
+  more: Partial<LedgerQuestion> = {},
+): LedgerQuestion {
+  return { level, id, since, mustInclude, model: null, after: null, ...more };
+}
+
 test('the ledger knows what was spent, ever and since an instant, once the read models have it', async () => {
   const spentSince = createLedger({
     pool: database.pool,
@@ -49,14 +61,14 @@ test('the ledger knows what was spent, ever and since an instant, once the read 
     settled: (position) => projector.reached(position, 10_000),
   });
   const sums = await Promise.all([
-    spentSince('key', 'key_1', null, 0n),
-    spentSince('key', 'key_1', MIDNIGHT, 0n),
-    spentSince('project', 'prj_1', null, 0n),
-    spentSince('project', 'prj_1', MIDNIGHT, 0n),
-    spentSince('tenant', 'ten_1', null, 0n),
-    spentSince('tenant', 'ten_1', MIDNIGHT, 0n),
-    spentSince('key', 'key_unused', null, 0n),
-    spentSince('key', 'key_unused', MIDNIGHT, 0n),
+    spentSince(question('key', 'key_1', null)),
+    spentSince(question('key', 'key_1', MIDNIGHT)),
+    spentSince(question('project', 'prj_1', null)),
+    spentSince(question('project', 'prj_1', MIDNIGHT)),
+    spentSince(question('tenant', 'ten_1', null)),
+    spentSince(question('tenant', 'ten_1', MIDNIGHT)),
+    spentSince(question('key', 'key_unused', null)),
+    spentSince(question('key', 'key_unused', MIDNIGHT)),
   ]);
   expect(sums.map(({ nanos }) => nanos)).toEqual([1_011n, 1_010n, 111n, 110n, 1_111n, 1_110n, 0n, 0n]);
   expect(new Set(sums.map(({ position }) => position))).toEqual(new Set([5n]));
@@ -69,7 +81,7 @@ test('the ledger waits for what this process has written itself', async () => {
     return Promise.resolve();
   };
   const spentSince = createLedger({ pool: database.pool, startPosition: 5n, settled });
-  await spentSince('key', 'key_1', null, 3n);
-  await spentSince('key', 'key_1', null, 9n);
+  await spentSince(question('key', 'key_1', null, 3n));
+  await spentSince(question('key', 'key_1', null, 9n));
   expect(waited).toEqual([5n, 9n]);
 });
