@@ -30,7 +30,7 @@ async function start(
 
 async function statuses(count: number, body: object = {}): Promise<number[]> {
   const responses = await Promise.all(Array.from({ length: count }, () => world.chat(body)));
-  return responses.map(({ status }) => status).toSorted();
+  return responses.map(({ status }) => status).toSorted((a, b) => a - b);
 }
 
 async function refusalOf(body: object = {}): Promise<ReturnType<typeof errorOf>> {

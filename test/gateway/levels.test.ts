@@ -50,7 +50,7 @@ const another = (secret: string, settings: Parameters<typeof keySettings>[0]): D
 
 async function statuses(count: number, headers: Record<string, string> = {}): Promise<number[]> {
   const responses = await Promise.all(Array.from({ length: count }, () => world.chat({}, headers)));
-  return responses.map(({ status }) => status).toSorted();
+  return responses.map(({ status }) => status).toSorted((a, b) => a - b);
 }
 
 async function refusalOf(headers: Record<string, string> = {}): Promise<ReturnType<typeof errorOf>> {

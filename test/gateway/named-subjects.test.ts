@@ -26,7 +26,7 @@ async function statuses(
   headers: Record<string, string> = {},
 ): Promise<number[]> {
   const responses = await Promise.all(Array.from({ length: count }, () => world.chat(body, headers)));
-  return responses.map(({ status }) => status).toSorted();
+  return responses.map(({ status }) => status).toSorted((a, b) => a - b);
 }
 
 async function refusalOf(body: object): Promise<ReturnType<typeof errorOf>> {
