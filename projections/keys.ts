@@ -7,7 +7,7 @@ import { defineProjection, toJson } from '../src/projection.ts';
 /** Every virtual key there ever was. Deleted ones stay, so that their spend has an owner. */
 export const keys = defineProjection({
   name: 'keys',
-  version: 2,
+  version: 3,
   columns: {
     key_id: 'text',
     /** Lower-case hex SHA-256 of the secret. */
@@ -62,6 +62,10 @@ export const keys = defineProjection({
     rotates_at: 'instant?',
     /** By how much the recorded spend was corrected by hand. */
     spend_adjusted: 'sum',
+    /** The last time: when, where in the log, and to how much. */
+    adjusted_at: 'instant?',
+    adjusted_position: 'bigint?',
+    adjusted_to: 'nanos?',
     created_at: 'instant',
     created_by: 'text',
     updated_at: 'instant',
@@ -100,6 +104,9 @@ export const keys = defineProjection({
         created_by: recorded.actor.id,
         ...touched(recorded),
         spend_adjusted: 0n,
+        adjusted_at: null,
+        adjusted_position: null,
+        adjusted_to: null,
         rotations: 0n,
         last_rotated_at: null,
         deleted_at: null,
@@ -139,10 +146,15 @@ export const keys = defineProjection({
       },
       by: { rotations: 1n },
     }),
-    'key.spend-adjusted': ({ keyId, byNanos }, recorded) => ({
+    'key.spend-adjusted': ({ keyId, byNanos, toNanos }, recorded) => ({
       op: 'update',
       where: { key_id: keyId },
-      set: touched(recorded),
+      set: {
+        adjusted_at: recorded.occurredAt,
+        adjusted_position: recorded.position,
+        adjusted_to: toNanos,
+        ...touched(recorded),
+      },
       by: { spend_adjusted: byNanos },
     }),
     'key.deleted': ({ keyId }, recorded) => ({

@@ -4,9 +4,14 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { agencies } from '../projections/agencies.ts';
+import { budgets } from '../projections/budgets.ts';
+import { customers } from '../projections/customers.ts';
 import { keys } from '../projections/keys.ts';
+import { members } from '../projections/members.ts';
 import { projects } from '../projections/projects.ts';
+import { tags } from '../projections/tags.ts';
 import { tenants } from '../projections/tenants.ts';
+import { users } from '../projections/users.ts';
 import { publicKeys } from './audit/public-keys.ts';
 import { type SealSchedule, startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
@@ -191,6 +196,11 @@ function keyTables() {
     projects: memoryTable(projects),
     tenants: memoryTable(tenants),
     agencies: memoryTable(agencies),
+    users: memoryTable(users),
+    members: memoryTable(members),
+    budgets: memoryTable(budgets),
+    customers: memoryTable(customers),
+    tags: memoryTable(tags),
   };
 }
 
@@ -271,6 +281,7 @@ function gatewayOf(options: ServeOptions, settled: (position: bigint) => Promise
     deployments: options.deployments,
     masterKey: options.masterKey,
     ownTenantId: own.tenantId,
+    installation: config.installation,
     spentSince: createLedger({ pool: database.pool, startPosition: options.startPosition, settled }),
     keyHeader: config.keyHeader,
     budgetExceededStatus: config.budgetExceededStatus,
@@ -312,7 +323,11 @@ function httpOf(
     status: () => statusOf(options, gateway),
     metrics: () => [
       ...logMetrics({ ...options, seals: options.seals.facts }),
-      ...gatewayMetrics({ inFlight: gateway.inFlight(), ...gateway.backlog() }),
+      ...gatewayMetrics({
+        inFlight: gateway.inFlight(),
+        ...gateway.backlog(),
+        softBudgetsReached: gateway.softBudgetsReached(),
+      }),
     ],
     runInvoices: (request) => runInvoices({ store, records, now: isoNow, settled, log }, request),
     billing: billingDesk({

@@ -4,6 +4,9 @@ import {
   MAX_OUTPUT_TOKENS_DEFAULT,
   UPSTREAM_TIMEOUT_MS_DEFAULT,
 } from './domain/deployment.ts';
+import { parseDuration } from './domain/duration.ts';
+import type { Budget } from './domain/limits.ts';
+import { parseNanos } from './domain/money.ts';
 import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litellm-config.ts';
 
 /**
@@ -19,6 +22,16 @@ const Whole = (min: number, max: number) => {
 };
 const Text = z.string().trim().min(1);
 const Zone = z.string().refine(isZone, 'is not an IANA time zone such as Europe/Berlin');
+
+const Amount = z.string().transform((text, context) => {
+  try {
+    return parseNanos(text);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'is not an amount such as 250.00' });
+    return z.NEVER;
+  }
+});
+const Window = Text.refine(isDuration, 'is not a duration such as 1d, 7d or 30d');
 
 const ESDB_URL =
   /^esdb(\+discover)?:\/\/([^\s@/?:,]+:[^\s@/?,]*@)?[^\s@/?,:]+(:\d{1,5})?(,[^\s@/?,:]+(:\d{1,5})?)*\/?(\?\S*)?$/;
@@ -69,6 +82,12 @@ const Environment = z.object({
   UI_PASSWORD: z.string().optional(),
   /** HTTP status of a spent budget. OpenAI SDKs repeat a 429 by themselves, hence 422. */
   BUDGET_EXCEEDED_STATUS_CODE: Whole(400, 499).optional(),
+  /** What the whole installation may spend, all tenants and the administrator together; unlimited when left out. */
+  INSTALLATION_BUDGET: Amount.optional(),
+  /** Window of that budget, on the calendar: 1d, 30d; for ever when left out. */
+  INSTALLATION_BUDGET_WINDOW: Window.optional(),
+  /** Requests in flight at once, of everybody together. */
+  INSTALLATION_PARALLEL_REQUESTS: Whole(0, 1_000_000).optional(),
   /** Largest request body. */
   BODY_BYTES_MAX: Whole(1_024, 100_000_000).default(4 * 1024 * 1024),
   /** Most connections to Postgres. */
@@ -138,6 +157,8 @@ export interface Config {
   /** Lower-case name of a header that replaces the usual credential headers. */
   readonly keyHeader: string | null;
   readonly budgetExceededStatus: number;
+  /** Limits of everybody together; null when there are none. */
+  readonly installation: InstallationLimits | null;
   /** Settings that work and should not stay as they are; said once at start. */
   readonly warnings: readonly string[];
 }
@@ -218,6 +239,7 @@ export function readConfig(
     dataDir: settings.KEYLEDGER_DATA_DIR ?? defaultDataDir,
     keyHeader: fromFile?.keyHeader ?? null,
     budgetExceededStatus: settings.BUDGET_EXCEEDED_STATUS_CODE ?? fromFile?.budgetExceededStatus ?? 422,
+    installation: installationOf(settings),
     warnings: [
       ...placeholders(environment).map((name) => `${name} still holds a placeholder; replace it`),
       ...insecureEventStore(settings),
@@ -306,6 +328,30 @@ function deploymentsOf(settings: Settings, file: LitellmConfig | null): readonly
       extraHeaders: {},
     },
   ];
+}
+
+export interface InstallationLimits {
+  readonly parallelRequests: number | null;
+  readonly budget: Budget | null;
+}
+
+function installationOf(settings: Settings): InstallationLimits | null {
+  const {
+    INSTALLATION_BUDGET: nanos,
+    INSTALLATION_BUDGET_WINDOW: window = null,
+    INSTALLATION_PARALLEL_REQUESTS: parallelRequests = null,
+  } = settings;
+  if (nanos === undefined && parallelRequests === null) return null;
+  return { parallelRequests, budget: nanos === undefined ? null : { nanos, window } };
+}
+
+function isDuration(text: string): boolean {
+  try {
+    parseDuration(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isZone(name: string): boolean {

@@ -30,6 +30,8 @@ export const refusals = {
     'auth_error',
     'Team={projectId} is blocked. Update via `/team/unblock` if your admin.',
   ],
+  user_blocked: [401, 'auth_error', 'User={userId} is blocked.'],
+  end_user_blocked: [403, 'permission_error', 'End User={endUser} is blocked from making requests.'],
   tenant_suspended: [
     403,
     'permission_error',
@@ -78,6 +80,21 @@ export const refusals = {
     'org_model_access_denied',
     "The requested model '{model}' is not part of your contract, or the model name is invalid. Check the models available to you and try again.",
   ],
+  user_model_not_allowed: [
+    403,
+    'user_model_access_denied',
+    "The requested model '{model}' is not available for this user, or the model name is invalid. Check the models available to you and try again.",
+  ],
+  end_user_model_not_allowed: [
+    403,
+    'key_model_access_denied',
+    "The requested model '{model}' is not in the allowed models for this customer, or the model name is invalid.",
+  ],
+  tag_model_not_allowed: [
+    403,
+    'key_model_access_denied',
+    "The requested model '{model}' is not available for a tag of this request, or the model name is invalid.",
+  ],
   model_not_priced: [
     403,
     'org_model_access_denied',
@@ -95,6 +112,16 @@ export const refusals = {
     'budget_exceeded',
     'Budget has been exceeded! {subject} Current cost: {spent}, Max budget: {limit}. This request needs up to {needed}. Limit resets at: {resetsAt}.',
   ],
+  installation_budget_exceeded: [
+    422,
+    'budget_exceeded',
+    'Budget has been exceeded! The budget of the whole installation is spent. Limit resets at: {resetsAt}.',
+  ],
+  installation_busy: [
+    429,
+    'throttling_error',
+    'Rate limit exceeded for the whole installation. Limit type: max_parallel_requests.',
+  ],
   rate_limited: [
     429,
     'throttling_error',
@@ -111,6 +138,11 @@ export const refusals = {
     'The request body is larger than the {limitBytes} bytes allowed.',
   ],
   unsupported_media_type: [415, 'bad_request_error', 'Send the body as application/json.'],
+  missing_parameter: [
+    400,
+    'bad_request_error',
+    'BadRequest please pass param={param} in request body. This is a required param.',
+  ],
   forbidden_parameter: [
     400,
     'bad_request_error',

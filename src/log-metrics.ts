@@ -63,9 +63,11 @@ export interface GatewayFacts {
   /** Spend that is in the spool and not in the log yet. */
   readonly spends: number;
   readonly spoolBytes: number;
+  readonly softBudgetsReached: number;
 }
 
-export function gatewayMetrics({ inFlight, spends, spoolBytes }: GatewayFacts): readonly Metric[] {
+export function gatewayMetrics(facts: GatewayFacts): readonly Metric[] {
+  const { inFlight, spends, spoolBytes, softBudgetsReached } = facts;
   return [
     single(
       'gauge',
@@ -75,6 +77,12 @@ export function gatewayMetrics({ inFlight, spends, spoolBytes }: GatewayFacts): 
     ),
     single('gauge', 'keyledger_spool_spends', 'Spend in the spool that the log does not have yet.', spends),
     single('gauge', 'keyledger_spool_bytes', 'Size of the spool on disk.', spoolBytes),
+    single(
+      'counter',
+      'keyledger_soft_budgets_reached_total',
+      'How often a soft budget was reached; the log says which.',
+      softBudgetsReached,
+    ),
   ];
 }
 

@@ -22,6 +22,8 @@ export interface MemoryTable<P extends Projection = Projection> {
   /** The log has been applied up to here. */
   readonly position: bigint;
   readonly size: number;
+  /** How often rows have changed. As long as it stays the same, so do all rows. */
+  readonly changes: number;
   /** By the whole key, its columns in order. */
   get(...key: readonly (string | bigint)[]): RowIn<P> | undefined;
   /** The rows with this value in an indexed column. Throws TypeError when the column has no index. */
@@ -43,6 +45,7 @@ export function memoryTable<P extends Projection>(
   let rows = new Map<string, Row>();
   let indexes = emptyIndexes(indexed);
   let position = 0n;
+  let changes = 0;
 
   function put(key: string, row: Row, before: Row | undefined): void {
     rows.set(key, row);
@@ -81,6 +84,7 @@ export function memoryTable<P extends Projection>(
   }
 
   function change(change: RowChange): void {
+    changes += 1;
     switch (change.op) {
       case 'insert': {
         const key = rowKey(projection, change.row);
@@ -118,8 +122,15 @@ export function memoryTable<P extends Projection>(
     get size() {
       return rows.size;
     },
-    get: (...key) =>
-      rows.get(key.length === 1 ? String(key[0]) : key.map((part) => `${part}\0`).join('')) as never,
+    get changes() {
+      return changes;
+    },
+    get(...key) {
+      if (key.length === 1) return rows.get(String(key[0])) as never;
+      let whole = '';
+      for (const part of key) whole += `${part}\0`;
+      return rows.get(whole) as never;
+    },
     find(column, value) {
       const index = indexes.get(column);
       if (index === undefined) throw new TypeError(`${projection.name} has no index on ${column} in memory`);
@@ -147,6 +158,7 @@ export function memoryTable<P extends Projection>(
       rows = loaded;
       indexes = loadedIndexes;
       position = at;
+      changes += 1;
     },
   };
 }

@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Deployment } from '../domain/deployment.ts';
 import { Refusal } from '../errors.ts';
-import { type Call, checkTags, isStorable } from './call.ts';
-import type { Caller } from './key-table.ts';
+import { type Call, checkTags, isRecord, isStorable } from './call.ts';
+import type { Caller, EnforcedParam } from './caller.ts';
 import { allowsModel } from './model-names.ts';
+import type { Subject } from './named-subjects.ts';
 import type { Offer } from './offers.ts';
 import type { Router } from './router.ts';
 import { allowsRoute } from './routes.ts';
@@ -17,22 +18,27 @@ export interface Admission {
 }
 
 /**
- * Throws Refusal(model_not_allowed | key_expired | project_blocked | tenant_suspended |
- * route_not_allowed | unknown_model).
+ * Throws Refusal(model_not_allowed | key_expired | project_blocked | tenant_suspended | user_blocked |
+ * end_user_blocked | missing_parameter | route_not_allowed | unknown_model).
  */
-export function admit(caller: Caller, call: Call, router: Router, nowMs: number): Admission {
-  const model = Object.hasOwn(caller.aliases, call.model) ? caller.aliases[call.model]! : call.model;
+export function admit(
+  caller: Caller,
+  call: Call,
+  subjects: readonly Subject[] | null,
+  router: Router,
+  nowMs: number,
+): Admission {
+  if (subjects !== null) refuseBlocked(subjects);
+  const model = modelOf(caller, call, subjects, router);
   if (!allowsModel(caller.keyModels, call.model) && !allowsModel(caller.keyModels, model)) {
     throw notAllowed('model_not_allowed', call.model);
   }
   if (nowMs >= caller.expiresAtMs) {
     throw new Refusal('key_expired', { expiredAt: caller.expiresAt }, { param: 'None' });
   }
-  if (caller.projectBlocked)
-    throw new Refusal('project_blocked', { projectId: caller.projectId }, { param: 'None' });
-  if (caller.tenantSuspended) throw new Refusal('tenant_suspended');
-  if (!allowsModel(caller.projectModels, model)) throw notAllowed('project_model_not_allowed', call.model);
-  if (!allowsModel(caller.tenantModels, model)) throw notAllowed('tenant_model_not_allowed', call.model);
+  refuseStanding(caller);
+  refuseModel(caller, call, subjects, model);
+  if (caller.enforcedParams.length > 0) requireParams(caller.enforcedParams, call);
   if (!allowsRoute(caller.allowedRoutes, call.route)) {
     const detail = { allowed: caller.allowedRoutes.join(', '), route: `/${call.route.name}` };
     throw new Refusal('route_not_allowed', detail);
@@ -44,10 +50,75 @@ export function admit(caller: Caller, call: Call, router: Router, nowMs: number)
   return { model, deployment, offer };
 }
 
-function notAllowed(
-  code: 'model_not_allowed' | 'project_model_not_allowed' | 'tenant_model_not_allowed' | 'model_not_priced',
-  model: string,
-): Refusal {
+/**
+ * The model that serves: an alias of the key counts more than one of the project. An end user's
+ * default model serves what nothing else does; it serves everything of an end user who may only be
+ * served in one region, because no deployment can be shown to be there.
+ */
+function modelOf(caller: Caller, call: Call, subjects: readonly Subject[] | null, router: Router): string {
+  const { model: asked } = call;
+  let model = asked;
+  if (Object.hasOwn(caller.aliases, asked)) model = caller.aliases[asked]!;
+  else if (Object.hasOwn(caller.projectAliases, asked)) model = caller.projectAliases[asked]!;
+  const endUser = subjects?.find(({ defaultModel }) => defaultModel !== null);
+  if (endUser === undefined) return model;
+  return endUser.always || router.pick(model) === null ? endUser.defaultModel! : model;
+}
+
+function refuseBlocked(subjects: readonly Subject[]): void {
+  const blocked = subjects.find((subject) => subject.blocked);
+  if (blocked !== undefined)
+    throw new Refusal('end_user_blocked', { endUser: blocked.id }, { param: 'user' });
+}
+
+function refuseStanding(caller: Caller): void {
+  if (caller.projectBlocked)
+    throw new Refusal('project_blocked', { projectId: caller.projectId }, { param: 'None' });
+  if (caller.tenantSuspended) throw new Refusal('tenant_suspended');
+  if (caller.userBlocked) throw new Refusal('user_blocked', { userId: caller.userId }, { param: 'None' });
+}
+
+/** What a project calls by an alias of its own is the name that its list is about. */
+function refuseModel(caller: Caller, call: Call, subjects: readonly Subject[] | null, model: string): void {
+  const named = Object.hasOwn(caller.projectAliases, call.model) ? call.model : model;
+  if (!allowsModel(caller.projectModels, named) && !allowsModel(caller.projectModels, model)) {
+    throw notAllowed('project_model_not_allowed', call.model);
+  }
+  if (!allowsModel(caller.userModels, model)) throw notAllowed('user_model_not_allowed', call.model);
+  for (const models of caller.tenantModels) {
+    if (!allowsModel(models, model)) throw notAllowed('tenant_model_not_allowed', call.model);
+  }
+  for (const { kind, models } of subjects ?? NO_SUBJECTS) {
+    if (allowsModel(models, model)) continue;
+    throw notAllowed(kind === 'tag' ? 'tag_model_not_allowed' : 'end_user_model_not_allowed', call.model);
+  }
+}
+
+const NO_SUBJECTS: readonly Subject[] = [];
+
+/** Throws Refusal(missing_parameter). */
+function requireParams(params: readonly EnforcedParam[], { json }: Call): void {
+  for (const { name, path } of params) {
+    let value: unknown = json;
+    for (const member of path) {
+      value = isRecord(value) && Object.hasOwn(value, member) ? value[member] : undefined;
+    }
+    if (value === undefined || value === null) {
+      throw new Refusal('missing_parameter', { param: name }, { param: path[0]! });
+    }
+  }
+}
+
+type ModelRefusal =
+  | 'model_not_allowed'
+  | 'project_model_not_allowed'
+  | 'user_model_not_allowed'
+  | 'tenant_model_not_allowed'
+  | 'end_user_model_not_allowed'
+  | 'tag_model_not_allowed'
+  | 'model_not_priced';
+
+function notAllowed(code: ModelRefusal, model: string): Refusal {
   return new Refusal(code, { model }, { param: 'model' });
 }
 

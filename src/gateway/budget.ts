@@ -10,14 +10,17 @@ import type { SpendPlace } from './spend-writer.ts';
  * position of the log it had read, so such a spend is kept until its place in the log is known, and
  * counts only beyond that.
  *
- * A window that follows another in this process starts from nothing: spend belongs to the window in
- * which its request was admitted, and all of those requests are still running or were ours.
+ * Where spend was set by hand, the ledger counts from that place in the log on. A window that follows
+ * another in this process starts from nothing: spend belongs to the window in which its request was
+ * admitted, and all of those requests are still running or were ours.
  */
 export interface BudgetMeter {
   readonly window: Span;
   /** As in the budget's configuration; another one means another meter. */
   readonly duration: string | null;
   readonly zone: string;
+  /** What was set by hand before the ledger was read. */
+  readonly correction: Correction | null;
   spentNanos: bigint;
   /** Worst cases of the requests that are running. */
   reservedNanos: bigint;
@@ -31,6 +34,19 @@ export interface BudgetMeter {
   successor: BudgetMeter | null;
   /** Something was spent after this window that no meter counted, because no budget was in force. */
   missed: boolean;
+  /** It was told that the soft budget is reached. */
+  warned: boolean;
+}
+
+/** Spend that was set by hand. */
+export interface Correction {
+  /** Place in the log: what comes later is added. */
+  readonly position: bigint;
+  readonly atMs: number;
+  /** What it was set to. */
+  readonly toNanos: bigint;
+  /** All corrections so far, to be added to what was ever recorded. */
+  readonly sumNanos: bigint;
 }
 
 /** Half open. */
@@ -49,8 +65,11 @@ interface Spent {
 
 /** How the ledger is read. */
 export interface LedgerReader {
-  /** What was spent since an instant (null: ever), all that this process has recorded so far included. */
-  load(since: string | null): Promise<LedgerSum>;
+  /**
+   * What was spent since an instant (null: ever) and beyond a position of the log (null: all of it),
+   * all that this process has recorded so far included.
+   */
+  load(since: string | null, after: bigint | null): Promise<LedgerSum>;
   /** Resolves once all that this process has recorded so far has its place in the log. */
   flush(): Promise<unknown>;
 }
@@ -75,13 +94,18 @@ export interface BudgetOwner {
  */
 export function meterOf(
   owner: BudgetOwner,
-  budget: Budget,
+  budget: Pick<Budget, 'window'>,
   zone: string,
   nowMs: number,
   ledger: LedgerReader,
+  correction: Correction | null = null,
 ): BudgetMeter {
   const { meter } = owner;
-  const sameConfig = meter !== null && meter.duration === budget.window && meter.zone === zone;
+  const sameConfig =
+    meter !== null &&
+    meter.duration === budget.window &&
+    meter.zone === zone &&
+    meter.correction?.position === correction?.position;
   if (sameConfig && meter.window.startMs <= nowMs && nowMs < meter.window.endMs) {
     if (meter.loadedTo === null && meter.loading === null) read(meter, ledger);
     return meter;
@@ -91,6 +115,7 @@ export function meterOf(
     window,
     duration: budget.window,
     zone,
+    correction,
     spentNanos: 0n,
     reservedNanos: 0n,
     loadedTo: null,
@@ -98,6 +123,7 @@ export function meterOf(
     early: [],
     successor: null,
     missed: false,
+    warned: false,
   };
   const isNewest = window.startMs > owner.newestStartMs;
   const follows = sameConfig && isNewest && meter.loadedTo !== null && !meter.missed;
@@ -125,15 +151,28 @@ function read(meter: BudgetMeter, ledger: LedgerReader): void {
 
 /** When it fails, what came early is kept: the next attempt may read a ledger without it. */
 async function readInto(meter: BudgetMeter, ledger: LedgerReader): Promise<void> {
-  const { nanos, position } = await ledger.load(meter.window.startsAt);
+  const { base, after } = startOf(meter);
+  const { nanos, position } = await ledger.load(meter.window.startsAt, after);
   if (meter.early.some(({ place }) => place.position === null)) await ledger.flush();
-  meter.spentNanos += nanos;
+  meter.spentNanos += base + nanos;
   for (const { place, nanos: early } of meter.early) {
     // What has no place even now came after the ledger had been read.
     if (place.position === null || place.position > position) meter.spentNanos += early;
   }
   meter.early = [];
   meter.loadedTo = position;
+}
+
+/** What a correction by hand starts the window with, and from where on the ledger counts then. */
+function startOf({ window, correction }: BudgetMeter): {
+  readonly base: bigint;
+  readonly after: bigint | null;
+} {
+  if (correction === null) return { base: 0n, after: null };
+  const { atMs, toNanos, sumNanos, position } = correction;
+  if (window.startsAt === null) return { base: sumNanos, after: null };
+  const within = window.startMs <= atMs && atMs < window.endMs;
+  return within ? { base: toNanos, after: position } : { base: 0n, after: null };
 }
 
 /** Adds what a request has really spent, once that is durable. */

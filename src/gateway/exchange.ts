@@ -4,7 +4,7 @@ import { isoInstant } from '../domain/local-time.ts';
 import { NO_USAGE, type Outcome, rate, type SpendLine, type Usage } from '../domain/spend.ts';
 import type { Refusal } from '../errors.ts';
 import type { Call } from './call.ts';
-import type { Caller } from './key-table.ts';
+import type { Caller } from './caller.ts';
 import type { Limiter, Reservation } from './limiter.ts';
 import type { Offer } from './offers.ts';
 import type { FailureLog } from './drain.ts';
@@ -152,7 +152,7 @@ export function conclude(
   books.writer.record(ticket!, spend, (refusal, place) => {
     if (refusal === null) {
       exchange.priceNanos = priceNanos;
-      books.limiter.settle(reservation, usage.inputTokens + usage.outputTokens, priceNanos, place);
+      books.limiter.settle(reservation, usage.inputTokens + usage.outputTokens, spend, place);
     } else books.limiter.release(reservation);
     try {
       answer(refusal);

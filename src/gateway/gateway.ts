@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { readCredential } from '../credentials.ts';
 import type { Deployment } from '../domain/deployment.ts';
+import { formatNanos } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { admit, callIdOf, endUserOf, tagsOf } from './admission.ts';
@@ -9,8 +10,10 @@ import { readBody } from './body.ts';
 import { type Call, readCall, upstreamBody } from './call.ts';
 import { begin, type Books, type Exchange } from './exchange.ts';
 import { errorRelay, invalid, jsonRelay } from './json-relay.ts';
+import type { InstallationLimits } from './caller-levels.ts';
 import { createKeyTable, type KeyTables } from './key-table.ts';
 import { createLimiter, type SpentSince } from './limiter.ts';
+import { createNamedSubjects, levelsOf, type SubjectTables } from './named-subjects.ts';
 import { createPlaces } from './places.ts';
 import { failUnbilled, type Relay, timedOut, type Trouble, troubleOf, waitingRelay } from './relay.ts';
 import { createRouter } from './router.ts';
@@ -31,11 +34,13 @@ export interface GatewayDeps {
   readonly store: Pick<EventStore, 'append'>;
   /** New for every start of the process: part of the names of its spend streams. */
   readonly writerId: string;
-  readonly tables: KeyTables;
+  readonly tables: KeyTables & SubjectTables;
   readonly deployments: readonly Deployment[];
   readonly masterKey: string;
   /** The agency's own tenant: what the master key spends is recorded under it. */
   readonly ownTenantId: string;
+  /** Limits of the whole installation; null when there are none. */
+  readonly installation: InstallationLimits | null;
   readonly spentSince: SpentSince;
   /** Lower-case name of the header that carries the key instead of the usual ones; null for those. */
   readonly keyHeader: string | null;
@@ -71,6 +76,8 @@ export interface Gateway {
   flush(): Promise<bigint>;
   /** How much spend waits for the log, and the size of the spool. */
   backlog(): { readonly spends: number; readonly spoolBytes: number };
+  /** How often a soft budget was reached since the start. */
+  softBudgetsReached(): number;
   /** Null when a new request would be served; else why not. */
   trouble(): Refusal | null;
   /** Refuses what is new, lets what is running finish for so long, breaks off the rest, writes what is to be written. */
@@ -79,7 +86,11 @@ export interface Gateway {
 
 const CONNECTIONS_MAX = 1_024;
 /** How often running requests are held against their time-outs. */
-const TIMEOUT_WATCH_MS = 100;
+const WATCH_MS = 100;
+/** Every so many times, also whether their keys are still good: once a second. */
+const REVOCATION_TICKS = 10;
+/** Every so many times, accounts that nobody uses are looked for: once a minute. */
+const SWEEP_TICKS = 600;
 const SPEND_BATCH_MAX = 512;
 const SPEND_GATHER_MS = 100;
 const SPEND_RETRY = { retryMs: 50, retryMsMax: 2_000 };
@@ -116,13 +127,22 @@ export function createGateway(deps: GatewayDeps): Gateway {
     spentSince: deps.spentSince,
     flush: () => writer.flush(),
     budgetStatus: deps.budgetExceededStatus,
+    onSoftBudget(level, spentNanos) {
+      softBudgetsReached += 1;
+      log.warn(
+        { level: level.scope, id: level.id, spent: formatNanos(spentNanos) },
+        'a soft budget is reached',
+      );
+    },
   });
   const keyTable = createKeyTable({
     tables: deps.tables,
-    limiter,
+    accounts: limiter.accounts,
     masterKey: deps.masterKey,
     ownTenantId: deps.ownTenantId,
+    installation: deps.installation,
   });
+  const subjects = createNamedSubjects(deps.tables, limiter.accounts);
   const router = createRouter(deps.deployments, deps.random);
   const upstreams = createUpstreams({
     connectionsMax: CONNECTIONS_MAX,
@@ -132,6 +152,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const books: Books = { writer, limiter, wallMs, monotonicMs, log };
   const relayDeps = { books, version };
   const visits = createPlaces<Visit>();
+  let softBudgetsReached = 0;
   let closing = false;
   let onIdle: (() => void) | null = null;
 
@@ -183,11 +204,14 @@ export function createGateway(deps: GatewayDeps): Gateway {
     if (response.destroyed) return;
     const now = { wallMs: wallMs(), monotonicMs: monotonicMs() };
     const caller = keyTable.find(readCredential(request.rawHeaders, deps.keyHeader), now.wallMs);
-    const { model, deployment, offer } = admit(caller, call, router, now.wallMs);
+    const endUser = endUserOf(call, request.headers);
     const tags = tagsOf(caller, call, request.headers);
+    const named = subjects.of(caller, endUser, tags);
+    const { model, deployment, offer } = admit(caller, call, named, router, now.wallMs);
+    const levels = levelsOf(caller, named, model);
     const unwritable = writer.refusal();
     if (unwritable !== null) throw unwritable;
-    const loading = limiter.prepare(caller.levels, now);
+    const loading = limiter.prepare(levels, now);
     if (loading !== null) return serveAfter(loading, visit, call);
     const inputTokens = countInput(call);
     const generates = call.route.name === 'chat/completions';
@@ -198,7 +222,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
       outputTokensMax: deployment.maxOutputTokens,
       prices: offer.prices,
     };
-    const reservation = limiter.reserve(caller.levels, demand, now);
+    const reservation = limiter.reserve(levels, demand, now);
     callUpstream(visit, {
       requestId: visit.requestId,
       callId: visit.callId,
@@ -212,7 +236,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
       reservation,
       inputTokens,
       tags,
-      endUser: endUserOf(call, request.headers),
+      endUser,
       startedMs: visit.startedMs,
       sentMs: monotonicMs(),
       ticket: null,
@@ -287,15 +311,26 @@ export function createGateway(deps: GatewayDeps): Gateway {
   }
 
   /** One timer for all that is running costs less than one each, and time-outs are long. */
+  let ticks = 0;
   const watch = setInterval(() => {
-    const nowMs = monotonicMs();
+    const now = { wallMs: wallMs(), monotonicMs: monotonicMs() };
+    ticks += 1;
+    const checks = ticks % REVOCATION_TICKS === 0;
     for (const visit of visits.all()) {
       const { running } = visit;
-      if (running !== null && nowMs >= running.deadlineMs) {
-        stop(visit, timedOut(running.exchange.deployment.timeoutMs));
-      }
+      if (running === null) continue;
+      const { deployment } = running.exchange;
+      if (now.monotonicMs >= running.deadlineMs) stop(visit, timedOut(deployment.timeoutMs));
+      else if (checks) stopRevoked(visit, running.exchange, now.wallMs);
     }
-  }, TIMEOUT_WATCH_MS);
+    if (ticks % SWEEP_TICKS === 0) limiter.sweep(now.monotonicMs);
+  }, WATCH_MS);
+
+  /** A stream does not outlive the right to it; an answer in one piece is nearly there. */
+  function stopRevoked(visit: Visit, { call, caller }: Exchange, nowMs: number): void {
+    const refusal = call.stream ? keyTable.revocation(caller, nowMs) : null;
+    if (refusal !== null) stop(visit, { outcome: 'truncated', refusal });
+  }
 
   function idle(graceMs: number): Promise<void> {
     if (visits.count() === 0) return Promise.resolve();
@@ -314,6 +349,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     inFlight: visits.count,
     flush: () => writer.flush(),
     backlog: () => ({ spends: writer.waiting, spoolBytes: writer.spoolBytes }),
+    softBudgetsReached: () => softBudgetsReached,
     trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),
     async close(graceMs) {
       closing = true;

@@ -2,39 +2,40 @@ import { isoInstant } from '../domain/local-time.ts';
 import { formatNanos } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
 import type { BudgetMeter } from './budget.ts';
-import type { Instant, Level, LevelName } from './levels.ts';
+import type { BudgetCap, Instant, Level } from './levels.ts';
 
-/** What a caller is told when a limit is reached: which one, where it stands and when it is worth trying again. */
-const LITELLM_LEVELS: Readonly<Record<LevelName, string>> = {
-  key: 'api_key',
-  project: 'team',
-  tenant: 'organization',
-};
-
-export function litellmLevel(name: LevelName): string {
-  return LITELLM_LEVELS[name];
+/**
+ * What a caller is told when a limit is reached: which one, where it stands and when it is worth trying
+ * again. Of the whole installation only the last: what others use is not the caller's business.
+ */
+interface SpentBudget {
+  readonly level: Level;
+  readonly cap: BudgetCap;
+  /** What holds now. */
+  readonly limit: bigint;
+  readonly meter: BudgetMeter;
+  readonly neededNanos: bigint;
 }
 
-export function budgetRefusal(
-  level: Level,
-  meter: BudgetMeter,
-  neededNanos: bigint,
-  status: number,
-  now: Instant,
-): Refusal {
+export function budgetRefusal(spent: SpentBudget, status: number, now: Instant): Refusal {
+  const { level, cap, limit, meter, neededNanos } = spent;
   const { endMs, endsAt } = meter.window;
+  const resetsAt = endsAt ?? 'never';
+  const waits = endsAt === null ? {} : { retryAfterSeconds: wholeSeconds(endMs - now.wallMs) };
+  if (level.name === 'installation') {
+    return new Refusal('installation_budget_exceeded', { resetsAt }, { status, ...waits });
+  }
   const detail = {
-    level: litellmLevel(level.name),
+    level: level.scope,
     id: level.id,
-    subject: level.subject,
+    subject: `${level.subject}${cap.note}`,
     spent: formatNanos(meter.spentNanos),
     reserved: formatNanos(meter.reservedNanos),
-    limit: formatNanos(level.limits.budget!.nanos),
+    limit: formatNanos(limit),
     needed: formatNanos(neededNanos),
     window: meter.duration,
-    resetsAt: endsAt ?? 'never',
+    resetsAt,
   };
-  const waits = endsAt === null ? {} : { retryAfterSeconds: wholeSeconds(endMs - now.wallMs) };
   return new Refusal('budget_exceeded', detail, { status, ...waits });
 }
 
@@ -50,13 +51,14 @@ export function rateRefusal(
 ): Refusal {
   const seconds = waitMs === null ? null : wholeSeconds(waitMs);
   const resetsAt = seconds === null ? 'never' : isoInstant(wallMs + seconds * 1_000);
-  const where = { level: litellmLevel(level.name), id: level.id, kind, limit };
+  const where = { level: level.scope, id: level.id, kind, limit };
   const detail = { ...where, remaining: Math.max(left, 0), needed, resetsAt };
   return new Refusal('rate_limited', detail, seconds === null ? {} : { retryAfterSeconds: seconds });
 }
 
 export function parallelRefusal(level: Level, limit: number): Refusal {
-  const where = { level: litellmLevel(level.name), id: level.id, kind: 'max_parallel_requests', limit };
+  if (level.name === 'installation') return new Refusal('installation_busy', {}, { retryAfterSeconds: 1 });
+  const where = { level: level.scope, id: level.id, kind: 'max_parallel_requests', limit };
   const resetsAt = limit === 0 ? 'never' : 'when a running request ends';
   return new Refusal(
     'rate_limited',

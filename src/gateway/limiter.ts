@@ -1,18 +1,18 @@
-import type { Budget } from '../domain/limits.ts';
 import { amountAt } from '../domain/money.ts';
 import type { Rates } from '../domain/spend.ts';
+import { type Accounts, createAccounts } from './accounts.ts';
 import { addSpent, type BudgetMeter, type LedgerSum, meterOf, unreserve } from './budget.ts';
 import { budgetRefusal, parallelRefusal, rateRefusal } from './limit-refusals.ts';
-import type { Account, Instant, Level, LevelName } from './levels.ts';
-import { rateWindow, type Slot } from './rate-window.ts';
+import type { BudgetCap, Instant, Level, LevelName, SoftBudget } from './levels.ts';
+import type { Slot } from './rate-window.ts';
 import type { SpendPlace } from './spend-writer.ts';
+import type { SpendToRecord } from './spool-records.ts';
 
 /**
- * Limits of a request on all its levels at once (key, project, tenant): requests and tokens per
- * minute, parallel requests, budgets. The worst case is reserved before the upstream is called and
- * settled afterwards; both happen without a pause in between, so however many requests come at
- * once, what was spent and what may still be spent never exceed a limit together. A refused request
- * changes nothing on any level.
+ * Limits of a request on all its levels at once: requests and tokens per minute, parallel requests,
+ * budgets. The worst case is reserved before the upstream is called and settled afterwards; both
+ * happen without a pause in between, so however many requests come at once, what was spent and what
+ * may still be spent never exceed a limit together. A refused request changes nothing on any level.
  */
 /** What a request may need at most. */
 export interface Demand {
@@ -32,30 +32,43 @@ export interface Reservation {
   readonly outputTokens: number;
   readonly tokens: number;
   readonly nanos: bigint;
-  /** Where the tokens and the money are reserved, by level; null where that is not limited. */
+  /** Where the tokens are reserved, by level; null where they are not limited. */
   readonly slots: readonly (Slot | null)[];
-  readonly meters: readonly (BudgetMeter | null)[];
+  /** Where the money is reserved: of every budget of every level, in order. */
+  readonly meters: readonly BudgetMeter[];
+  /** How many accounts there had ever been when it was made. */
+  readonly accountsMade: number;
   open: boolean;
 }
 
-/** Reads the ledger, once it has the log up to `mustInclude` at least. `since` is an instant, null for ever. */
-export type SpentSince = (
-  level: LevelName,
-  id: string,
-  since: string | null,
-  mustInclude: bigint,
-) => Promise<LedgerSum>;
+/** A question to the ledger. */
+export interface LedgerQuestion {
+  readonly level: LevelName;
+  readonly id: string;
+  /** Only of this model: a public name, `prefix/*` or `*`; null for all. */
+  readonly model: string | null;
+  /** An instant, null for ever. */
+  readonly since: string | null;
+  /** Only what stands beyond this position of the log; null for all. */
+  readonly after: bigint | null;
+  /** The answer knows the log up to here at least. */
+  readonly mustInclude: bigint;
+}
+
+export type SpentSince = (question: LedgerQuestion) => Promise<LedgerSum>;
 
 export interface Limiter {
-  account(name: LevelName, id: string): Account;
+  readonly accounts: Accounts;
   /** Null when all that decides is in memory; else wait and ask again. Rejects when the ledger cannot be read. */
   prepare(levels: readonly Level[], now: Instant): Promise<void> | null;
   /** After `prepare` answered null at the same instant. Throws Refusal(budget_exceeded | rate_limited). */
   reserve(levels: readonly Level[], demand: Demand, now: Instant): Reservation;
   /** What was really used, once that is durable. Later calls for the same reservation do nothing. */
-  settle(reservation: Reservation, tokens: number, nanos: bigint, place: SpendPlace): void;
+  settle(reservation: Reservation, tokens: number, spend: SpendToRecord, place: SpendPlace): void;
   /** Nothing was used. */
   release(reservation: Reservation): void;
+  /** To be called now and then: accounts that nobody uses are thrown away when there are many. */
+  sweep(monotonicMs: number): void;
 }
 
 export interface LimiterOptions {
@@ -64,89 +77,124 @@ export interface LimiterOptions {
   readonly flush: () => Promise<bigint>;
   /** HTTP status of a spent budget. */
   readonly budgetStatus: number;
+  /** A soft budget was reached, told once per level and window. */
+  readonly onSoftBudget: (level: Level, spentNanos: bigint) => void;
+  readonly accountsKeptMax?: number;
 }
 
-export function createLimiter({ spentSince, flush, budgetStatus }: LimiterOptions): Limiter {
-  const accounts = new Map<string, Account>();
+const ACCOUNTS_KEPT_MAX = 20_000;
+const NO_METERS: readonly BudgetMeter[] = [];
 
-  function account(name: LevelName, id: string): Account {
-    const key = `${name}\n${id}`;
-    let found = accounts.get(key);
-    if (found === undefined) {
-      found = {
-        requests: rateWindow(),
-        tokens: rateWindow(),
-        running: 0,
-        meter: null,
-        newestStartMs: -Infinity,
-        ledger: { load: async (since) => await spentSince(name, id, since, await flush()), flush },
-      };
-      accounts.set(key, found);
-    }
-    return found;
-  }
-
-  function meterAt(level: Level, budget: Budget, wallMs: number): BudgetMeter {
-    return meterOf(level.account, budget, level.zone, wallMs, level.account.ledger);
-  }
+export function createLimiter(options: LimiterOptions): Limiter {
+  const { spentSince, flush, budgetStatus, onSoftBudget, accountsKeptMax = ACCOUNTS_KEPT_MAX } = options;
+  const accounts = createAccounts((level, id, model) => ({
+    async load(since, after) {
+      const flushed = await flush();
+      const mustInclude = after !== null && after > flushed ? after : flushed;
+      return await spentSince({ level, id, model, since, after, mustInclude });
+    },
+    flush,
+  }));
 
   function prepare(levels: readonly Level[], now: Instant): Promise<void> | null {
     let wait: Promise<void> | null = null;
     for (const level of levels) {
-      const { budget } = level.limits;
-      if (budget === null) continue;
-      const { loading } = meterAt(level, budget, now.wallMs);
-      if (loading !== null)
-        wait = wait === null ? loading : Promise.all([wait, loading]).then(() => undefined);
+      for (const cap of level.budgets) {
+        const { loading } = meterAt(level, cap, now.wallMs);
+        if (loading !== null)
+          wait = wait === null ? loading : Promise.all([wait, loading]).then(() => undefined);
+      }
     }
     return wait;
   }
 
   function reserve(levels: readonly Level[], demand: Demand, now: Instant): Reservation {
-    const meters = levels.map((level) => {
-      const { budget } = level.limits;
-      return budget === null ? null : meterAt(level, budget, now.wallMs);
-    });
-    const outputTokens = demand.namedOutputTokens ?? affordableOutput(levels, meters, demand);
+    const meters = metersOf(levels, now.wallMs);
+    const outputTokens = demand.namedOutputTokens ?? affordableOutput(levels, meters, demand, now.wallMs);
     const tokens = demand.inputTokens + outputTokens * demand.choices;
     const nanos = worstNanos(demand, outputTokens);
     const free = nanos === 0n && isFree(demand.prices);
-    levels.forEach((level, i) => {
-      const meter = meters[i] ?? null;
-      if (meter !== null) checkBudget(level, meter, nanos, free, budgetStatus, now);
-    });
+    let next = 0;
+    for (const level of levels) {
+      for (const cap of level.budgets)
+        checkBudget(level, cap, meters[next++]!, nanos, free, budgetStatus, now);
+    }
     for (const level of levels) checkRates(level, tokens, now);
-    const slots = levels.map((level, i) => {
-      const meter = meters[i] ?? null;
-      if (meter !== null) meter.reservedNanos += nanos;
-      return take(level, tokens, now.monotonicMs);
-    });
-    return { levels, admittedMs: now.wallMs, outputTokens, tokens, nanos, slots, meters, open: true };
+    const slots: (Slot | null)[] = [];
+    for (const level of levels) slots.push(take(level, tokens, now));
+    for (const meter of meters) meter.reservedNanos += nanos;
+    const admittedMs = now.wallMs;
+    const accountsMade = accounts.made;
+    return { levels, admittedMs, outputTokens, tokens, nanos, slots, meters, accountsMade, open: true };
   }
 
-  return { account, prepare, reserve, settle, release: (reservation) => giveBack(reservation, 0) };
+  function settle(reservation: Reservation, tokens: number, spend: SpendToRecord, place: SpendPlace): void {
+    if (!reservation.open) return;
+    giveBack(reservation, tokens);
+    const { levels, admittedMs, accountsMade } = reservation;
+    const nanos = spend.data.priceNanos;
+    for (const level of levels) {
+      for (const owner of level.account.owners) addSpent(owner, admittedMs, nanos, place);
+      if (level.soft !== null) watchSoft(level, level.soft);
+    }
+    if (accountsMade === accounts.made) return;
+    for (const account of accounts.concerned(spend)) {
+      if (levels.some((level) => level.account === account)) continue;
+      for (const owner of account.owners) addSpent(owner, admittedMs, nanos, place);
+    }
+  }
+
+  function watchSoft(level: Level, { nanos, owner: { meter } }: SoftBudget): void {
+    if (meter === null || meter.warned || meter.loadedTo === null || meter.spentNanos < nanos) return;
+    meter.warned = true;
+    onSoftBudget(level, meter.spentNanos);
+  }
+
+  return {
+    accounts,
+    prepare,
+    reserve,
+    settle,
+    release: (reservation) => giveBack(reservation, 0),
+    sweep: (monotonicMs) => accounts.sweep(monotonicMs, accountsKeptMax),
+  };
 }
 
-function settle(reservation: Reservation, tokens: number, nanos: bigint, place: SpendPlace): void {
-  if (!reservation.open) return;
-  giveBack(reservation, tokens);
-  for (const { account } of reservation.levels) addSpent(account, reservation.admittedMs, nanos, place);
+function meterAt(level: Level, budget: Pick<BudgetCap, 'window' | 'owner'>, wallMs: number): BudgetMeter {
+  return meterOf(budget.owner, budget, level.zone, wallMs, level.account.ledger, level.correction);
+}
+
+function metersOf(levels: readonly Level[], wallMs: number): readonly BudgetMeter[] {
+  let meters: BudgetMeter[] | null = null;
+  for (const level of levels) {
+    for (const cap of level.budgets) (meters ??= []).push(meterAt(level, cap, wallMs));
+  }
+  return meters ?? NO_METERS;
+}
+
+export function capAt({ nanos, raisedNanos, raisedUntilMs }: BudgetCap, wallMs: number): bigint {
+  return wallMs < raisedUntilMs ? raisedNanos : nanos;
 }
 
 function giveBack(reservation: Reservation, usedTokens: number): void {
   if (!reservation.open) return;
   reservation.open = false;
-  reservation.levels.forEach(({ account }, i) => {
+  const { levels, slots, meters, tokens, nanos } = reservation;
+  for (let i = 0; i < levels.length; i += 1) {
+    const { account } = levels[i]!;
     account.running -= 1;
-    const slot = reservation.slots[i] ?? null;
-    if (slot !== null) account.tokens.correct(slot, usedTokens - reservation.tokens);
-    const meter = reservation.meters[i] ?? null;
-    if (meter !== null) unreserve(meter, reservation.nanos);
-  });
+    const slot = slots[i]!;
+    if (slot !== null) account.tokens.correct(slot, usedTokens - tokens);
+  }
+  for (const meter of meters) unreserve(meter, nanos);
 }
 
-function take({ account, limits }: Level, tokens: number, monotonicMs: number): Slot | null {
+function take(level: Level, tokens: number, { monotonicMs, wallMs }: Instant): Slot | null {
+  const { account, limits, soft } = level;
   account.running += 1;
+  account.quietSweeps = 0;
+  // From here on it is counted; nothing waits for what was spent before.
+  if (soft !== null) meterAt(level, soft, wallMs);
   if (limits.requestsPerMinute !== null) account.requests.add(monotonicMs, 1);
   return limits.tokensPerMinute === null ? null : account.tokens.add(monotonicMs, tokens);
 }
@@ -167,29 +215,34 @@ function isFree(prices: Rates): boolean {
  */
 function affordableOutput(
   levels: readonly Level[],
-  meters: readonly (BudgetMeter | null)[],
+  meters: readonly BudgetMeter[],
   demand: Demand,
+  wallMs: number,
 ): number {
   const { choices, inputTokens, prices, outputTokensMax } = demand;
   if (outputTokensMax === 0) return 0;
   let tokens = outputTokensMax;
   const inputNanos = worstNanos(demand, 0);
-  levels.forEach(({ limits }, i) => {
+  const priceNanos = amountAt(prices.output, 1) * BigInt(choices);
+  let next = 0;
+  for (const { limits, budgets } of levels) {
     if (limits.tokensPerMinute !== null) {
       tokens = Math.min(tokens, Math.floor((limits.tokensPerMinute - inputTokens) / choices));
     }
-    const meter = meters[i] ?? null;
-    const priceNanos = amountAt(prices.output, 1) * BigInt(choices);
-    if (meter === null || limits.budget === null || priceNanos === 0n) return;
-    const left = limits.budget.nanos - meter.spentNanos - meter.reservedNanos - inputNanos;
-    if (left < priceNanos * BigInt(tokens)) tokens = Number(left / priceNanos);
-  });
+    for (const cap of budgets) {
+      const meter = meters[next++]!;
+      if (priceNanos === 0n) continue;
+      const left = capAt(cap, wallMs) - meter.spentNanos - meter.reservedNanos - inputNanos;
+      if (left < priceNanos * BigInt(tokens)) tokens = Number(left / priceNanos);
+    }
+  }
   return Math.max(tokens, 1);
 }
 
 /** A price of zero passes a spent budget; a budget of zero lets nothing through. */
 function checkBudget(
   level: Level,
+  cap: BudgetCap,
   meter: BudgetMeter,
   nanos: bigint,
   free: boolean,
@@ -197,9 +250,9 @@ function checkBudget(
   now: Instant,
 ): void {
   if (meter.loadedTo === null) throw new Error('a budget is decided before its ledger was read');
-  const cap = level.limits.budget!.nanos;
-  if (free ? cap > 0n : meter.spentNanos + meter.reservedNanos + nanos <= cap) return;
-  throw budgetRefusal(level, meter, nanos, status, now);
+  const limit = capAt(cap, now.wallMs);
+  if (free ? limit > 0n : meter.spentNanos + meter.reservedNanos + nanos <= limit) return;
+  throw budgetRefusal({ level, cap, limit, meter, neededNanos: nanos }, status, now);
 }
 
 function checkRates(level: Level, tokens: number, { monotonicMs, wallMs }: Instant): void {

@@ -1,7 +1,6 @@
 import { formatNanos } from '../domain/money.ts';
 import type { Exchange } from './exchange.ts';
-import type { Caller } from './key-table.ts';
-import { litellmLevel } from './limit-refusals.ts';
+import type { Caller } from './caller.ts';
 import type { Level } from './levels.ts';
 
 /** The `x-litellm-*` and `x-ratelimit-*` headers of an answer, as a flat list of names and values. */
@@ -22,11 +21,9 @@ export function answerHeaders(
     version,
   ];
   addFixed(headers, caller);
-  for (const level of caller.levels) addRemaining(headers, level, nowMs);
-  const { meter } = caller.levels[0]?.account ?? { meter: null };
-  if (caller.limits.budget !== null && meter !== null) {
-    headers.push('x-litellm-key-spend', formatNanos(meter.spentNanos));
-  }
+  for (const level of exchange.reservation.levels) addRemaining(headers, level, nowMs);
+  const meter = caller.keyBudget?.owner.meter ?? null;
+  if (meter !== null) headers.push('x-litellm-key-spend', formatNanos(meter.spentNanos));
   return headers;
 }
 
@@ -57,8 +54,9 @@ function addFixed(headers: string[], caller: Caller): void {
   headers.push(...fixed);
 }
 
-function addRemaining(headers: string[], { name, limits, account }: Level, nowMs: number): void {
-  const scope = litellmLevel(name);
+/** Of all levels but two: a request can have several tags, and the installation is not its business. */
+function addRemaining(headers: string[], { name, scope, limits, account }: Level, nowMs: number): void {
+  if (name === 'tag' || name === 'installation') return;
   const { requestsPerMinute, tokensPerMinute, parallelRequests } = limits;
   if (requestsPerMinute !== null) {
     addPair(headers, scope, 'requests', requestsPerMinute, account.requests.used(nowMs));

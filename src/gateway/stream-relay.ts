@@ -141,7 +141,8 @@ export function streamRelay(deps: RelayDeps, exchange: Exchange, headers: Incomi
   }
 
   function onBroken({ outcome, refusal }: { outcome: Outcome; refusal: Refusal }): void {
-    if (received) breakOff(outcome, outcome === 'truncated' ? CUT_OFF : refusal.message);
+    const upstreams = outcome === 'truncated' && refusal.status >= 500;
+    if (received) breakOff(outcome, upstreams ? CUT_OFF : refusal.message);
     else failUnbilled(books, exchange, { outcome: outcome as 'truncated', refusal });
   }
 

@@ -49,6 +49,7 @@ function evidence(changes: Partial<Evidence> = {}): Evidence {
     keySpend: new Map([['key_1', Number(nanos) / 1e9]]),
     tenantUsage: new Map([['ten_1', nanos]]),
     spoolFiles: [],
+    longestSyncMs: 20,
     ...changes,
   };
 }
@@ -131,6 +132,11 @@ test.each<[string, Evidence, RegExp]>([
   ],
   ['a key that was spent less on', evidence({ keySpend: new Map([['key_1', 0.0000134]]) }), /key\/info says/],
   ['a read model that has less', evidence({ tenantUsage: new Map() }), /the read model usage has 0 nanos/],
+  [
+    'a client that never got an answer',
+    evidence({ observations: [{ ...broken, end: 'silent' }], spends: [spend(interrupted(9))] }),
+    /never got an answer/,
+  ],
   ['a file in the spool', evidence({ spoolFiles: ['w-000001.spool'] }), /left in the spool/],
 ])('%s is found', (_, shown, expected) => {
   expect(judge(shown).join('\n')).toMatch(expected);

@@ -18,7 +18,12 @@ export interface Evidence {
   readonly tenantUsage: ReadonlyMap<string, bigint>;
   /** Names of what is left in the spool after an orderly end. */
   readonly spoolFiles: readonly string[];
+  /** For how long the disk let nobody sync; answers wait for it. */
+  readonly longestSyncMs: number;
 }
+
+/** A disk that stands still for this long is why clients got no answer in time. */
+const DISK_MS_MAX = 5_000;
 
 export interface Spend {
   readonly eventId: string;
@@ -60,6 +65,7 @@ export function judge(evidence: Evidence): readonly string[] {
   }
   for (const one of observations) {
     const spend = byMarker.get(one.marker)?.[0];
+    if (one.end === 'silent' && evidence.longestSyncMs < DISK_MS_MAX) say(one.marker, 'never got an answer');
     for (const what of problemsOf(one, callByMarker.get(one.marker), spend)) say(one.marker, what);
   }
   return [...broken, ...sumProblems(evidence)];
@@ -71,7 +77,6 @@ function problemsOf(
   spend: Spend | undefined,
 ): readonly string[] {
   const problems: string[] = [];
-  if (one.end === 'silent') problems.push('never got an answer');
   if (spend === undefined) {
     if (one.end === 'whole' || one.tokens > 0) problems.push('was delivered and is not recorded');
     return problems;

@@ -1,5 +1,6 @@
 import { type Load, type Observation, startLoad } from './clients.ts';
 import { onboard } from './customers.ts';
+import { probeDisk } from './disk.ts';
 import { gather } from './evidence.ts';
 import { type Evidence, judge } from './judge.ts';
 import { type Blow, nextBlow, strike } from './kills.ts';
@@ -30,6 +31,9 @@ export interface RunResult {
   readonly upstreamCalls: number;
   /** By outcome, as recorded. */
   readonly spends: Readonly<Record<string, number>>;
+  /** Of the disk itself, for whoever syncs a byte. */
+  readonly longestSyncMs: number;
+  readonly failedStarts: readonly string[];
   readonly seconds: number;
   readonly dataDir: string;
   readonly violations: readonly string[];
@@ -55,13 +59,15 @@ export async function runChaos(options: RunOptions): Promise<RunResult> {
       requests,
       port: () => world.server()?.port ?? null,
     });
+    const disk = probeDisk(world.dataDir);
     const struck = await strikeAll(world, load, dice, options);
     await load.reached(requests);
     await load.finish();
+    const longestSyncMs = Math.round(disk.stop());
     // The last one of all: with whatever is in the spool at that moment.
     await world.killServer();
     options.progress('comparing the accounts');
-    const evidence = await gather(world, load.observations);
+    const evidence = await gather(world, load.observations, longestSyncMs);
     const violations = [...judge(evidence), ...(await verify(world)), ...endedThemselves(world)];
     return {
       store,
@@ -70,6 +76,8 @@ export async function runChaos(options: RunOptions): Promise<RunResult> {
       blows: struck.blows,
       requests: load.observations.length,
       ...counts(evidence),
+      longestSyncMs,
+      failedStarts: world.failedStarts,
       seconds: Math.round((performance.now() - began) / 1_000),
       dataDir: world.dataDir,
       violations,

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SimulatedCall } from '../../src/demo/simulated-stats.ts';
@@ -54,11 +54,15 @@ export interface World {
   ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
   upstreamCalls(): Promise<readonly SimulatedCall[]>;
   spoolFiles(): readonly string[];
-  /** How often the server has ended although nobody killed it. */
+  /** How servers that were up have ended although nobody killed them. */
   readonly unexpectedEnds: readonly string[];
+  /** Starts that gave up, as those do that find no log; they were repeated, as a supervisor does. */
+  readonly failedStarts: readonly string[];
   /** `keeps` leaves the data where it is. */
   close(keeps?: boolean): Promise<void>;
 }
+
+const STARTS_MAX = 5;
 
 export interface WorldOptions {
   readonly store: Store;
@@ -93,7 +97,9 @@ export async function openWorld({ store, settings = {}, ...upstreamOptions }: Wo
   let log: ChildProcess | null = null;
   let server: Server | null = null;
   let database: EmbeddedPostgres | null = null;
+  let newest: ChildProcess | null = null;
   const unexpectedEnds: string[] = [];
+  const failedStarts: string[] = [];
   /** Ends of these are somebody's wish. */
   const condemned = new WeakSet<ChildProcess>();
 
@@ -126,11 +132,20 @@ export async function openWorld({ store, settings = {}, ...upstreamOptions }: Wo
     server: () => server,
     async startServer(spawned) {
       server = null;
-      server = await startServer(folder.path, environment, (child) => {
-        condemnable(child, condemned);
-        watch(child);
-        spawned?.(child);
-      });
+      for (let left = STARTS_MAX - 1; server === null; left -= 1) {
+        try {
+          server = await startServer(folder.path, environment, (child) => {
+            newest = child;
+            condemnable(child, condemned);
+            spawned?.(child);
+          });
+        } catch (error) {
+          if (condemned.has(newest!) || left === 0) throw error;
+          failedStarts.push(error instanceof Error ? error.message : String(error));
+          newest!.kill('SIGKILL');
+        }
+      }
+      watch(server.child);
       await adopt();
       return server;
     },
@@ -165,8 +180,8 @@ export async function openWorld({ store, settings = {}, ...upstreamOptions }: Wo
     },
     startLog,
     signalLog(signal) {
-      if (store === 'postgres') process.kill(-database!.pid, signal);
-      else log?.kill(signal);
+      if (store === 'eventstoredb') log?.kill(signal);
+      else signalAll(database!.pid, signal);
     },
     command: (...args) =>
       runCommand(args, { KEYLEDGER_DATA_DIR: folder.path, LITELLM_MASTER_KEY: MASTER_KEY, ...environment }),
@@ -176,8 +191,12 @@ export async function openWorld({ store, settings = {}, ...upstreamOptions }: Wo
     },
     spoolFiles: () => readdirSync(join(folder.path, 'spool')),
     unexpectedEnds,
+    failedStarts,
     async close(keeps = false) {
+      newest?.kill('SIGKILL');
       await world.killServer();
+      // What stands still cannot be stopped.
+      if (database !== null && store === 'postgres') signalAll(database.pid, 'SIGCONT');
       await world.killLog();
       upstream.child.disconnect();
       if (keeps) return;
@@ -210,6 +229,29 @@ async function startUpstream({
   const child = fork('dist/test/chaos/upstream.js', args);
   const [{ url }] = (await once(child, 'message')) as [{ url: string }];
   return { url, child };
+}
+
+/** PostgreSQL's processes are groups of their own, so that no single signal reaches them all. */
+function signalAll(postmaster: number, signal: NodeJS.Signals): void {
+  for (const pid of [postmaster, ...childrenOf(postmaster)]) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It has ended since it was listed.
+    }
+  }
+}
+
+function childrenOf(pid: number): readonly number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return text
+      .split(' ')
+      .filter((part) => part !== '')
+      .map(Number);
+  } catch {
+    return [];
+  }
 }
 
 /** Somebody else's child leaves no event behind; one that nobody has waited for yet has an empty command line. */

@@ -64,7 +64,6 @@ export const sectionE: readonly Case[] = [
   {
     id: '83',
     title: 'the budget of a user holds for the personal keys',
-    waitsFor: 'user budgets in the gateway',
     async run(t) {
       const user = await somebody(t, 'internal_user', { max_budget: TINY });
       await exhausted(() => t.chat(user.key));
@@ -76,7 +75,6 @@ export const sectionE: readonly Case[] = [
   {
     id: '84',
     title: 'the budget of an organization holds for its teams',
-    waitsFor: 'organization budgets in the gateway',
     async run(t) {
       const made = await t.post('/organization/new', {
         organization_alias: t.fresh('org'),
@@ -91,7 +89,6 @@ export const sectionE: readonly Case[] = [
   {
     id: '85',
     title: 'the budget of a member is the member’s alone',
-    waitsFor: 'member budgets in the gateway',
     async run(t) {
       const team_id = await team(t, {});
       const [poor, rich] = [t.fresh('poor'), t.fresh('rich')];
@@ -109,7 +106,6 @@ export const sectionE: readonly Case[] = [
   {
     id: '87',
     title: 'the budget of a tag holds for requests that carry it',
-    waitsFor: 'tag budgets in the gateway',
     async run(t) {
       const name = t.fresh('tag');
       await t.post('/tag/new', { name, max_budget: TINY });
@@ -129,7 +125,6 @@ export const sectionE: readonly Case[] = [
   {
     id: '90',
     title: 'several windows hold together',
-    waitsFor: 'budget_limits in the gateway',
     slow: true,
     async run(t) {
       const windows = [

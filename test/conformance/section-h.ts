@@ -121,7 +121,6 @@ export const sectionH: readonly Case[] = [
   {
     id: '130b',
     title: 'a blocked end user is refused',
-    waitsFor: 'blocked end users in the gateway',
     async run(t) {
       const user = t.fresh('visitor');
       await t.post('/customer/block', { user_ids: [user] });

@@ -5,9 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { agencies } from '../../projections/agencies.ts';
+import { budgets } from '../../projections/budgets.ts';
+import { customers } from '../../projections/customers.ts';
 import { keys } from '../../projections/keys.ts';
+import { members } from '../../projections/members.ts';
 import { projects } from '../../projections/projects.ts';
+import { tags } from '../../projections/tags.ts';
 import { tenants } from '../../projections/tenants.ts';
+import { users } from '../../projections/users.ts';
 import {
   type SimulatedUpstream,
   type SimulatedUpstreamSettings,
@@ -86,6 +91,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     tenants: memoryTable(tenants),
     projects: memoryTable(projects),
     keys: memoryTable(keys, { indexes: ['token_hash', 'old_token_hash'] }),
+    users: memoryTable(users),
+    members: memoryTable(members),
+    budgets: memoryTable(budgets),
+    customers: memoryTable(customers),
+    tags: memoryTable(tags),
   };
   const logged: World['logged'] = [];
   let position = 0n;
@@ -118,6 +128,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     deployments: options.deployments?.(base) ?? [base],
     masterKey: MASTER_KEY,
     ownTenantId: 'ten_own',
+    installation: null,
     spentSince: () => Promise.resolve({ nanos: 0n, position: 0n }),
     keyHeader: null,
     budgetExceededStatus: 422,

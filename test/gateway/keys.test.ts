@@ -84,8 +84,14 @@ describe('a credential', () => {
   });
 });
 
+const none = { get: () => undefined, changes: 0, size: 0 };
 const emptyTables = {
-  keys: { find: () => [] },
+  keys: { find: () => [], get: () => undefined },
+  users: none,
+  members: none,
+  budgets: none,
+  customers: none,
+  tags: none,
   projects: { get: () => undefined },
   tenants: { get: () => undefined },
   agencies: { get: () => undefined },

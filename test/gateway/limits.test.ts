@@ -135,7 +135,7 @@ describe('a budget', () => {
     await start({
       limits: { budget: { nanos: 10n * ONE, window: null } },
       deps: {
-        spentSince: async (level, id) => {
+        spentSince: async ({ level, id }) => {
           asked += 1;
           await new Promise((resolve) => {
             setTimeout(resolve, 20);

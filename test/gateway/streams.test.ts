@@ -1,7 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { DomainEvent } from '../../src/events.ts';
+import { hashSecret } from '../../src/secrets.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
+import { keyBlocked, keyDeleted, keyRotated, projectBlocked } from '../support/events.ts';
 import { ask, eventsOf, MASTER_KEY, scripted, SECRET, startWorld, until, type World } from './harness.ts';
 
 let world: World;
@@ -13,13 +16,16 @@ afterEach(async () => {
 });
 
 /** A gateway whose upstream answers every request with what `answer` writes into an event stream. */
-async function startScripted(answer: (response: ServerResponse, body: string) => void): Promise<void> {
+async function startScripted(
+  answer: (response: ServerResponse, body: string) => void,
+  timeoutMs = 2_000,
+): Promise<void> {
   const upstream = await scripted((_request, response, body) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     answer(response, body);
   });
   stopUpstream = () => upstream.stop();
-  world = await startWorld({ deployment: { baseUrl: upstream.url, timeoutMs: 2_000 } });
+  world = await startWorld({ deployment: { baseUrl: upstream.url, timeoutMs } });
 }
 
 const delta = (content: string, finish: string | null = null) =>
@@ -286,3 +292,42 @@ async function sendPieces(response: ServerResponse, bytes: Buffer, size: number)
   }
   response.end();
 }
+
+describe('a stream whose key loses its right to it', () => {
+  const lost: readonly [string, () => DomainEvent, string][] = [
+    ['is blocked', () => keyBlocked(), 'Key is blocked'],
+    ['is deleted', () => keyDeleted({ tokenHash: hashSecret(SECRET) }), 'Invalid API key'],
+    [
+      'is rotated without grace',
+      () => keyRotated({ oldTokenHash: hashSecret(SECRET), graceEndsAt: null }),
+      'Invalid API key',
+    ],
+    ['belongs to a project that is blocked', () => projectBlocked(), 'Team=prj_1 is blocked'],
+  ];
+  test.each(lost)(
+    'because it %s ends within 5 seconds, with an error, and is charged',
+    async (_, event, says) => {
+      await startScripted((response) => response.write(delta('Hello')), 20_000);
+      const response = await world.chat({ stream: true });
+      const startedMs = performance.now();
+      world.apply(event());
+      const events = await eventsOf(response);
+      expect(performance.now() - startedMs).toBeLessThan(5_000);
+      expect(events.at(-1)).toContain(says);
+      expect(JSON.parse(events.at(-1)!)).toMatchObject({ error: { code: '500' } });
+      expect(events).not.toContain('[DONE]');
+      expect(await world.spends()).toMatchObject([{ outcome: 'truncated', usage: { outputTokens: 1 } }]);
+    },
+  );
+
+  test('goes on while an old secret is in its grace', async () => {
+    await startScripted((response) => {
+      response.write(delta('Hello'));
+      setTimeout(() => response.end(delta('', 'stop') + DONE), 1_300);
+    }, 20_000);
+    const response = await world.chat({ stream: true });
+    const graceEndsAt = new Date(Date.now() + 60_000).toISOString();
+    world.apply(keyRotated({ oldTokenHash: hashSecret(SECRET), graceEndsAt }));
+    expect((await eventsOf(response)).at(-1)).toBe('[DONE]');
+  });
+});

@@ -71,6 +71,9 @@ describe('a generated key', () => {
         rotation_interval: null,
         rotates_at: null,
         spend_adjusted: 0n,
+        adjusted_at: null,
+        adjusted_position: null,
+        adjusted_to: null,
         created_at: AT,
         created_by: 'default_user_id',
         updated_at: AT,
@@ -217,8 +220,10 @@ describe('limits beyond the usual ones', () => {
     const rows = project(keys, [
       keyGenerated(),
       keySpendAdjusted({ byNanos: -5n }),
-      keySpendAdjusted({ byNanos: 2n }),
+      keySpendAdjusted({ byNanos: 2n, toNanos: 7n }),
     ]);
-    expect(rows).toMatchObject([{ spend_adjusted: -3n }]);
+    expect(rows).toMatchObject([
+      { spend_adjusted: -3n, adjusted_position: 3n, adjusted_to: 7n, adjusted_at: AT },
+    ]);
   });
 });
