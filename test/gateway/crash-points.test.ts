@@ -53,7 +53,8 @@ afterEach(async () => {
 interface Process {
   readonly writer: SpendWriter;
   readonly store: EventStore;
-  begin(requestId: string, stream?: boolean): Ticket;
+  /** Resolves when the upstream may be called; rejects with the refusal when it may not. */
+  begin(requestId: string, stream?: boolean): Promise<Ticket>;
   /** So many tokens of the answer may have gone out. */
   deliver(ticket: Ticket, tokens: number): Promise<Error | null>;
   settle(ticket: Ticket): Promise<Refusal | null>;
@@ -83,7 +84,12 @@ function run(append: Append, options: Partial<SpendWriterOptions> = {}): Process
   return {
     writer,
     store,
-    begin: (requestId, stream) => writer.begin(intent(requestId, stream)),
+    begin: (requestId, stream) =>
+      new Promise((resolve, reject) => {
+        const ticket = writer.begin(intent(requestId, stream), (refusal) =>
+          refusal === null ? resolve(ticket) : reject(refusal),
+        );
+      }),
     deliver: (ticket, tokens) => new Promise((resolve) => writer.deliver(ticket, tokens, resolve)),
     settle: (ticket) => new Promise((resolve) => writer.record(ticket, spend(ticket.requestId), resolve)),
   };
@@ -122,19 +128,18 @@ describe('a gateway that is killed', () => {
     expect(await afterKill(run(away))).toEqual([]);
   });
 
-  test('K02 after a request was begun, in the same turn of the loop: recorded once, at no cost', async () => {
+  test('K02 after a request was begun, before the upstream is called: recorded once, at no cost', async () => {
     const process = run(away);
-    process.begin('r1');
-    // Nothing is awaited: the upstream is called right after this line.
+    await process.begin('r1');
     expect(await readFile(join(dir, 'spool', 'w1-000001.spool'), 'utf8')).toContain('"requestId":"r1"');
     expect(await afterKill(process)).toEqual([{ requestId: 'r1', ...FREE }]);
   });
 
   test('K03 while the upstream has not answered: recorded once, at no cost', async () => {
     const process = run(away);
-    process.begin('r1', true);
-    process.begin('r2', false);
-    await process.settle(process.begin('other'));
+    await process.begin('r1', true);
+    await process.begin('r2', false);
+    await process.settle(await process.begin('other'));
     const left = await afterKill(process);
     expect(left).toContainEqual({ requestId: 'r1', ...FREE });
     expect(left).toContainEqual({ requestId: 'r2', ...FREE });
@@ -148,7 +153,7 @@ describe('a gateway that is killed', () => {
     [5_000, 100],
   ])('K04 in a stream of which %d tokens may have gone out: charged for %d', async (tokens, outputTokens) => {
     const process = run(away);
-    const ticket = process.begin('r1');
+    const ticket = await process.begin('r1');
     for (let part = 1; part <= tokens; part = part * 2 + 1) await process.deliver(ticket, part);
     await process.deliver(ticket, tokens);
     expect(await afterKill(process)).toEqual([{ requestId: 'r1', ...charged(outputTokens) }]);
@@ -156,7 +161,7 @@ describe('a gateway that is killed', () => {
 
   test('K05 with the usage of a stream known and not yet written: charged as delivered, not as reported', async () => {
     const process = run(away);
-    const ticket = process.begin('r1');
+    const ticket = await process.begin('r1');
     await process.deliver(ticket, 40);
     const left = afterKill(process);
     expect(await left).toEqual([{ requestId: 'r1', ...charged(40) }]);
@@ -164,7 +169,7 @@ describe('a gateway that is killed', () => {
 
   test('K06 after the spend was durable, before the end of the answer: recorded once, as reported', async () => {
     const process = run(away);
-    const ticket = process.begin('r1');
+    const ticket = await process.begin('r1');
     await process.deliver(ticket, 40);
     expect(await process.settle(ticket)).toBeNull();
     expect(await afterKill(process)).toEqual([SETTLED]);
@@ -172,7 +177,7 @@ describe('a gateway that is killed', () => {
 
   test('K07 before the drain appends: recorded once', async () => {
     const process = run(away);
-    await process.settle(process.begin('r1'));
+    await process.settle(await process.begin('r1'));
     expect(process.writer.waiting).toBe(1);
     expect(await afterKill(process)).toEqual([SETTLED]);
   });
@@ -185,7 +190,7 @@ describe('a gateway that is killed', () => {
       stored();
       return await NEVER;
     });
-    await process.settle(process.begin('r1'));
+    await process.settle(await process.begin('r1'));
     await appended;
     expect(process.writer.waiting).toBe(1);
     expect(await afterKill(process)).toEqual([SETTLED]);
@@ -193,7 +198,7 @@ describe('a gateway that is killed', () => {
 
   test('K09 after the log has confirmed it, with the file of the spool still there: recorded once', async () => {
     const process = run((writes, store) => store.append(writes));
-    await process.settle(process.begin('r1'));
+    await process.settle(await process.begin('r1'));
     await process.writer.flush();
     expect(process.writer.waiting).toBe(0);
     expect(await readdir(join(dir, 'spool'))).toHaveLength(1);
@@ -215,17 +220,17 @@ describe('a gateway that is killed', () => {
       { batchMax: 3, segmentBytesMax: 4_096 },
     );
     const ids = Array.from({ length: 20 }, (_, i) => `r${i}`);
-    await Promise.all(ids.map((id) => process.settle(process.begin(id))));
+    await Promise.all(ids.map(async (id) => process.settle(await process.begin(id))));
     await stuck;
     expect(await afterKill(process)).toEqual(ids.map((requestId) => ({ ...SETTLED, requestId })));
   });
 
   test('K10 inside a write: what was acknowledged is recorded, and the torn record is of a request that was not', async () => {
     const process = run(away);
-    await process.settle(process.begin('r1'));
+    await process.settle(await process.begin('r1'));
     const file = join(dir, 'spool', 'w1-000001.spool');
     const acknowledged = (await readFile(file)).length;
-    process.begin('r2');
+    await process.begin('r2');
     const whole = (await readFile(file)).length;
     for (let bytes = acknowledged; bytes < whole; bytes += 7) {
       await rm(join(dir, 'cut'), { recursive: true, force: true });
@@ -239,7 +244,7 @@ describe('a gateway that is killed', () => {
 
   test('K10 inside a write that left the file longer than what was written: nothing is made of what stands there', async () => {
     const process = run(away);
-    await process.settle(process.begin('r1'));
+    await process.settle(await process.begin('r1'));
     await appendFile(join(dir, 'spool', 'w1-000001.spool'), Buffer.alloc(4_096));
     expect(await afterKill(process)).toEqual([SETTLED]);
   });
@@ -252,10 +257,10 @@ describe('a gateway that is killed', () => {
         if (disk.full && step === 'write') throw new Error('ENOSPC: no space left on device, write');
       },
     });
-    await process.settle(process.begin('r1'));
-    const running = process.begin('r2');
+    await process.settle(await process.begin('r1'));
+    const running = await process.begin('r2');
     disk.full = true;
-    expect(() => process.begin('r3')).toThrow(Refusal);
+    await expect(process.begin('r3')).rejects.toBeInstanceOf(Refusal);
     expect(process.writer.refusal()).toMatchObject({ status: 503 });
     expect(await process.deliver(running, 10)).toBeInstanceOf(Error);
     const settled = process.settle(running);
