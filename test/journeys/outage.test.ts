@@ -16,9 +16,7 @@ const TOKENS = 8;
 
 const OUTAGES: readonly (readonly [Store, Absence, 'count' | 'age', Readonly<Record<string, string>>])[] = [
   ['eventstoredb', 'stopped', 'count', { SPEND_WAITING_MAX: String(COUNT_MAX) }],
-  ['eventstoredb', 'killed', 'age', { LOG_OUTAGE_SECONDS_MAX: '6' }],
-  ['postgres', 'killed', 'count', { SPEND_WAITING_MAX: String(COUNT_MAX) }],
-  ['postgres', 'stopped', 'age', { LOG_OUTAGE_SECONDS_MAX: '6' }],
+  ['postgres', 'killed', 'age', { LOG_OUTAGE_SECONDS_MAX: '6' }],
 ];
 
 test.each(OUTAGES)(
