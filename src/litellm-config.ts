@@ -6,6 +6,7 @@ import {
   UPSTREAM_TIMEOUT_MS_DEFAULT,
 } from './domain/deployment.ts';
 import { rateFromPerToken } from './domain/money.ts';
+import type { OtherUnit, Rates } from './domain/spend.ts';
 
 /**
  * A `litellm_config.yaml`: the models it lists and the settings that concern this product.
@@ -36,6 +37,14 @@ const ModelEntry = z.looseObject({
     input_cost_per_token: CostPerToken,
     cache_read_input_token_cost: CostPerToken,
     output_cost_per_token: CostPerToken,
+    cache_creation_input_token_cost: CostPerToken,
+    input_cost_per_audio_token: CostPerToken,
+    output_cost_per_audio_token: CostPerToken,
+    input_cost_per_image: CostPerToken,
+    output_cost_per_image: CostPerToken,
+    input_cost_per_query: CostPerToken,
+    input_cost_per_character: CostPerToken,
+    input_cost_per_second: CostPerToken,
     extra_headers: z.record(z.string(), z.string()).optional(),
   }),
   model_info: z
@@ -120,10 +129,6 @@ function resolve(
 
 function toDeployment(entry: z.infer<typeof ModelEntry>, baseUrl: string, index: number): Deployment {
   const { litellm_params: params, model_info: info, model_name: publicName } = entry;
-  const input = params.input_cost_per_token;
-  const output = params.output_cost_per_token;
-  const cached = params.cache_read_input_token_cost ?? input;
-  const known = input != null || output != null;
   const model = withoutProvider(params.model);
   return {
     id: info?.id ?? `${publicName}#${index + 1}`,
@@ -132,22 +137,39 @@ function toDeployment(entry: z.infer<typeof ModelEntry>, baseUrl: string, index:
     baseUrl: withVersionPath(baseUrl),
     apiKey: params.api_key ?? null,
     maxOutputTokens: info?.max_output_tokens ?? MAX_OUTPUT_TOKENS_DEFAULT,
-    costRates: known
-      ? {
-          input: rateFromPerToken(input ?? 0),
-          'cached-input': rateFromPerToken(cached ?? 0),
-          output: rateFromPerToken(output ?? 0),
-        }
-      : null,
+    costRates: costRatesOf(params),
     weight: params.weight ?? 1,
     timeoutMs: params.timeout === undefined ? UPSTREAM_TIMEOUT_MS_DEFAULT : Math.ceil(params.timeout * 1000),
     extraHeaders: params.extra_headers ?? {},
   };
 }
 
+/** Null when the file says nothing about costs. */
+function costRatesOf(params: z.infer<typeof ModelEntry>['litellm_params']): Rates | null {
+  const input = params.input_cost_per_token ?? null;
+  const output = params.output_cost_per_token ?? null;
+  const others: readonly (readonly [OtherUnit, string | number | null | undefined])[] = [
+    ['cache-write', params.cache_creation_input_token_cost],
+    ['audio-input', params.input_cost_per_audio_token],
+    ['audio-output', params.output_cost_per_audio_token],
+    ['image', params.output_cost_per_image ?? params.input_cost_per_image],
+    ['search', params.input_cost_per_query],
+    ['character', params.input_cost_per_character],
+    ['second', params.input_cost_per_second],
+  ];
+  const given = others.filter(([, cost]) => cost != null);
+  if (input === null && output === null && given.length === 0) return null;
+  return {
+    input: rateFromPerToken(input ?? 0),
+    'cached-input': rateFromPerToken(params.cache_read_input_token_cost ?? input ?? 0),
+    output: rateFromPerToken(output ?? 0),
+    ...Object.fromEntries(given.map(([unit, cost]) => [unit, rateFromPerToken(cost!)])),
+  };
+}
+
 /** `openai/gpt-4o` is `gpt-4o` at an OpenAI-compatible endpoint. */
 function withoutProvider(model: string): string {
-  return model.replace(/^(openai|hosted_vllm|custom_openai|litellm_proxy)\//, '');
+  return model.replace(/^(openai|hosted_vllm|custom_openai|litellm_proxy|anthropic|cohere|jina_ai)\//, '');
 }
 
 /** An address without a path means the usual `/v1`. */
