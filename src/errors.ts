@@ -83,6 +83,11 @@ export const refusals = {
     'org_model_access_denied',
     "The model '{model}' has no price in your contract, so it cannot be billed and is not served. Your provider can add one.",
   ],
+  unit_not_priced: [
+    403,
+    'org_model_access_denied',
+    "This request uses '{unit}', which has no price in your contract for this model, so it cannot be billed and is not served. Your provider can add one.",
+  ],
   unknown_model: [
     400,
     'bad_request_error',
@@ -110,7 +115,11 @@ export const refusals = {
     'bad_request_error',
     'The request body is larger than the {limitBytes} bytes allowed.',
   ],
-  unsupported_media_type: [415, 'bad_request_error', 'Send the body as application/json.'],
+  unsupported_media_type: [
+    415,
+    'bad_request_error',
+    'Send the body as application/json, or a file as multipart/form-data.',
+  ],
   forbidden_parameter: [
     400,
     'bad_request_error',

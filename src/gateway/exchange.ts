@@ -9,7 +9,8 @@ import type { Limiter, Reservation } from './limiter.ts';
 import type { Offer } from './offers.ts';
 import type { FailureLog } from './drain.ts';
 import type { SpendWriter, Ticket } from './spend-writer.ts';
-import type { SpendToRecord } from './spool-records.ts';
+import type { Estimate, SpendToRecord } from './spool-records.ts';
+import { rawUsage } from './usage.ts';
 import type { UpstreamCall } from './upstream.ts';
 
 /** One admitted request on its way: what was decided about it, and how far it is. */
@@ -22,17 +23,17 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly call: Call;
   readonly caller: Caller;
-  /** Public name of the model, aliases resolved. */
-  readonly model: string;
-  readonly deployment: Deployment;
-  readonly offer: Offer;
+  /** Public name of the model that is called, aliases resolved. */
+  model: string;
+  deployment: Deployment;
+  offer: Offer;
   readonly reservation: Reservation;
   readonly inputTokens: number;
   readonly tags: readonly string[];
   readonly endUser: string | null;
   /** When it came in and when the upstream was called, on the clock that never goes back. */
   readonly startedMs: number;
-  readonly sentMs: number;
+  sentMs: number;
   /** Set before the upstream is called. */
   ticket: Ticket | null;
   upstream: UpstreamCall | null;
@@ -51,6 +52,8 @@ export interface Conclusion {
   readonly usageSource: 'reported' | 'estimated' | 'none';
   readonly usage: Usage;
   readonly responseId: string | null;
+  /** What the upstream reported, as it did; null when `usage` says all of it. */
+  readonly report?: unknown;
 }
 
 export const CLIENT_GONE_STATUS = 499;
@@ -67,9 +70,7 @@ export interface Books {
 
 /** Notes in the spool that the upstream is called, and what the answer may cost. */
 export function begin(books: Books, exchange: Exchange): Ticket {
-  const { call, caller, offer, reservation, inputTokens } = exchange;
-  const { prices, costs } = offer;
-  const outputTokensMax = reservation.outputTokens * call.choices;
+  const { call, caller, reservation } = exchange;
   return books.writer.begin({
     agencyId: caller.agencyId,
     tenantId: caller.tenantId,
@@ -91,8 +92,15 @@ export function begin(books: Books, exchange: Exchange): Ticket {
     stream: call.stream,
     currency: caller.tariff.currency,
     // An answer in one piece goes out after it is settled.
-    estimate: call.stream ? { costs, inputTokens, outputTokensMax, prices } : null,
+    estimate: call.stream || call.route.binary ? estimateOf(exchange) : null,
   });
+}
+
+function estimateOf({ call, offer, reservation, inputTokens }: Exchange): Estimate {
+  const { prices, costs } = offer;
+  const outputTokensMax = reservation.outputTokens * call.choices;
+  const tokens = { costs, inputTokens, outputTokensMax, prices };
+  return call.quantities === null ? tokens : { ...tokens, units: call.quantities };
 }
 
 /**
@@ -114,6 +122,10 @@ export function conclude(
   const priceNanos = sum(lines, 'priceNanos');
   flagExcess(books.log, exchange, conclusion);
   const { caller, call } = exchange;
+  const raw =
+    usageSource === 'reported' && (usage.units !== undefined || call.route.unit !== null)
+      ? rawUsage(conclusion.report)
+      : undefined;
   const spend: SpendToRecord = {
     agencyId: caller.agencyId,
     tenantId: caller.tenantId,
@@ -148,7 +160,8 @@ export function conclude(
       userId: caller.userId,
     },
   };
-  books.writer.record(ticket!, spend, (refusal, place) => {
+  const recorded = raw === undefined ? spend : { ...spend, data: { ...spend.data, rawUsage: raw } };
+  books.writer.record(ticket!, recorded, (refusal, place) => {
     if (refusal === null) {
       exchange.priceNanos = priceNanos;
       books.limiter.settle(reservation, usage.inputTokens + usage.outputTokens, priceNanos, place);

@@ -5,21 +5,23 @@ import { Refusal } from '../errors.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { admit, callIdOf, endUserOf, tagsOf } from './admission.ts';
 import { sendDefect, sendRefusal } from './answers.ts';
+import { requirePrices, otherNanos } from './billable.ts';
+import { binaryRelay } from './binary-relay.ts';
 import { readBody } from './body.ts';
-import { type Call, readCall, upstreamBody } from './call.ts';
+import { type Call, countInput, formCall, readCall, upstreamBody } from './call.ts';
 import { begin, type Books, type Exchange } from './exchange.ts';
+import { readForm } from './form.ts';
 import { errorRelay, invalid, jsonRelay } from './json-relay.ts';
 import { createKeyTable, type KeyTables } from './key-table.ts';
 import { createLimiter, type SpentSince } from './limiter.ts';
 import { createPlaces } from './places.ts';
 import { failUnbilled, type Relay, timedOut, type Trouble, troubleOf, waitingRelay } from './relay.ts';
 import { createRouter } from './router.ts';
-import { isAbsolute, requireRoute, routeOf } from './routes.ts';
+import { isAbsolute, requireRoute, routeOf, type Target } from './routes.ts';
 import type { FailureLog } from './drain.ts';
 import { createSpendWriter } from './spend-writer.ts';
 import { streamRelay } from './stream-relay.ts';
 import { createUpstreams, type Receiver, type UpstreamTimeouts } from './upstream.ts';
-import { countInput } from './usage.ts';
 
 /**
  * The hot path: from a request for a model to the end of its answer, directly on node:http and
@@ -41,6 +43,8 @@ export interface GatewayDeps {
   readonly keyHeader: string | null;
   readonly budgetExceededStatus: number;
   readonly bodyBytesMax: number;
+  /** Largest upload, and how much of one is held while its model is not known. */
+  readonly fileBytesMax?: number;
   /** Folder of the spool; this process's own. */
   readonly spoolDir: string;
   /** Spend that waits for the log before new requests are refused. */
@@ -77,6 +81,9 @@ export interface Gateway {
   close(graceMs: number): Promise<void>;
 }
 
+const FILE_BYTES_MAX = 100 * 1024 * 1024;
+/** A file of the size that transcription services take. */
+const HELD_BYTES_MAX = 26 * 1024 * 1024;
 const CONNECTIONS_MAX = 1_024;
 /** How often running requests are held against their time-outs. */
 const TIMEOUT_WATCH_MS = 100;
@@ -145,13 +152,29 @@ export function createGateway(deps: GatewayDeps): Gateway {
       leave(visit);
     });
     guarded(visit, () => {
-      const route = requireRoute(request.method ?? '', request.url ?? '');
+      const target = requireRoute(request.method ?? '', request.url ?? '');
       if (closing) throw new Refusal('shutting_down', {}, { retryAfterSeconds: 1 });
+      if (target.route.form) return handleForm(visit, target);
       readBody(request, deps.bodyBytesMax, (refusal, body) => {
         guarded(visit, () => {
           if (refusal !== null) throw refusal;
-          serve(visit, readCall(route, body));
+          serve(visit, readCall(target, body));
         });
+      });
+    });
+  }
+
+  function handleForm(visit: Visit, target: Target): void {
+    const { request } = visit;
+    // Uploads are large, so nothing is read for somebody without a key.
+    keyTable.find(readCredential(request.rawHeaders, deps.keyHeader), wallMs());
+    const bytesMax = deps.fileBytesMax ?? FILE_BYTES_MAX;
+    readForm(request, target.model, { bytesMax, heldBytesMax: HELD_BYTES_MAX }, (refusal, form) => {
+      guarded(visit, () => {
+        if (refusal !== null) throw refusal;
+        form!.onWrong = (wrong) => stop(visit, { outcome: 'truncated', refusal: wrong });
+        const length = request.headers['content-length'];
+        serve(visit, formCall(target, form!, length === undefined ? bytesMax : Number(length)));
       });
     });
   }
@@ -189,14 +212,16 @@ export function createGateway(deps: GatewayDeps): Gateway {
     if (unwritable !== null) throw unwritable;
     const loading = limiter.prepare(caller.levels, now);
     if (loading !== null) return serveAfter(loading, visit, call);
+    requirePrices(call, offer);
     const inputTokens = countInput(call);
-    const generates = call.route.name === 'chat/completions';
+    const generates = call.route.dialect.generates && !call.bySingleUnit;
     const demand = {
       inputTokens,
       choices: call.choices,
       namedOutputTokens: generates ? call.maxOutputTokens : 0,
       outputTokensMax: deployment.maxOutputTokens,
-      prices: offer.prices,
+      otherNanos: otherNanos(call, offer),
+      prices: offer.worst,
     };
     const reservation = limiter.reserve(caller.levels, demand, now);
     callUpstream(visit, {
@@ -253,9 +278,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
         running.relay.onBroken(troubleOf(failure, exchange));
       },
     };
-    const granted = call.route.name === 'chat/completions' ? reservation.outputTokens : null;
-    const body = upstreamBody(call, deployment.upstreamModel ?? model, granted);
-    exchange.upstream = upstreams.send(deployment, call.route.name, body, request.headers, receiver);
+    const granted = call.route.dialect.generates ? reservation.outputTokens : null;
+    const name = deployment.upstreamModel ?? model;
+    const body = call.form === null ? upstreamBody(call, name, granted) : call.form.body(name);
+    exchange.upstream = upstreams.send(deployment, call.route, body, request.headers, receiver);
   }
 
   function relayFor(exchange: Exchange, status: number, headers: IncomingHttpHeaders): Relay {
@@ -263,8 +289,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
     const isPlain = (headers['content-encoding'] ?? 'identity') === 'identity';
     if (status < 200 || status > 299) return errorRelay(relayDeps, exchange, status, headers);
     const isStream = String(headers['content-type']).startsWith('text/event-stream');
+    if (isPlain && isStream && call.form !== null) call.stream = true;
+    if (isPlain && isStream && call.stream) return streamRelay(relayDeps, exchange, headers);
+    if (isPlain && !isStream && call.route.binary) return binaryRelay(relayDeps, exchange, headers);
     if (isPlain && !isStream) return jsonRelay(relayDeps, exchange, headers);
-    if (isPlain && call.stream) return streamRelay(relayDeps, exchange, headers);
     // Compressed although that was declined, or a stream that nobody asked for.
     exchange.upstream?.abort();
     failUnbilled(books, exchange, invalid());

@@ -81,7 +81,7 @@ function asRates({ inputRate, cachedInputRate, outputRate, unitRates }: ModelPri
 function eachRate(rates: Rates, change: (rate: bigint) => bigint): Rates {
   const known = Object.entries(rates) as [Unit, bigint | undefined][];
   const changed = known.filter(([, rate]) => rate !== undefined).map(([unit, rate]) => [unit, change(rate!)]);
-  return Object.fromEntries(changed) as unknown as Rates;
+  return Object.fromEntries(changed);
 }
 
 /**
@@ -104,5 +104,5 @@ export function dearerRates(a: Rates, b: Rates): Rates {
   if (a === b) return a;
   const units = UNITS.filter((unit) => a[unit] !== undefined || b[unit] !== undefined);
   const rates = units.map((unit) => [unit, dearest(rateOf(a, unit) ?? 0n, rateOf(b, unit) ?? 0n)]);
-  return Object.fromEntries(rates) as unknown as Rates;
+  return Object.fromEntries(rates);
 }

@@ -77,11 +77,6 @@ function parse(text: string): unknown {
   }
 }
 
-/** What a stream says when it cannot be finished. It is followed by the end, never by [DONE]. */
-export function streamError(message: string): string {
-  return `data: ${JSON.stringify({ error: { message, type: null, param: null, code: '500' } })}\n\n`;
-}
-
 const PASSED_BACK = /^(?:x-ratelimit-|retry-after$|x-request-id$|openai-processing-ms$)/;
 
 const PRINTABLE = /^[\x20-\x7e]*$/;

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { canonicalJson } from '../../src/domain/json.ts';
-import { OTHER_UNITS, OUTCOMES, type Quantities, type SpendRecorded, UNITS } from '../../src/domain/spend.ts';
+import { OTHER_UNITS, OUTCOMES, type SpendRecorded, UNITS } from '../../src/domain/spend.ts';
 import { spendJson } from '../../src/store/spend-json.ts';
 
 const nanos = fc.bigInt({ min: 0n, max: 10n ** 20n });
@@ -32,7 +32,7 @@ const required = {
       cachedInputTokens: count,
       outputTokens: count,
       reasoningTokens: count,
-      units: fc.dictionary(fc.constantFrom(...OTHER_UNITS), count) as fc.Arbitrary<Quantities>,
+      units: fc.dictionary(fc.constantFrom(...OTHER_UNITS), count),
     },
     { requiredKeys: ['inputTokens', 'cachedInputTokens', 'outputTokens', 'reasoningTokens'] },
   ),
