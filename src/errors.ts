@@ -106,6 +106,12 @@ export const refusals = {
     'Rate limit exceeded for {level}: {id}. Limit type: {kind}. Current limit: {limit}, Remaining: {remaining}. Limit resets at: {resetsAt}',
   ],
 
+  all_deployments_in_cooldown: [
+    429,
+    'all_deployments_in_cooldown',
+    'No deployments available for selected model, Try again in {retryAfterSeconds} seconds. Passed model={model}.',
+  ],
+
   // Input
   invalid_input: [422, 'validation_error', 'The request is not valid: {problems}'],
   malformed_json: [400, 'bad_request_error', 'The request body is not valid JSON: {problem}'],

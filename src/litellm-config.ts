@@ -6,7 +6,15 @@ import {
   UPSTREAM_TIMEOUT_MS_DEFAULT,
 } from './domain/deployment.ts';
 import { rateFromPerToken } from './domain/money.ts';
+import type { Routing } from './domain/routing.ts';
 import type { OtherUnit, Rates } from './domain/spend.ts';
+import {
+  generalRouting,
+  litellmRouting,
+  routerSettings,
+  routingOf,
+  unknownTargets,
+} from './litellm-routing.ts';
 
 /**
  * A `litellm_config.yaml`: the models it lists and the settings that concern this product.
@@ -14,6 +22,7 @@ import type { OtherUnit, Rates } from './domain/spend.ts';
  */
 export interface LitellmConfig {
   readonly deployments: readonly Deployment[];
+  readonly routing: Routing;
   readonly masterKey: string | undefined;
   readonly databaseUrl: string | undefined;
   /** Lower-case name of the header that carries the key instead of the usual ones. */
@@ -34,6 +43,9 @@ const ModelEntry = z.looseObject({
     api_key: z.string().nullish(),
     weight: z.number().positive().optional(),
     timeout: z.number().positive().optional(),
+    stream_timeout: z.number().positive().optional(),
+    rpm: z.number().int().positive().optional(),
+    tpm: z.number().int().positive().optional(),
     input_cost_per_token: CostPerToken,
     cache_read_input_token_cost: CostPerToken,
     output_cost_per_token: CostPerToken,
@@ -59,18 +71,22 @@ const File = z.looseObject({
       master_key: z.string().optional(),
       database_url: z.string().optional(),
       litellm_key_header_name: Name.optional(),
+      ...generalRouting,
     })
     .nullish(),
   litellm_settings: z
-    .looseObject({ budget_exceeded_status_code: z.number().int().min(400).max(499).optional() })
+    .looseObject({
+      budget_exceeded_status_code: z.number().int().min(400).max(499).optional(),
+      ...litellmRouting,
+    })
     .nullish(),
-  router_settings: z.looseObject({}).nullish(),
+  router_settings: z.looseObject(routerSettings).nullish(),
 });
 
 const USED: Readonly<Record<string, readonly string[]>> = {
-  general_settings: ['master_key', 'database_url', 'litellm_key_header_name'],
-  litellm_settings: ['budget_exceeded_status_code'],
-  router_settings: [],
+  general_settings: ['master_key', 'database_url', 'litellm_key_header_name', ...Object.keys(generalRouting)],
+  litellm_settings: ['budget_exceeded_status_code', ...Object.keys(litellmRouting)],
+  router_settings: Object.keys(routerSettings),
 };
 
 /** Throws an Error that names every problem at once, with the file's name. */
@@ -98,9 +114,17 @@ export function readLitellmConfig(
     problems.push(`model_list.${index}.litellm_params.api_base: set it, or UPSTREAM_BASE_URL`);
     return [];
   });
+  const routing = routingOf(parsed.data.router_settings ?? {}, settings ?? {}, general ?? {});
+  problems.push(
+    ...unknownTargets(
+      routing,
+      models.map(({ model_name: name }) => name),
+    ),
+  );
   if (problems.length > 0) throw new Error(`${fileName} is wrong: ${problems.join('; ')}`);
   return {
     deployments,
+    routing,
     masterKey: general?.master_key,
     databaseUrl: general?.database_url,
     keyHeader: general?.litellm_key_header_name?.toLowerCase(),
@@ -140,6 +164,10 @@ function toDeployment(entry: z.infer<typeof ModelEntry>, baseUrl: string, index:
     costRates: costRatesOf(params),
     weight: params.weight ?? 1,
     timeoutMs: params.timeout === undefined ? UPSTREAM_TIMEOUT_MS_DEFAULT : Math.ceil(params.timeout * 1000),
+    streamTimeoutMs:
+      params.stream_timeout === undefined ? undefined : Math.ceil(params.stream_timeout * 1000),
+    requestsPerMinute: params.rpm,
+    tokensPerMinute: params.tpm,
     extraHeaders: params.extra_headers ?? {},
   };
 }

@@ -21,7 +21,8 @@ export interface Admission {
  * route_not_allowed | unknown_model).
  */
 export function admit(caller: Caller, call: Call, router: Router, nowMs: number): Admission {
-  const model = Object.hasOwn(caller.aliases, call.model) ? caller.aliases[call.model]! : call.model;
+  const own = Object.hasOwn(caller.aliases, call.model) ? caller.aliases[call.model]! : call.model;
+  const model = router.resolve(own);
   if (!allowsModel(caller.keyModels, call.model) && !allowsModel(caller.keyModels, model)) {
     throw notAllowed('model_not_allowed', call.model);
   }

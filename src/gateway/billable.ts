@@ -1,5 +1,4 @@
-import type { OtherUnit } from '../domain/spend.ts';
-import { rateOf } from '../domain/spend.ts';
+import { type OtherUnit, type Rates, rateOf } from '../domain/spend.ts';
 import { amountAt } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
 import type { Call } from './call.ts';
@@ -25,8 +24,16 @@ export function requirePrices(call: Call, { prices, atCost }: Offer): void {
   }
 }
 
+/** The same question for a fallback, which has to be billed in the way that was reserved. */
+export function isBillable(call: Call, { prices, atCost }: Offer): boolean {
+  const { unit } = call.route;
+  if (unit !== null && (prices[unit] !== undefined) !== call.bySingleUnit && !atCost) return false;
+  const names = Object.keys(call.quantities ?? {}) as OtherUnit[];
+  return atCost || names.every((name) => name === unit || rateOf(prices, name) !== null);
+}
+
 /** What the units beside tokens may cost at most. */
-export function otherNanos({ quantities }: Call, { prices }: Offer): bigint {
+export function otherNanos({ quantities }: Call, prices: Rates): bigint {
   let nanos = 0n;
   if (quantities === null) return nanos;
   for (const [unit, quantity] of Object.entries(quantities) as [OtherUnit, number][]) {

@@ -38,7 +38,7 @@ export function binaryRelay(
       const own = ['content-type', MEDIA_TYPE.test(type) ? type : 'application/octet-stream'];
       response.writeHead(200, [
         ...own,
-        ...answerHeaders(exchange, version, providerHeaders(headers), books.monotonicMs()),
+        ...answerHeaders(exchange, version, providerHeaders(headers, exchange), books.monotonicMs()),
       ]);
     }
     if (response.write(chunk) || draining) return;

@@ -9,7 +9,7 @@ import type { Limiter, Reservation } from './limiter.ts';
 import type { Offer } from './offers.ts';
 import type { FailureLog } from './drain.ts';
 import type { SpendWriter, Ticket } from './spend-writer.ts';
-import type { Estimate, SpendToRecord } from './spool-records.ts';
+import type { Estimate, Intent, SpendToRecord } from './spool-records.ts';
 import { rawUsage } from './usage.ts';
 import type { UpstreamCall } from './upstream.ts';
 
@@ -23,7 +23,9 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly call: Call;
   readonly caller: Caller;
-  /** Public name of the model that is called, aliases resolved. */
+  /** Public name of the model that was asked for, aliases resolved. */
+  readonly firstModel: string;
+  /** Of the model that is called. */
   model: string;
   deployment: Deployment;
   offer: Offer;
@@ -34,6 +36,9 @@ export interface Exchange {
   /** When it came in and when the upstream was called, on the clock that never goes back. */
   readonly startedMs: number;
   sentMs: number;
+  /** Attempts after the first: with the same model, and changes to another. */
+  retries: number;
+  fallbacks: number;
   /** Set before the upstream is called. */
   ticket: Ticket | null;
   upstream: UpstreamCall | null;
@@ -61,7 +66,7 @@ export const CLIENT_GONE_STATUS = 499;
 const RESPONSE_ID_LENGTH_MAX = 512;
 
 export interface Books {
-  readonly writer: Pick<SpendWriter, 'begin' | 'deliver' | 'record'>;
+  readonly writer: Pick<SpendWriter, 'begin' | 'amend' | 'deliver' | 'record'>;
   readonly limiter: Pick<Limiter, 'settle' | 'release'>;
   readonly wallMs: () => number;
   readonly monotonicMs: () => number;
@@ -70,8 +75,17 @@ export interface Books {
 
 /** Notes in the spool that the upstream is called, and what the answer may cost. */
 export function begin(books: Books, exchange: Exchange): Ticket {
+  return books.writer.begin(intentOf(books, exchange));
+}
+
+/** Notes that another deployment is called instead. */
+export function amend(books: Books, exchange: Exchange): void {
+  books.writer.amend(intentOf(books, exchange));
+}
+
+function intentOf(books: Books, exchange: Exchange): Intent {
   const { call, caller, reservation } = exchange;
-  return books.writer.begin({
+  return {
     agencyId: caller.agencyId,
     tenantId: caller.tenantId,
     actor: caller.actor,
@@ -93,7 +107,7 @@ export function begin(books: Books, exchange: Exchange): Ticket {
     currency: caller.tariff.currency,
     // An answer in one piece goes out after it is settled.
     estimate: call.stream || call.route.binary ? estimateOf(exchange) : null,
-  });
+  };
 }
 
 function estimateOf({ call, offer, reservation, inputTokens }: Exchange): Estimate {

@@ -1,27 +1,27 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readCredential } from '../credentials.ts';
 import type { Deployment } from '../domain/deployment.ts';
+import { type Routing, ROUTING_DEFAULT } from '../domain/routing.ts';
 import { Refusal } from '../errors.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { admit, callIdOf, endUserOf, tagsOf } from './admission.ts';
 import { sendDefect, sendRefusal } from './answers.ts';
-import { requirePrices, otherNanos } from './billable.ts';
-import { binaryRelay } from './binary-relay.ts';
+import { otherNanos, requirePrices } from './billable.ts';
 import { readBody } from './body.ts';
-import { type Call, countInput, formCall, readCall, upstreamBody } from './call.ts';
-import { begin, type Books, type Exchange } from './exchange.ts';
+import { type Call, countInput, formCall, readCall } from './call.ts';
+import { createDispatcher, type Running } from './dispatch.ts';
+import type { Books } from './exchange.ts';
 import { readForm } from './form.ts';
-import { errorRelay, invalid, jsonRelay } from './json-relay.ts';
 import { createKeyTable, type KeyTables } from './key-table.ts';
 import { createLimiter, type SpentSince } from './limiter.ts';
 import { createPlaces } from './places.ts';
-import { failUnbilled, type Relay, timedOut, type Trouble, troubleOf, waitingRelay } from './relay.ts';
 import { createRouter } from './router.ts';
 import { isAbsolute, requireRoute, routeOf, type Target } from './routes.ts';
 import type { FailureLog } from './drain.ts';
 import { createSpendWriter } from './spend-writer.ts';
-import { streamRelay } from './stream-relay.ts';
-import { createUpstreams, type Receiver, type UpstreamTimeouts } from './upstream.ts';
+import { type DeploymentHealth, startHealthChecks } from './health-checks.ts';
+import { createUpstreams, type UpstreamTimeouts } from './upstream.ts';
+import { worstRates } from './worst-rates.ts';
 
 /**
  * The hot path: from a request for a model to the end of its answer, directly on node:http and
@@ -35,6 +35,7 @@ export interface GatewayDeps {
   readonly writerId: string;
   readonly tables: KeyTables;
   readonly deployments: readonly Deployment[];
+  readonly routing?: Routing;
   readonly masterKey: string;
   /** The agency's own tenant: what the master key spends is recorded under it. */
   readonly ownTenantId: string;
@@ -75,6 +76,8 @@ export interface Gateway {
   flush(): Promise<bigint>;
   /** How much spend waits for the log, and the size of the spool. */
   backlog(): { readonly spends: number; readonly spoolBytes: number };
+  /** How each deployment is doing. */
+  deployments(): readonly DeploymentHealth[];
   /** Null when a new request would be served; else why not. */
   trouble(): Refusal | null;
   /** Refuses what is new, lets what is running finish for so long, breaks off the rest, writes what is to be written. */
@@ -102,7 +105,7 @@ interface Visit {
   readonly callId: string;
   readonly startedMs: number;
   /** Set once the upstream was called. */
-  running: { readonly exchange: Exchange; relay: Relay; readonly deadlineMs: number } | null;
+  running: Running | null;
 }
 
 export function createGateway(deps: GatewayDeps): Gateway {
@@ -130,14 +133,18 @@ export function createGateway(deps: GatewayDeps): Gateway {
     masterKey: deps.masterKey,
     ownTenantId: deps.ownTenantId,
   });
-  const router = createRouter(deps.deployments, deps.random);
+  const routing = deps.routing ?? ROUTING_DEFAULT;
+  const router = createRouter(deps.deployments, deps.random, routing, monotonicMs);
   const upstreams = createUpstreams({
     connectionsMax: CONNECTIONS_MAX,
     timeouts: { ...TIMEOUTS, ...deps.timeouts },
     userAgent: `keyledger/${version}`,
   });
   const books: Books = { writer, limiter, wallMs, monotonicMs, log };
-  const relayDeps = { books, version };
+  const { random } = deps;
+  const dispatcher = createDispatcher({ books, version, upstreams, router, routing, random });
+  const worstOf = worstRates(router);
+  const health = startHealthChecks({ router, routing, monotonicMs });
   const visits = createPlaces<Visit>();
   let closing = false;
   let onIdle: (() => void) | null = null;
@@ -172,7 +179,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
     readForm(request, target.model, { bytesMax, heldBytesMax: HELD_BYTES_MAX }, (refusal, form) => {
       guarded(visit, () => {
         if (refusal !== null) throw refusal;
-        form!.onWrong = (wrong) => stop(visit, { outcome: 'truncated', refusal: wrong });
+        form!.onWrong = (wrong) => {
+          if (visit.running !== null)
+            dispatcher.stop(visit.running, { outcome: 'truncated', refusal: wrong });
+        };
         const length = request.headers['content-length'];
         serve(visit, formCall(target, form!, length === undefined ? bytesMax : Number(length)));
       });
@@ -181,9 +191,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   /** The response is over: sent to the end, or nobody is there any more. */
   function leave(visit: Visit): void {
-    if (visit.running !== null) {
-      if (!visit.running.exchange.concluded) visit.running.relay.onClientGone();
-    }
+    if (visit.running !== null) dispatcher.leave(visit.running);
     if (visits.count() === 0) onIdle?.();
   }
 
@@ -213,6 +221,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     const loading = limiter.prepare(caller.levels, now);
     if (loading !== null) return serveAfter(loading, visit, call);
     requirePrices(call, offer);
+    const prices = worstOf(caller.tariff, model, offer);
     const inputTokens = countInput(call);
     const generates = call.route.dialect.generates && !call.bySingleUnit;
     const demand = {
@@ -220,17 +229,18 @@ export function createGateway(deps: GatewayDeps): Gateway {
       choices: call.choices,
       namedOutputTokens: generates ? call.maxOutputTokens : 0,
       outputTokensMax: deployment.maxOutputTokens,
-      otherNanos: otherNanos(call, offer),
-      prices: offer.worst,
+      otherNanos: otherNanos(call, prices),
+      prices,
     };
     const reservation = limiter.reserve(caller.levels, demand, now);
-    callUpstream(visit, {
+    visit.running = dispatcher.start({
       requestId: visit.requestId,
       callId: visit.callId,
       request,
       response,
       call,
       caller,
+      firstModel: model,
       model,
       deployment,
       offer,
@@ -240,6 +250,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
       endUser: endUserOf(call, request.headers),
       startedMs: visit.startedMs,
       sentMs: monotonicMs(),
+      retries: 0,
+      fallbacks: 0,
       ticket: null,
       upstream: null,
       firstByteAtMs: null,
@@ -259,61 +271,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
     );
   }
 
-  function callUpstream(visit: Visit, exchange: Exchange): void {
-    const { call, deployment, model, reservation, request } = exchange;
-    exchange.ticket = begin(books, exchange);
-    const deadlineMs = exchange.sentMs + deployment.timeoutMs;
-    const running = { exchange, relay: waitingRelay(books, exchange), deadlineMs };
-    visit.running = running;
-    const receiver: Receiver = {
-      onHead(status, headers) {
-        exchange.firstByteAtMs = monotonicMs();
-        running.relay = relayFor(exchange, status, headers);
-      },
-      onData: (chunk) => running.relay.onData(chunk),
-      onEnd: () => running.relay.onEnd(),
-      onFailure(failure, cause) {
-        const { requestId } = exchange;
-        log.warn({ err: cause, requestId, deployment: deployment.id, failure }, 'the upstream failed');
-        running.relay.onBroken(troubleOf(failure, exchange));
-      },
-    };
-    const granted = call.route.dialect.generates ? reservation.outputTokens : null;
-    const name = deployment.upstreamModel ?? model;
-    const body = call.form === null ? upstreamBody(call, name, granted) : call.form.body(name);
-    exchange.upstream = upstreams.send(deployment, call.route, body, request.headers, receiver);
-  }
-
-  function relayFor(exchange: Exchange, status: number, headers: IncomingHttpHeaders): Relay {
-    const { call } = exchange;
-    const isPlain = (headers['content-encoding'] ?? 'identity') === 'identity';
-    if (status < 200 || status > 299) return errorRelay(relayDeps, exchange, status, headers);
-    const isStream = String(headers['content-type']).startsWith('text/event-stream');
-    if (isPlain && isStream && call.form !== null) call.stream = true;
-    if (isPlain && isStream && call.stream) return streamRelay(relayDeps, exchange, headers);
-    if (isPlain && !isStream && call.route.binary) return binaryRelay(relayDeps, exchange, headers);
-    if (isPlain && !isStream) return jsonRelay(relayDeps, exchange, headers);
-    // Compressed although that was declined, or a stream that nobody asked for.
-    exchange.upstream?.abort();
-    failUnbilled(books, exchange, invalid());
-    return waitingRelay(books, exchange);
-  }
-
-  /** Ends a running request from our side. */
-  function stop({ running }: Visit, trouble: Trouble): void {
-    if (running === null || running.exchange.concluded) return;
-    running.exchange.upstream?.abort();
-    running.relay.onBroken(trouble);
-  }
-
   /** One timer for all that is running costs less than one each, and time-outs are long. */
   const watch = setInterval(() => {
     const nowMs = monotonicMs();
     for (const visit of visits.all()) {
       const { running } = visit;
-      if (running !== null && nowMs >= running.deadlineMs) {
-        stop(visit, timedOut(running.exchange.deployment.timeoutMs));
-      }
+      if (running !== null && nowMs >= running.deadlineMs) dispatcher.expire(running);
     }
   }, TIMEOUT_WATCH_MS);
 
@@ -334,13 +297,16 @@ export function createGateway(deps: GatewayDeps): Gateway {
     inFlight: visits.count,
     flush: () => writer.flush(),
     backlog: () => ({ spends: writer.waiting, spoolBytes: writer.spoolBytes }),
+    deployments: health.all,
     trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),
     async close(graceMs) {
       closing = true;
       await idle(graceMs);
       clearInterval(watch);
-      for (const visit of visits.all())
-        stop(visit, { outcome: 'truncated', refusal: new Refusal('shutting_down') });
+      health.stop();
+      const refusal = new Refusal('shutting_down');
+      for (const { running } of visits.all())
+        if (running !== null) dispatcher.stop(running, { outcome: 'truncated', refusal });
       await writer.close(FLUSH_MS_MAX);
       await upstreams.close();
     },

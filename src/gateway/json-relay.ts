@@ -37,7 +37,7 @@ export function jsonRelay(
         const { response, callId } = exchange;
         if (refusal !== null) return sendRefusal(response, refusal, callId);
         const nowMs = books.monotonicMs();
-        const answerHead = answerHeaders(exchange, version, providerHeaders(headers), nowMs);
+        const answerHead = answerHeaders(exchange, version, providerHeaders(headers, exchange), nowMs);
         addFinal(answerHead, exchange, answeredMs, nowMs);
         sendBody(response, 200, contentType, answerHead, body);
       },
@@ -63,12 +63,13 @@ export function jsonRelay(
   };
 }
 
-/** An answer with an error status, or a redirect, which is never followed. */
+/** An answer with an error status, or a redirect, which is never followed. `takesOver`: somebody else will answer. */
 export function errorRelay(
   deps: RelayDeps,
   exchange: Exchange,
   status: number,
   headers: IncomingHttpHeaders,
+  takesOver: (body: string) => boolean,
 ): Relay {
   const collected = collector(ERROR_BYTES_MAX);
   return {
@@ -76,6 +77,7 @@ export function errorRelay(
     onEnd() {
       if (status < 400) return failUnbilled(deps.books, exchange, invalid());
       const body = collected.bytes().toString('utf8');
+      if (takesOver(body)) return;
       sendMapped(deps, exchange, mapUpstreamError(status, body, exchange.deployment.apiKey), headers);
     },
     // The status is known, which says more than how its explanation got lost.
@@ -93,7 +95,7 @@ export function sendMapped(
   conclude(books, exchange, unbilled('upstream-error', status), (refusal) => {
     const { response, callId } = exchange;
     if (refusal !== null) return sendRefusal(response, refusal, callId);
-    const head = answerHeaders(exchange, version, providerHeaders(headers), books.monotonicMs());
+    const head = answerHeaders(exchange, version, providerHeaders(headers, exchange), books.monotonicMs());
     sendError(response, status, body, head);
   });
 }

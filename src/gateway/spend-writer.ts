@@ -27,6 +27,8 @@ import {
 export interface SpendWriter {
   /** Notes what will be recorded if this process ends before the request does. */
   begin(intent: Intent): Ticket;
+  /** Replaces what `begin` noted for the same request. */
+  amend(intent: Intent): void;
   /** `go` runs once so many completion tokens of the answer may go out, with an error when they may not. */
   deliver(ticket: Ticket, tokens: number, go: (error: Error | null) => void): void;
   /** `done` runs once the spend is durable. Refusal(log_unavailable) when it is nowhere. */
@@ -143,6 +145,9 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
       const segment = spool.add(intentText(intent), null);
       needed.set(segment, (needed.get(segment) ?? 0) + 1);
       return { requestId: intent.requestId, segment };
+    },
+    amend(intent) {
+      spool.add(intentText(intent), null);
     },
     deliver({ requestId }, tokens, go) {
       spool.add(deliveryText(requestId, tokens), go);

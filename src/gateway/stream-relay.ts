@@ -54,7 +54,7 @@ export function streamRelay(deps: RelayDeps, exchange: Exchange, headers: Incomi
   function write(events: string): void {
     body ??= chunkedBody(exchange.response, () => {
       const now = books.monotonicMs();
-      return answerHeaders(exchange, version, providerHeaders(headers), now);
+      return answerHeaders(exchange, version, providerHeaders(headers, exchange), now);
     });
     if (body.write(events) || draining) return;
     draining = true;
