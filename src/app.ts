@@ -279,6 +279,7 @@ function gatewayOf(options: ServeOptions, settled: (position: bigint) => Promise
     writerId: randomUUID(),
     tables: { ...tables, isCurrent: () => follower.isCurrent(STALE_MS_MAX, outageMsMax) },
     deployments: options.deployments,
+    routing: config.routing,
     masterKey: options.masterKey,
     ownTenantId: own.tenantId,
     installation: config.installation,
@@ -347,7 +348,7 @@ function httpOf(
 }
 
 function statusOf(options: ServeOptions, gateway: Gateway): HealthFacts {
-  const { projector, follower, deployments } = options;
+  const { projector, follower } = options;
   const known = [options.appendedPosition(), follower.position, projector.head()];
   return {
     head: known.reduce((highest, position) => (position > highest ? position : highest)),
@@ -364,7 +365,7 @@ function statusOf(options: ServeOptions, gateway: Gateway): HealthFacts {
           (follower.failure === null ? null : 'the gateway no longer follows the log'),
       },
     ],
-    deployments: deployments.map(({ id, publicName }) => ({ id, publicName, healthy: true, problem: null })),
+    deployments: gateway.deployments(),
     inFlight: gateway.inFlight(),
   };
 }

@@ -7,6 +7,7 @@ import {
 import { parseDuration } from './domain/duration.ts';
 import type { Budget } from './domain/limits.ts';
 import { parseNanos } from './domain/money.ts';
+import { type Routing, ROUTING_DEFAULT } from './domain/routing.ts';
 import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litellm-config.ts';
 
 /**
@@ -152,6 +153,7 @@ export interface Config {
   readonly masterKey: string | null;
   /** Null: the simulated upstream. */
   readonly deployments: readonly Deployment[] | null;
+  readonly routing: Routing;
   readonly demo: boolean;
   readonly dataDir: string;
   /** Lower-case name of a header that replaces the usual credential headers. */
@@ -235,6 +237,7 @@ export function readConfig(
     eventStoreDbUrl: settings.EVENT_STORE === 'eventstoredb' ? settings.EVENTSTOREDB_URL! : null,
     masterKey: masterKey ?? null,
     deployments: real ? deploymentsOf(settings, fromFile) : null,
+    routing: fromFile?.routing ?? ROUTING_DEFAULT,
     demo: settings.KEYLEDGER_DEMO && !real,
     dataDir: settings.KEYLEDGER_DATA_DIR ?? defaultDataDir,
     keyHeader: fromFile?.keyHeader ?? null,

@@ -100,6 +100,11 @@ export const refusals = {
     'org_model_access_denied',
     "The model '{model}' has no price in your contract, so it cannot be billed and is not served. Your provider can add one.",
   ],
+  unit_not_priced: [
+    403,
+    'org_model_access_denied',
+    "This request uses '{unit}', which has no price in your contract for this model, so it cannot be billed and is not served. Your provider can add one.",
+  ],
   unknown_model: [
     400,
     'bad_request_error',
@@ -128,6 +133,12 @@ export const refusals = {
     'Rate limit exceeded for {level}: {id}. Limit type: {kind}. Current limit: {limit}, Remaining: {remaining}. Limit resets at: {resetsAt}',
   ],
 
+  all_deployments_in_cooldown: [
+    429,
+    'all_deployments_in_cooldown',
+    'No deployments available for selected model, Try again in {retryAfterSeconds} seconds. Passed model={model}.',
+  ],
+
   // Input
   invalid_input: [422, 'validation_error', 'The request is not valid: {problems}'],
   malformed_json: [400, 'bad_request_error', 'The request body is not valid JSON: {problem}'],
@@ -137,11 +148,15 @@ export const refusals = {
     'bad_request_error',
     'The request body is larger than the {limitBytes} bytes allowed.',
   ],
-  unsupported_media_type: [415, 'bad_request_error', 'Send the body as application/json.'],
   missing_parameter: [
     400,
     'bad_request_error',
     'BadRequest please pass param={param} in request body. This is a required param.',
+  ],
+  unsupported_media_type: [
+    415,
+    'bad_request_error',
+    'Send the body as application/json, or a file as multipart/form-data.',
   ],
   forbidden_parameter: [
     400,

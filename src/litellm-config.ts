@@ -6,6 +6,15 @@ import {
   UPSTREAM_TIMEOUT_MS_DEFAULT,
 } from './domain/deployment.ts';
 import { rateFromPerToken } from './domain/money.ts';
+import type { Routing } from './domain/routing.ts';
+import type { OtherUnit, Rates } from './domain/spend.ts';
+import {
+  generalRouting,
+  litellmRouting,
+  routerSettings,
+  routingOf,
+  unknownTargets,
+} from './litellm-routing.ts';
 
 /**
  * A `litellm_config.yaml`: the models it lists and the settings that concern this product.
@@ -13,6 +22,7 @@ import { rateFromPerToken } from './domain/money.ts';
  */
 export interface LitellmConfig {
   readonly deployments: readonly Deployment[];
+  readonly routing: Routing;
   readonly masterKey: string | undefined;
   readonly databaseUrl: string | undefined;
   /** Lower-case name of the header that carries the key instead of the usual ones. */
@@ -33,9 +43,20 @@ const ModelEntry = z.looseObject({
     api_key: z.string().nullish(),
     weight: z.number().positive().optional(),
     timeout: z.number().positive().optional(),
+    stream_timeout: z.number().positive().optional(),
+    rpm: z.number().int().positive().optional(),
+    tpm: z.number().int().positive().optional(),
     input_cost_per_token: CostPerToken,
     cache_read_input_token_cost: CostPerToken,
     output_cost_per_token: CostPerToken,
+    cache_creation_input_token_cost: CostPerToken,
+    input_cost_per_audio_token: CostPerToken,
+    output_cost_per_audio_token: CostPerToken,
+    input_cost_per_image: CostPerToken,
+    output_cost_per_image: CostPerToken,
+    input_cost_per_query: CostPerToken,
+    input_cost_per_character: CostPerToken,
+    input_cost_per_second: CostPerToken,
     extra_headers: z.record(z.string(), z.string()).optional(),
   }),
   model_info: z
@@ -50,18 +71,22 @@ const File = z.looseObject({
       master_key: z.string().optional(),
       database_url: z.string().optional(),
       litellm_key_header_name: Name.optional(),
+      ...generalRouting,
     })
     .nullish(),
   litellm_settings: z
-    .looseObject({ budget_exceeded_status_code: z.number().int().min(400).max(499).optional() })
+    .looseObject({
+      budget_exceeded_status_code: z.number().int().min(400).max(499).optional(),
+      ...litellmRouting,
+    })
     .nullish(),
-  router_settings: z.looseObject({}).nullish(),
+  router_settings: z.looseObject(routerSettings).nullish(),
 });
 
 const USED: Readonly<Record<string, readonly string[]>> = {
-  general_settings: ['master_key', 'database_url', 'litellm_key_header_name'],
-  litellm_settings: ['budget_exceeded_status_code'],
-  router_settings: [],
+  general_settings: ['master_key', 'database_url', 'litellm_key_header_name', ...Object.keys(generalRouting)],
+  litellm_settings: ['budget_exceeded_status_code', ...Object.keys(litellmRouting)],
+  router_settings: Object.keys(routerSettings),
 };
 
 /** Throws an Error that names every problem at once, with the file's name. */
@@ -89,9 +114,17 @@ export function readLitellmConfig(
     problems.push(`model_list.${index}.litellm_params.api_base: set it, or UPSTREAM_BASE_URL`);
     return [];
   });
+  const routing = routingOf(parsed.data.router_settings ?? {}, settings ?? {}, general ?? {});
+  problems.push(
+    ...unknownTargets(
+      routing,
+      models.map(({ model_name: name }) => name),
+    ),
+  );
   if (problems.length > 0) throw new Error(`${fileName} is wrong: ${problems.join('; ')}`);
   return {
     deployments,
+    routing,
     masterKey: general?.master_key,
     databaseUrl: general?.database_url,
     keyHeader: general?.litellm_key_header_name?.toLowerCase(),
@@ -120,10 +153,6 @@ function resolve(
 
 function toDeployment(entry: z.infer<typeof ModelEntry>, baseUrl: string, index: number): Deployment {
   const { litellm_params: params, model_info: info, model_name: publicName } = entry;
-  const input = params.input_cost_per_token;
-  const output = params.output_cost_per_token;
-  const cached = params.cache_read_input_token_cost ?? input;
-  const known = input != null || output != null;
   const model = withoutProvider(params.model);
   return {
     id: info?.id ?? `${publicName}#${index + 1}`,
@@ -132,22 +161,43 @@ function toDeployment(entry: z.infer<typeof ModelEntry>, baseUrl: string, index:
     baseUrl: withVersionPath(baseUrl),
     apiKey: params.api_key ?? null,
     maxOutputTokens: info?.max_output_tokens ?? MAX_OUTPUT_TOKENS_DEFAULT,
-    costRates: known
-      ? {
-          input: rateFromPerToken(input ?? 0),
-          'cached-input': rateFromPerToken(cached ?? 0),
-          output: rateFromPerToken(output ?? 0),
-        }
-      : null,
+    costRates: costRatesOf(params),
     weight: params.weight ?? 1,
     timeoutMs: params.timeout === undefined ? UPSTREAM_TIMEOUT_MS_DEFAULT : Math.ceil(params.timeout * 1000),
+    streamTimeoutMs:
+      params.stream_timeout === undefined ? undefined : Math.ceil(params.stream_timeout * 1000),
+    requestsPerMinute: params.rpm,
+    tokensPerMinute: params.tpm,
     extraHeaders: params.extra_headers ?? {},
+  };
+}
+
+/** Null when the file says nothing about costs. */
+function costRatesOf(params: z.infer<typeof ModelEntry>['litellm_params']): Rates | null {
+  const input = params.input_cost_per_token ?? null;
+  const output = params.output_cost_per_token ?? null;
+  const others: readonly (readonly [OtherUnit, string | number | null | undefined])[] = [
+    ['cache-write', params.cache_creation_input_token_cost],
+    ['audio-input', params.input_cost_per_audio_token],
+    ['audio-output', params.output_cost_per_audio_token],
+    ['image', params.output_cost_per_image ?? params.input_cost_per_image],
+    ['search', params.input_cost_per_query],
+    ['character', params.input_cost_per_character],
+    ['second', params.input_cost_per_second],
+  ];
+  const given = others.filter(([, cost]) => cost != null);
+  if (input === null && output === null && given.length === 0) return null;
+  return {
+    input: rateFromPerToken(input ?? 0),
+    'cached-input': rateFromPerToken(params.cache_read_input_token_cost ?? input ?? 0),
+    output: rateFromPerToken(output ?? 0),
+    ...Object.fromEntries(given.map(([unit, cost]) => [unit, rateFromPerToken(cost!)])),
   };
 }
 
 /** `openai/gpt-4o` is `gpt-4o` at an OpenAI-compatible endpoint. */
 function withoutProvider(model: string): string {
-  return model.replace(/^(openai|hosted_vllm|custom_openai|litellm_proxy)\//, '');
+  return model.replace(/^(openai|hosted_vllm|custom_openai|litellm_proxy|anthropic|cohere|jina_ai)\//, '');
 }
 
 /** An address without a path means the usual `/v1`. */

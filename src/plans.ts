@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { parseDuration } from './domain/duration.ts';
 import type { Budget, Limits } from './domain/limits.ts';
-import { formatNanos, parseNanos } from './domain/money.ts';
-import { type ModelPrice, plan, type Terms } from './domain/plan.ts';
+import { formatNanos, parseNanos, TOKENS_PER_RATE } from './domain/money.ts';
+import { type ModelPrice, plan, type Terms, type UnitRates } from './domain/plan.ts';
+import type { OtherUnit } from './domain/spend.ts';
 import { type CommandMeta, load, transact } from './transact.ts';
 import type { EventStore } from './store/event-store.ts';
 import { readYaml, type YamlProblem } from './yaml-file.ts';
@@ -63,13 +64,46 @@ const Window = z.string().superRefine((text, context) => {
   }
 });
 
-const PriceOfModel = z.strictObject({ input: Rate, cached_input: Rate, output: Rate }).transform(
-  (raw): ModelPrice => ({
-    inputRate: raw.input,
-    cachedInputRate: raw.cached_input,
-    outputRate: raw.output,
-  }),
-);
+const PER_PIECE = 'write the price of one in quotes, with at most nine decimals, such as "0.04"';
+const PieceRate = z
+  .string(PER_PIECE)
+  .regex(/^\d{1,6}(\.\d{1,9})?$/, PER_PIECE)
+  .transform((text) => parseNanos(text) * TOKENS_PER_RATE);
+
+/** Other units by their name in the file; all may be left out. */
+const OtherRates = {
+  cache_write: Rate.optional(),
+  audio_input: Rate.optional(),
+  audio_output: Rate.optional(),
+  characters: Rate.optional(),
+  image: PieceRate.optional(),
+  search: PieceRate.optional(),
+  second: PieceRate.optional(),
+};
+
+const PriceOfModel = z
+  .strictObject({ input: Rate, cached_input: Rate, output: Rate, ...OtherRates })
+  .transform(({ input, cached_input: cached, output, ...others }): ModelPrice => {
+    const unitRates = unitRatesOf(others);
+    const tokens = { inputRate: input, cachedInputRate: cached, outputRate: output };
+    return unitRates === null ? tokens : { ...tokens, unitRates };
+  });
+
+function unitRatesOf(
+  raw: Readonly<Partial<Record<keyof typeof OtherRates, bigint | undefined>>>,
+): UnitRates | null {
+  const rates: readonly (readonly [OtherUnit, bigint | undefined])[] = [
+    ['cache-write', raw.cache_write],
+    ['audio-input', raw.audio_input],
+    ['audio-output', raw.audio_output],
+    ['character', raw.characters],
+    ['image', raw.image],
+    ['search', raw.search],
+    ['second', raw.second],
+  ];
+  const given = rates.filter(([, rate]) => rate !== undefined);
+  return given.length === 0 ? null : Object.fromEntries(given);
+}
 
 const LimitSet = z
   .strictObject({

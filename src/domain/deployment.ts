@@ -20,6 +20,11 @@ export interface Deployment {
   readonly weight: number;
   /** Longest wait for the whole answer. */
   readonly timeoutMs: number;
+  /** The same for streams, where it differs. */
+  readonly streamTimeoutMs?: number | undefined;
+  /** What the upstream takes; nothing more is sent there. No limit when left out. */
+  readonly requestsPerMinute?: number | undefined;
+  readonly tokensPerMinute?: number | undefined;
   readonly extraHeaders: Readonly<Record<string, string>>;
 }
 

@@ -3,6 +3,7 @@ import { windowsTouched } from './duration.ts';
 import { canonicalJson } from './json.ts';
 import { type Budget, type Environment, type Limits, UNLIMITED } from './limits.ts';
 import { formatNanos } from './money.ts';
+import type { OtherUnit } from './spend.ts';
 import { Refusal } from '../errors.ts';
 
 /**
@@ -15,7 +16,10 @@ export interface ModelPrice {
   readonly inputRate: bigint;
   readonly cachedInputRate: bigint;
   readonly outputRate: bigint;
+  /** Nanos per million of other units; left out when the model has no price for any. */
+  readonly unitRates?: UnitRates | undefined;
 }
+export type UnitRates = Readonly<Partial<Record<OtherUnit, bigint>>>;
 
 export interface PriceBook {
   /** By public model name. */

@@ -1,13 +1,51 @@
-import { amountAt } from './money.ts';
+import { amountAt, TOKENS_PER_RATE } from './money.ts';
+import type { JsonObject } from './json.ts';
 
 /**
  * What one request used, cost the agency and is charged to the tenant. A spend stream has one
  * writer, the gateway process, so nothing is decided here: the record states what happened.
  */
 
-/** The units that are priced. Cached input is part of the prompt, billed at its own rate. */
-export const UNITS = ['input', 'cached-input', 'output'] as const;
+/**
+ * The units that are priced, in the order of an invoice. Cached input, cache writes and audio input
+ * are parts of the prompt, audio output is a part of the completion, each billed at its own rate.
+ */
+export const UNITS = [
+  'input',
+  'cached-input',
+  'cache-write',
+  'audio-input',
+  'output',
+  'audio-output',
+  'image',
+  'search',
+  'character',
+  'second',
+] as const;
 export type Unit = (typeof UNITS)[number];
+
+/** What every model has a price for. */
+export const TOKEN_UNITS = ['input', 'cached-input', 'output'] as const;
+export type TokenUnit = (typeof TOKEN_UNITS)[number];
+/** What some models are billed by as well, or instead. */
+export type OtherUnit = Exclude<Unit, TokenUnit>;
+export const OTHER_UNITS = UNITS.filter(
+  (unit) => !(TOKEN_UNITS as readonly Unit[]).includes(unit),
+) as readonly OtherUnit[];
+
+/** Parts of the prompt or of the completion: without a rate of their own, the whole's holds. */
+const WHOLE_OF: Readonly<Partial<Record<Unit, 'input' | 'output'>>> = {
+  'cache-write': 'input',
+  'audio-input': 'input',
+  'audio-output': 'output',
+};
+/** Units whose price is said for one piece; the others' for a million. */
+const SOLD_SINGLY: ReadonlySet<Unit> = new Set(['image', 'search', 'second']);
+
+/** How many pieces a price is said for. */
+export function priceBase(unit: Unit): bigint {
+  return SOLD_SINGLY.has(unit) ? 1n : TOKENS_PER_RATE;
+}
 
 export interface Usage {
   /** Whole prompt, cached part included. */
@@ -17,12 +55,21 @@ export interface Usage {
   /** Whole completion, reasoning included. */
   readonly outputTokens: number;
   readonly reasoningTokens: number;
+  /** How much of other units, all above zero; left out when there is none. Parts of the prompt and of the completion are in the tokens above too. */
+  readonly units?: Quantities | undefined;
 }
+export type Quantities = Readonly<Partial<Record<OtherUnit, number>>>;
 
 export const NO_USAGE: Usage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, reasoningTokens: 0 };
 
-/** Nanos per million tokens by unit. */
-export type Rates = Readonly<Record<Unit, bigint>>;
+/** Nanos per million by unit; a unit that is left out has no rate of its own. */
+export type Rates = Readonly<Record<TokenUnit, bigint> & Partial<Record<OtherUnit, bigint>>>;
+
+/** The rate of a unit, its own or that of the whole it is a part of; null when it has none. */
+export function rateOf(rates: Rates, unit: Unit): bigint | null {
+  const whole = WHOLE_OF[unit];
+  return rates[unit] ?? (whole === undefined ? null : rates[whole]);
+}
 
 export interface SpendLine {
   readonly unit: Unit;
@@ -65,7 +112,7 @@ export type SpendRecorded = {
     readonly tags: readonly string[];
     /** `chat/completions`, `embeddings`. */
     readonly route: string;
-    /** Public model name that was asked for. */
+    /** Public model name that answered: what was asked for, or its fallback. */
     readonly model: string;
     readonly deployment: string;
     readonly stream: boolean;
@@ -79,6 +126,8 @@ export type SpendRecorded = {
     /** `none` when nothing was delivered and nothing is charged. */
     readonly usageSource: 'reported' | 'estimated' | 'none';
     readonly usage: Usage;
+    /** What the upstream itself reported, where `usage` does not say all of it: numbers and short words only. */
+    readonly rawUsage?: JsonObject | undefined;
     readonly lines: readonly SpendLine[];
     readonly currency: string;
     readonly priceNanos: bigint;
@@ -92,23 +141,44 @@ export type SpendEvent = SpendRecorded;
 
 /** The priced lines of a usage, without empty ones. Prices are exact; costs are rounded per line. */
 export function rate(usage: Usage, prices: Rates, costs: Rates): readonly SpendLine[] {
+  if (usage.units !== undefined) return rateAll(usage, usage.units, prices, costs);
   const lines: SpendLine[] = [];
-  for (const unit of UNITS) {
+  for (const unit of TOKEN_UNITS) {
     const quantity = quantityOf(unit, usage);
-    if (quantity === 0) continue;
-    const priceNanos = amountAt(prices[unit], quantity);
-    lines.push({
-      unit,
-      quantity,
-      priceRate: prices[unit],
-      priceNanos,
-      costNanos: amountAt(costs[unit], quantity),
-    });
+    if (quantity !== 0) lines.push(lineOf(unit, quantity, prices[unit], costs[unit]));
   }
   return lines;
 }
 
-function quantityOf(unit: Unit, usage: Usage): number {
+/** Parts are taken out of their wholes, so that nothing is charged twice. */
+function rateAll(usage: Usage, units: Quantities, prices: Rates, costs: Rates): readonly SpendLine[] {
+  const lines: SpendLine[] = [];
+  for (const unit of UNITS) {
+    let quantity = isTokenUnit(unit) ? quantityOf(unit, usage) : (units[unit] ?? 0);
+    for (const part of OTHER_UNITS) if (WHOLE_OF[part] === unit) quantity -= units[part] ?? 0;
+    const price = rateOf(prices, unit);
+    const cost = rateOf(costs, unit);
+    if (quantity > 0 && (price !== null || cost !== null))
+      lines.push(lineOf(unit, quantity, price ?? 0n, cost ?? 0n));
+  }
+  return lines;
+}
+
+function lineOf(unit: Unit, quantity: number, priceRate: bigint, costRate: bigint): SpendLine {
+  return {
+    unit,
+    quantity,
+    priceRate,
+    priceNanos: amountAt(priceRate, quantity),
+    costNanos: amountAt(costRate, quantity),
+  };
+}
+
+function isTokenUnit(unit: Unit): unit is TokenUnit {
+  return unit === 'input' || unit === 'cached-input' || unit === 'output';
+}
+
+function quantityOf(unit: TokenUnit, usage: Usage): number {
   if (unit === 'output') return usage.outputTokens;
   return unit === 'input' ? usage.inputTokens - usage.cachedInputTokens : usage.cachedInputTokens;
 }

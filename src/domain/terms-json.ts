@@ -1,6 +1,7 @@
 import { canonicalJson, type Json, type JsonObject } from './json.ts';
 import { type Budget, ENVIRONMENTS, type Environment, type Limits } from './limits.ts';
-import type { ModelPrice, PriceBook, Terms } from './plan.ts';
+import type { ModelPrice, PriceBook, Terms, UnitRates } from './plan.ts';
+import { OTHER_UNITS } from './spend.ts';
 
 /**
  * Contract terms and limits as plain JSON, the form in which read models hold them: bigints are
@@ -56,7 +57,16 @@ function modelPriceAt(json: Json, path: string): ModelPrice {
     inputRate: integerAt(price['inputRate'], `${path}.inputRate`),
     cachedInputRate: integerAt(price['cachedInputRate'], `${path}.cachedInputRate`),
     outputRate: integerAt(price['outputRate'], `${path}.outputRate`),
+    ...(price['unitRates'] === undefined
+      ? {}
+      : { unitRates: unitRatesAt(price['unitRates'], `${path}.unitRates`) }),
   };
+}
+
+function unitRatesAt(json: Json, path: string): UnitRates {
+  const rates = objectAt(json, path);
+  const known = OTHER_UNITS.filter((unit) => rates[unit] !== undefined);
+  return Object.fromEntries(known.map((unit) => [unit, integerAt(rates[unit], `${path}.${unit}`)]));
 }
 
 function limitsAt(json: Json | undefined, path: string): Limits {

@@ -29,6 +29,9 @@ const IMAGE_HIGH_TOKENS = 1445;
 const AUDIO_CHARS_PER_TOKEN = 128;
 const FILE_CHARS_PER_TOKEN = 4;
 
+/** Texts in messages, as the several APIs call them. */
+const TEXT_PARTS: ReadonlySet<unknown> = new Set(['text', 'input_text', 'output_text']);
+
 /** In UTF-16 units, as `String.length` counts. */
 const PIECE_UNITS_MAX = 128;
 /** How much text the splitting expression sees at once: it backtracks on a stack, which is not endless. */
@@ -99,7 +102,14 @@ function tokensInContent(content: unknown, work: Work): number {
 function tokensInPart(part: unknown, work: Work): number {
   if (!isRecord(part)) return tokensInStructure(part, work);
   const { type, text, image_url, input_audio, file } = part;
-  if (type === 'text' && typeof text === 'string') return tokensIn(text, work);
+  if (typeof text === 'string' && TEXT_PARTS.has(type)) return tokensIn(text, work);
+  if (type === 'input_image' || type === 'image') {
+    return part['detail'] === 'low' ? IMAGE_LOW_TOKENS : IMAGE_HIGH_TOKENS;
+  }
+  if (type === 'input_file') return Math.ceil(stringIn(part, 'file_data').length / FILE_CHARS_PER_TOKEN);
+  if (type === 'document' && stringIn(part['source'], 'type') === 'base64') {
+    return Math.ceil(stringIn(part['source'], 'data').length / FILE_CHARS_PER_TOKEN);
+  }
   if (type === 'image_url') {
     return stringIn(image_url, 'detail') === 'low' ? IMAGE_LOW_TOKENS : IMAGE_HIGH_TOKENS;
   }

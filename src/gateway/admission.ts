@@ -60,6 +60,7 @@ function modelOf(caller: Caller, call: Call, subjects: readonly Subject[] | null
   let model = asked;
   if (Object.hasOwn(caller.aliases, asked)) model = caller.aliases[asked]!;
   else if (Object.hasOwn(caller.projectAliases, asked)) model = caller.projectAliases[asked]!;
+  model = router.resolve(model);
   const endUser = subjects?.find(({ defaultModel }) => defaultModel !== null);
   if (endUser === undefined) return model;
   return endUser.always || router.pick(model) === null ? endUser.defaultModel! : model;
@@ -95,6 +96,14 @@ function refuseModel(caller: Caller, call: Call, subjects: readonly Subject[] | 
 }
 
 const NO_SUBJECTS: readonly Subject[] = [];
+
+/** Whether every list allows a model that is to take the place of the one that was asked for. */
+export function allowsInstead(caller: Caller, subjects: readonly Subject[] | null, model: string): boolean {
+  const lists = [caller.keyModels, caller.projectModels, caller.userModels, ...caller.tenantModels];
+  return [...lists, ...(subjects ?? NO_SUBJECTS).map(({ models }) => models)].every((list) =>
+    allowsModel(list, model),
+  );
+}
 
 /** Throws Refusal(missing_parameter). */
 function requireParams(params: readonly EnforcedParam[], { json }: Call): void {

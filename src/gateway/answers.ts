@@ -15,10 +15,20 @@ export function sendJson(
   headers: readonly string[],
   body: Buffer | string,
 ): void {
+  sendBody(response, status, 'application/json', headers, body);
+}
+
+export function sendBody(
+  response: ServerResponse,
+  status: number,
+  contentType: string,
+  headers: readonly string[],
+  body: Buffer | string,
+): void {
   if (response.destroyed || response.headersSent) return;
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   const length = String(bytes.length);
-  setHead(response, status, ['content-type', 'application/json', 'content-length', length, ...headers]);
+  setHead(response, status, ['content-type', contentType, 'content-length', length, ...headers]);
   response.end(bytes.toString('latin1'), 'latin1');
 }
 

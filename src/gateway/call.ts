@@ -1,35 +1,50 @@
 import { isUtf8 } from 'node:buffer';
+import type { Quantities } from '../domain/spend.ts';
 import { Refusal } from '../errors.ts';
+import type { FormUpload } from './form.ts';
+import { isRecord, isStorable, type Json, readFlag, readText, shown, wrong } from './json-fields.ts';
 import { type Member, membersOf, withMembers } from './json-members.ts';
-import type { Route } from './routes.ts';
+import type { Route, Target } from './routes.ts';
+
+export { isRecord, isStorable } from './json-fields.ts';
 
 /** What a client asks for, read from its body once: only the fields that decide or are recorded here. */
 export interface Call {
   readonly route: Route;
   readonly model: string;
-  readonly stream: boolean;
+  /** Of an upload, it is known when the answer comes. */
+  stream: boolean;
   /** The client wants the usage event of its stream itself. */
   readonly wantsUsage: boolean;
   /** How many answers to one prompt; each has its own completion tokens. */
   readonly choices: number;
   /** Per choice; null when the client named none. */
   readonly maxOutputTokens: number | null;
+  /** Other units that it may use at most; null for none. */
+  readonly quantities: Quantities | null;
+  /** It is billed by the unit of its route, not by tokens; decided with the price. */
+  bySingleUnit: boolean;
   readonly endUser: string | null;
   readonly tags: readonly string[];
-  readonly json: Readonly<Record<string, unknown>>;
+  readonly json: Json;
   /** As received. */
   readonly body: Buffer;
   readonly text: string;
   readonly members: readonly Member[];
+  /** The upload whose fields these are; null for JSON. */
+  readonly form: FormUpload | null;
 }
 
 const DEPTH_MAX = 128;
-const CHOICES_MAX = 128;
 const MODEL_LENGTH_MAX = 256;
 const USER_LENGTH_MAX = 256;
 const TAGS_MAX = 32;
 const TAG_LENGTH_MAX = 128;
 const NO_TAGS: readonly string[] = [];
+const NO_BYTES = Buffer.alloc(0);
+/** The lowest bit rate of speech in use: no file of so many bytes plays longer. */
+const BYTES_PER_SECOND_MIN = 1_000;
+const TOKENS_PER_SECOND = 10;
 
 /** Upstream addresses and credentials are the administrator's; `*_base` is refused too. */
 const FORBIDDEN: ReadonlySet<string> = new Set(['api_base', 'base_url', 'api_key', 'extra_headers']);
@@ -43,36 +58,72 @@ const DECISIVE: ReadonlySet<string> = new Set([
   'n',
   'max_tokens',
   'max_completion_tokens',
+  'max_output_tokens',
+  'prompt',
+  'best_of',
+  'tools',
+  'web_search_options',
+  'previous_response_id',
+  'conversation',
+  'background',
 ]);
 
-/** Throws Refusal(malformed_json | forbidden_parameter | bad_request). */
-export function readCall(route: Route, body: Buffer): Call {
+/** Throws Refusal(malformed_json | forbidden_parameter | bad_request | unit_not_priced). */
+export function readCall({ route, model }: Target, body: Buffer): Call {
   if (!isUtf8(body)) throw new Refusal('malformed_json', { problem: 'it is not UTF-8' });
   const text = body.toString('utf8');
   const json = parseObject(text);
   const members = membersOf(text, DEPTH_MAX);
   if (members === null) throw wrong('', `The request is nested deeper than ${DEPTH_MAX} levels.`);
   checkNames(members);
-  const chat = route.name === 'chat/completions';
-  if (chat && !Array.isArray(json['messages'])) throw wrong('messages', '`messages` must be a list.');
-  if (!chat && typeof json['input'] !== 'string' && !Array.isArray(json['input'])) {
-    throw wrong('input', '`input` must be a text or a list.');
-  }
-  const stream = chat && readFlag(json, 'stream');
+  const { dialect } = route;
+  dialect.check(json);
+  const stream = dialect.stream !== null && (readFlag(json, 'stream') || json['stream_format'] === 'sse');
   return {
     route,
-    model: readModel(json),
+    model: checkModel(model ?? readText(json, 'model', MODEL_LENGTH_MAX) ?? dialect.defaultModel),
     stream,
-    wantsUsage: stream && readStreamOptions(json),
-    choices: (chat ? readCount(json, 'n', 1, CHOICES_MAX) : null) ?? 1,
-    maxOutputTokens: chat ? readMaxTokens(json) : null,
+    wantsUsage: stream && dialect.asksForUsage && readStreamOptions(json),
+    choices: dialect.choices(json),
+    maxOutputTokens: dialect.maxOutputTokens(json),
+    quantities: dialect.quantities(json),
+    bySingleUnit: false,
     endUser: readText(json, 'user', USER_LENGTH_MAX),
     tags: readTags(json),
     json,
     body,
     text,
     members,
+    form: null,
   };
+}
+
+/** A call by form: all that is known of it when its file begins to be passed on. `bytes`: of the whole form, at most. */
+export function formCall({ route, model }: Target, form: FormUpload, bytes: number): Call {
+  const named = model ?? form.model;
+  return {
+    route,
+    model: checkModel(named !== null && named.length <= MODEL_LENGTH_MAX && isStorable(named) ? named : null),
+    stream: false,
+    wantsUsage: false,
+    choices: 1,
+    maxOutputTokens: null,
+    quantities: { second: Math.max(Math.ceil(bytes / BYTES_PER_SECOND_MIN), 1) },
+    bySingleUnit: false,
+    endUser: null,
+    tags: NO_TAGS,
+    json: {},
+    body: NO_BYTES,
+    text: '',
+    members: [],
+    form,
+  };
+}
+
+/** Tokens of a call's input, counted as upstreams count them. */
+export function countInput({ route, json, form, quantities, bySingleUnit }: Call): number {
+  if (form !== null) return bySingleUnit ? 0 : (quantities?.second ?? 0) * TOKENS_PER_SECOND;
+  return route.unit !== null && bySingleUnit ? 0 : route.dialect.countInput(json);
 }
 
 /**
@@ -81,21 +132,17 @@ export function readCall(route: Route, body: Buffer): Call {
  * a stream does not report its usage by itself.
  */
 export function upstreamBody(call: Call, model: string, maxOutputTokens: number | null): Buffer {
+  const { dialect } = call.route;
   const values: Record<string, string> = {};
-  if (model !== call.model) values['model'] = JSON.stringify(model);
-  if (maxOutputTokens !== null && call.maxOutputTokens === null)
-    values['max_tokens'] = String(maxOutputTokens);
-  if (call.stream && !call.wantsUsage) {
+  if (model !== call.json['model']) values['model'] = JSON.stringify(model);
+  if (maxOutputTokens !== null && call.maxOutputTokens === null && dialect.limitName !== null)
+    values[dialect.limitName] = String(maxOutputTokens);
+  if (call.stream && dialect.asksForUsage && !call.wantsUsage) {
     const options = call.json['stream_options'] as object | null | undefined;
     values['stream_options'] = JSON.stringify({ ...options, include_usage: true });
   }
   for (const _ in values) return Buffer.from(withMembers(call.text, call.members, values));
   return call.body;
-}
-
-/** Text that Postgres can store and that means the same to everyone. */
-export function isStorable(text: string): boolean {
-  return !text.includes('\0') && !/\p{Surrogate}/u.test(text);
 }
 
 function parseObject(text: string): Record<string, unknown> {
@@ -130,55 +177,18 @@ function checkNames(members: readonly Member[]): void {
   }
 }
 
-function readModel(json: Readonly<Record<string, unknown>>): string {
-  const model = readText(json, 'model', MODEL_LENGTH_MAX);
+function checkModel(model: string | null): string {
   if (model === null || model === '') throw wrong('model', '`model` must name a model.');
   return model;
 }
 
-function readText(json: Readonly<Record<string, unknown>>, name: string, lengthMax: number): string | null {
-  const value = json[name] ?? null;
-  if (value === null) return null;
-  if (typeof value !== 'string' || value.length > lengthMax || !isStorable(value)) {
-    throw wrong(name, `\`${name}\` must be a text of at most ${lengthMax} characters, without NUL.`);
-  }
-  return value;
-}
-
-function readFlag(json: Readonly<Record<string, unknown>>, name: string): boolean {
-  const value = json[name] ?? false;
-  if (typeof value !== 'boolean') throw wrong(name, `\`${name}\` must be true or false.`);
-  return value;
-}
-
-function readStreamOptions(json: Readonly<Record<string, unknown>>): boolean {
+function readStreamOptions(json: Json): boolean {
   const options = json['stream_options'] ?? {};
   if (!isRecord(options)) throw wrong('stream_options', '`stream_options` must be an object.');
   return readFlag(options, 'include_usage');
 }
 
-function readCount(
-  json: Readonly<Record<string, unknown>>,
-  name: string,
-  min: number,
-  max: number,
-): number | null {
-  const value = json[name] ?? null;
-  if (value === null) return null;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
-    throw wrong(name, `\`${name}\` must be a whole number from ${min} to ${max}.`);
-  }
-  return value;
-}
-
-/** Upstreams differ in which of the two names they know, so the larger one is what may come. */
-function readMaxTokens(json: Readonly<Record<string, unknown>>): number | null {
-  const newer = readCount(json, 'max_completion_tokens', 0, 1_000_000_000);
-  const older = readCount(json, 'max_tokens', 0, 1_000_000_000);
-  return newer === null || older === null ? (newer ?? older) : Math.max(newer, older);
-}
-
-function readTags(json: Readonly<Record<string, unknown>>): readonly string[] {
+function readTags(json: Json): readonly string[] {
   const metadata = json['metadata'];
   const tags = isRecord(metadata) ? (metadata['tags'] ?? null) : null;
   return tags === null ? NO_TAGS : checkTags(tags);
@@ -193,16 +203,4 @@ export function checkTags(tags: unknown): readonly string[] {
   if (right) return [...new Set(tags as string[])];
   const problem = `Tags must be a list of at most ${TAGS_MAX} texts of at most ${TAG_LENGTH_MAX} characters, without NUL.`;
   throw wrong('metadata', problem);
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function shown(name: string): string {
-  return isStorable(name) ? name.slice(0, 64) : 'a name';
-}
-
-function wrong(param: string, problem: string): Refusal {
-  return new Refusal('bad_request', { problem }, param === '' ? {} : { param: shown(param) });
 }

@@ -61,7 +61,9 @@ export function deliveryGate(
   };
 }
 
+/** Where text stands in the events of a chat, of messages and older completions, and of responses. */
 const CONTENT = '"content":"';
+const OTHER_CONTENT = ['"text":"', '"delta":"'] as const;
 /** Text in the languages that matter here has more characters to a token than this. */
 const CHARACTERS_PER_TOKEN = 3;
 /** For events that hold something else, such as the arguments of a tool call, with all that is around it. */
@@ -69,12 +71,18 @@ const CHARACTERS_PER_TOKEN_AROUND = 16;
 
 /** About the completion tokens in some events, rather too many than too few, without parsing them. */
 export function tokensAtMost(events: string): number {
+  let tokens = tokensAfter(CONTENT, events);
+  for (const name of OTHER_CONTENT) if (tokens === 0) tokens = tokensAfter(name, events);
+  return tokens > 0 ? tokens : 1 + Math.floor(events.length / CHARACTERS_PER_TOKEN_AROUND);
+}
+
+function tokensAfter(name: string, events: string): number {
   let tokens = 0;
-  for (let at = events.indexOf(CONTENT); at >= 0; at = events.indexOf(CONTENT, at)) {
-    const from = at + CONTENT.length;
+  for (let at = events.indexOf(name); at >= 0; at = events.indexOf(name, at)) {
+    const from = at + name.length;
     const end = events.indexOf('"', from);
     tokens += 1 + Math.floor(((end < 0 ? events.length : end) - from) / CHARACTERS_PER_TOKEN);
     at = end < 0 ? events.length : end;
   }
-  return tokens > 0 ? tokens : 1 + Math.floor(events.length / CHARACTERS_PER_TOKEN_AROUND);
+  return tokens;
 }

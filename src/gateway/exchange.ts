@@ -5,11 +5,13 @@ import { NO_USAGE, type Outcome, rate, type SpendLine, type Usage } from '../dom
 import type { Refusal } from '../errors.ts';
 import type { Call } from './call.ts';
 import type { Caller } from './caller.ts';
+import type { Subject } from './named-subjects.ts';
 import type { Limiter, Reservation } from './limiter.ts';
 import type { Offer } from './offers.ts';
 import type { FailureLog } from './drain.ts';
 import type { SpendWriter, Ticket } from './spend-writer.ts';
-import type { SpendToRecord } from './spool-records.ts';
+import type { Estimate, Intent, SpendToRecord } from './spool-records.ts';
+import { rawUsage } from './usage.ts';
 import type { UpstreamCall } from './upstream.ts';
 
 /** One admitted request on its way: what was decided about it, and how far it is. */
@@ -22,17 +24,24 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly call: Call;
   readonly caller: Caller;
-  /** Public name of the model, aliases resolved. */
-  readonly model: string;
-  readonly deployment: Deployment;
-  readonly offer: Offer;
+  /** Whom and what it names besides: end user, tags. */
+  readonly subjects: readonly Subject[] | null;
+  /** Public name of the model that was asked for, aliases resolved. */
+  readonly firstModel: string;
+  /** Of the model that is called. */
+  model: string;
+  deployment: Deployment;
+  offer: Offer;
   readonly reservation: Reservation;
   readonly inputTokens: number;
   readonly tags: readonly string[];
   readonly endUser: string | null;
   /** When it came in and when the upstream was called, on the clock that never goes back. */
   readonly startedMs: number;
-  readonly sentMs: number;
+  sentMs: number;
+  /** Attempts after the first: with the same model, and changes to another. */
+  retries: number;
+  fallbacks: number;
   /** Set before the upstream is called. */
   ticket: Ticket | null;
   upstream: UpstreamCall | null;
@@ -51,6 +60,8 @@ export interface Conclusion {
   readonly usageSource: 'reported' | 'estimated' | 'none';
   readonly usage: Usage;
   readonly responseId: string | null;
+  /** What the upstream reported, as it did; null when `usage` says all of it. */
+  readonly report?: unknown;
 }
 
 export const CLIENT_GONE_STATUS = 499;
@@ -58,7 +69,7 @@ export const CLIENT_GONE_STATUS = 499;
 const RESPONSE_ID_LENGTH_MAX = 512;
 
 export interface Books {
-  readonly writer: Pick<SpendWriter, 'begin' | 'deliver' | 'record'>;
+  readonly writer: Pick<SpendWriter, 'begin' | 'amend' | 'deliver' | 'record'>;
   readonly limiter: Pick<Limiter, 'settle' | 'release'>;
   readonly wallMs: () => number;
   readonly monotonicMs: () => number;
@@ -67,10 +78,17 @@ export interface Books {
 
 /** Notes in the spool that the upstream is called, and what the answer may cost; then `go` runs. */
 export function begin(books: Books, exchange: Exchange, go: (refusal: Refusal | null) => void): Ticket {
-  const { call, caller, offer, reservation, inputTokens } = exchange;
-  const { prices, costs } = offer;
-  const outputTokensMax = reservation.outputTokens * call.choices;
-  const intent = {
+  return books.writer.begin(intentOf(books, exchange), go);
+}
+
+/** Notes that another deployment is called instead. */
+export function amend(books: Books, exchange: Exchange): void {
+  books.writer.amend(intentOf(books, exchange));
+}
+
+function intentOf(books: Books, exchange: Exchange): Intent {
+  const { call, caller, reservation } = exchange;
+  return {
     agencyId: caller.agencyId,
     tenantId: caller.tenantId,
     actor: caller.actor,
@@ -91,9 +109,15 @@ export function begin(books: Books, exchange: Exchange, go: (refusal: Refusal | 
     stream: call.stream,
     currency: caller.tariff.currency,
     // An answer in one piece goes out after it is settled.
-    estimate: call.stream ? { costs, inputTokens, outputTokensMax, prices } : null,
+    estimate: call.stream || call.route.binary ? estimateOf(exchange) : null,
   };
-  return books.writer.begin(intent, go);
+}
+
+function estimateOf({ call, offer, reservation, inputTokens }: Exchange): Estimate {
+  const { prices, costs } = offer;
+  const outputTokensMax = reservation.outputTokens * call.choices;
+  const tokens = { costs, inputTokens, outputTokensMax, prices };
+  return call.quantities === null ? tokens : { ...tokens, units: call.quantities };
 }
 
 /**
@@ -115,6 +139,10 @@ export function conclude(
   const priceNanos = sum(lines, 'priceNanos');
   flagExcess(books.log, exchange, conclusion);
   const { caller, call } = exchange;
+  const raw =
+    usageSource === 'reported' && (usage.units !== undefined || call.route.unit !== null)
+      ? rawUsage(conclusion.report)
+      : undefined;
   const spend: SpendToRecord = {
     agencyId: caller.agencyId,
     tenantId: caller.tenantId,
@@ -149,7 +177,8 @@ export function conclude(
       userId: caller.userId,
     },
   };
-  books.writer.record(ticket!, spend, (refusal, place) => {
+  const recorded = raw === undefined ? spend : { ...spend, data: { ...spend.data, rawUsage: raw } };
+  books.writer.record(ticket!, recorded, (refusal, place) => {
     if (refusal === null) {
       exchange.priceNanos = priceNanos;
       books.limiter.settle(reservation, usage.inputTokens + usage.outputTokens, spend, place);

@@ -1,28 +1,30 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readCredential } from '../credentials.ts';
 import type { Deployment } from '../domain/deployment.ts';
 import { formatNanos } from '../domain/money.ts';
+import { type Routing, ROUTING_DEFAULT } from '../domain/routing.ts';
 import { Refusal } from '../errors.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { admit, callIdOf, endUserOf, tagsOf } from './admission.ts';
 import { sendDefect, sendRefusal } from './answers.ts';
+import { otherNanos, requirePrices } from './billable.ts';
 import { readBody } from './body.ts';
-import { type Call, readCall, upstreamBody } from './call.ts';
-import { begin, type Books, type Exchange } from './exchange.ts';
-import { errorRelay, invalid, jsonRelay } from './json-relay.ts';
 import type { InstallationLimits } from './caller-levels.ts';
+import { type Call, countInput, formCall, readCall } from './call.ts';
+import { createDispatcher, type Running } from './dispatch.ts';
+import type { Books, Exchange } from './exchange.ts';
+import { readForm } from './form.ts';
 import { createKeyTable, type KeyTables } from './key-table.ts';
 import { createLimiter, type SpentSince } from './limiter.ts';
 import { createNamedSubjects, levelsOf, type SubjectTables } from './named-subjects.ts';
 import { createPlaces } from './places.ts';
-import { failUnbilled, type Relay, timedOut, type Trouble, troubleOf, waitingRelay } from './relay.ts';
 import { createRouter } from './router.ts';
-import { isAbsolute, requireRoute, routeOf } from './routes.ts';
+import { isAbsolute, requireRoute, routeOf, type Target } from './routes.ts';
 import type { FailureLog } from './drain.ts';
 import { createSpendWriter } from './spend-writer.ts';
-import { streamRelay } from './stream-relay.ts';
-import { createUpstreams, type Receiver, type UpstreamTimeouts } from './upstream.ts';
-import { countInput } from './usage.ts';
+import { type DeploymentHealth, startHealthChecks } from './health-checks.ts';
+import { createUpstreams, type UpstreamTimeouts } from './upstream.ts';
+import { worstRates } from './worst-rates.ts';
 
 /**
  * The hot path: from a request for a model to the end of its answer, directly on node:http and
@@ -36,6 +38,7 @@ export interface GatewayDeps {
   readonly writerId: string;
   readonly tables: KeyTables & SubjectTables;
   readonly deployments: readonly Deployment[];
+  readonly routing?: Routing;
   readonly masterKey: string;
   /** The agency's own tenant: what the master key spends is recorded under it. */
   readonly ownTenantId: string;
@@ -46,6 +49,8 @@ export interface GatewayDeps {
   readonly keyHeader: string | null;
   readonly budgetExceededStatus: number;
   readonly bodyBytesMax: number;
+  /** Largest upload, and how much of one is held while its model is not known. */
+  readonly fileBytesMax?: number;
   /** Folder of the spool; this process's own. */
   readonly spoolDir: string;
   /** Spend that waits for the log before new requests are refused. */
@@ -78,12 +83,17 @@ export interface Gateway {
   backlog(): { readonly spends: number; readonly spoolBytes: number };
   /** How often a soft budget was reached since the start. */
   softBudgetsReached(): number;
+  /** How each deployment is doing. */
+  deployments(): readonly DeploymentHealth[];
   /** Null when a new request would be served; else why not. */
   trouble(): Refusal | null;
   /** Refuses what is new, lets what is running finish for so long, breaks off the rest, writes what is to be written. */
   close(graceMs: number): Promise<void>;
 }
 
+const FILE_BYTES_MAX = 100 * 1024 * 1024;
+/** A file of the size that transcription services take. */
+const HELD_BYTES_MAX = 26 * 1024 * 1024;
 const CONNECTIONS_MAX = 1_024;
 /** How often running requests are held against their time-outs. */
 const WATCH_MS = 100;
@@ -106,7 +116,7 @@ interface Visit {
   readonly callId: string;
   readonly startedMs: number;
   /** Set once the upstream was called. */
-  running: { readonly exchange: Exchange; relay: Relay; readonly deadlineMs: number } | null;
+  running: Running | null;
 }
 
 export function createGateway(deps: GatewayDeps): Gateway {
@@ -143,14 +153,18 @@ export function createGateway(deps: GatewayDeps): Gateway {
     installation: deps.installation,
   });
   const subjects = createNamedSubjects(deps.tables, limiter.accounts);
-  const router = createRouter(deps.deployments, deps.random);
+  const routing = deps.routing ?? ROUTING_DEFAULT;
+  const router = createRouter(deps.deployments, deps.random, routing, monotonicMs);
   const upstreams = createUpstreams({
     connectionsMax: CONNECTIONS_MAX,
     timeouts: { ...TIMEOUTS, ...deps.timeouts },
     userAgent: `keyledger/${version}`,
   });
   const books: Books = { writer, limiter, wallMs, monotonicMs, log };
-  const relayDeps = { books, version };
+  const { random } = deps;
+  const dispatcher = createDispatcher({ books, version, upstreams, router, routing, random });
+  const worstOf = worstRates(router);
+  const health = startHealthChecks({ router, routing, monotonicMs });
   const visits = createPlaces<Visit>();
   let softBudgetsReached = 0;
   let closing = false;
@@ -166,22 +180,39 @@ export function createGateway(deps: GatewayDeps): Gateway {
       leave(visit);
     });
     guarded(visit, () => {
-      const route = requireRoute(request.method ?? '', request.url ?? '');
+      const target = requireRoute(request.method ?? '', request.url ?? '');
       if (closing) throw new Refusal('shutting_down', {}, { retryAfterSeconds: 1 });
+      if (target.route.form) return handleForm(visit, target);
       readBody(request, deps.bodyBytesMax, (refusal, body) => {
         guarded(visit, () => {
           if (refusal !== null) throw refusal;
-          serve(visit, readCall(route, body));
+          serve(visit, readCall(target, body));
         });
+      });
+    });
+  }
+
+  function handleForm(visit: Visit, target: Target): void {
+    const { request } = visit;
+    // Uploads are large, so nothing is read for somebody without a key.
+    keyTable.find(readCredential(request.rawHeaders, deps.keyHeader), wallMs());
+    const bytesMax = deps.fileBytesMax ?? FILE_BYTES_MAX;
+    readForm(request, target.model, { bytesMax, heldBytesMax: HELD_BYTES_MAX }, (refusal, form) => {
+      guarded(visit, () => {
+        if (refusal !== null) throw refusal;
+        form!.onWrong = (wrong) => {
+          if (visit.running !== null)
+            dispatcher.stop(visit.running, { outcome: 'truncated', refusal: wrong });
+        };
+        const length = request.headers['content-length'];
+        serve(visit, formCall(target, form!, length === undefined ? bytesMax : Number(length)));
       });
     });
   }
 
   /** The response is over: sent to the end, or nobody is there any more. */
   function leave(visit: Visit): void {
-    if (visit.running !== null) {
-      if (!visit.running.exchange.concluded) visit.running.relay.onClientGone();
-    }
+    if (visit.running !== null) dispatcher.leave(visit.running);
     if (visits.count() === 0) onIdle?.();
   }
 
@@ -213,23 +244,28 @@ export function createGateway(deps: GatewayDeps): Gateway {
     if (unwritable !== null) throw unwritable;
     const loading = limiter.prepare(levels, now);
     if (loading !== null) return serveAfter(loading, visit, call);
+    requirePrices(call, offer);
+    const prices = worstOf(caller.tariff, model, offer);
     const inputTokens = countInput(call);
-    const generates = call.route.name === 'chat/completions';
+    const generates = call.route.dialect.generates && !call.bySingleUnit;
     const demand = {
       inputTokens,
       choices: call.choices,
       namedOutputTokens: generates ? call.maxOutputTokens : 0,
       outputTokensMax: deployment.maxOutputTokens,
-      prices: offer.prices,
+      otherNanos: otherNanos(call, prices),
+      prices,
     };
     const reservation = limiter.reserve(levels, demand, now);
-    callUpstream(visit, {
+    const exchange: Exchange = {
       requestId: visit.requestId,
       callId: visit.callId,
       request,
       response,
       call,
       caller,
+      subjects: named,
+      firstModel: model,
       model,
       deployment,
       offer,
@@ -239,12 +275,15 @@ export function createGateway(deps: GatewayDeps): Gateway {
       endUser,
       startedMs: visit.startedMs,
       sentMs: monotonicMs(),
+      retries: 0,
+      fallbacks: 0,
       ticket: null,
       upstream: null,
       firstByteAtMs: null,
       concluded: false,
       priceNanos: 0n,
-    });
+    };
+    visit.running = dispatcher.start(exchange, (refusal) => refuse(visit, refusal));
   }
 
   /** What was spent so far is being read; then everything is checked anew. */
@@ -258,58 +297,6 @@ export function createGateway(deps: GatewayDeps): Gateway {
     );
   }
 
-  function callUpstream(visit: Visit, exchange: Exchange): void {
-    const { call, deployment, model, reservation, request } = exchange;
-    const deadlineMs = exchange.sentMs + deployment.timeoutMs;
-    const running = { exchange, relay: waitingRelay(books, exchange), deadlineMs };
-    visit.running = running;
-    const receiver: Receiver = {
-      onHead(status, headers) {
-        exchange.firstByteAtMs = monotonicMs();
-        running.relay = relayFor(exchange, status, headers);
-      },
-      onData: (chunk) => running.relay.onData(chunk),
-      onEnd: () => running.relay.onEnd(),
-      onFailure(failure, cause) {
-        const { requestId } = exchange;
-        log.warn({ err: cause, requestId, deployment: deployment.id, failure }, 'the upstream failed');
-        running.relay.onBroken(troubleOf(failure, exchange));
-      },
-    };
-    const granted = call.route.name === 'chat/completions' ? reservation.outputTokens : null;
-    const body = upstreamBody(call, deployment.upstreamModel ?? model, granted);
-    exchange.ticket = begin(books, exchange, (refusal) => {
-      if (exchange.concluded) return;
-      if (refusal === null) {
-        exchange.upstream = upstreams.send(deployment, call.route.name, body, request.headers, receiver);
-        return;
-      }
-      exchange.concluded = true;
-      limiter.release(reservation);
-      refuse(visit, refusal);
-    });
-  }
-
-  function relayFor(exchange: Exchange, status: number, headers: IncomingHttpHeaders): Relay {
-    const { call } = exchange;
-    const isPlain = (headers['content-encoding'] ?? 'identity') === 'identity';
-    if (status < 200 || status > 299) return errorRelay(relayDeps, exchange, status, headers);
-    const isStream = String(headers['content-type']).startsWith('text/event-stream');
-    if (isPlain && !isStream) return jsonRelay(relayDeps, exchange, headers);
-    if (isPlain && call.stream) return streamRelay(relayDeps, exchange, headers);
-    // Compressed although that was declined, or a stream that nobody asked for.
-    exchange.upstream?.abort();
-    failUnbilled(books, exchange, invalid());
-    return waitingRelay(books, exchange);
-  }
-
-  /** Ends a running request from our side. */
-  function stop({ running }: Visit, trouble: Trouble): void {
-    if (running === null || running.exchange.concluded) return;
-    running.exchange.upstream?.abort();
-    running.relay.onBroken(trouble);
-  }
-
   /** One timer for all that is running costs less than one each, and time-outs are long. */
   let ticks = 0;
   const watch = setInterval(() => {
@@ -319,17 +306,17 @@ export function createGateway(deps: GatewayDeps): Gateway {
     for (const visit of visits.all()) {
       const { running } = visit;
       if (running === null) continue;
-      const { deployment } = running.exchange;
-      if (now.monotonicMs >= running.deadlineMs) stop(visit, timedOut(deployment.timeoutMs));
-      else if (checks) stopRevoked(visit, running.exchange, now.wallMs);
+      if (now.monotonicMs >= running.deadlineMs) dispatcher.expire(running);
+      else if (checks) stopRevoked(running, now.wallMs);
     }
     if (ticks % SWEEP_TICKS === 0) limiter.sweep(now.monotonicMs);
   }, WATCH_MS);
 
   /** A stream does not outlive the right to it; an answer in one piece is nearly there. */
-  function stopRevoked(visit: Visit, { call, caller }: Exchange, nowMs: number): void {
+  function stopRevoked(running: Running, nowMs: number): void {
+    const { call, caller } = running.exchange;
     const refusal = call.stream ? keyTable.revocation(caller, nowMs) : null;
-    if (refusal !== null) stop(visit, { outcome: 'truncated', refusal });
+    if (refusal !== null) dispatcher.stop(running, { outcome: 'truncated', refusal });
   }
 
   function idle(graceMs: number): Promise<void> {
@@ -350,13 +337,16 @@ export function createGateway(deps: GatewayDeps): Gateway {
     flush: () => writer.flush(),
     backlog: () => ({ spends: writer.waiting, spoolBytes: writer.spoolBytes }),
     softBudgetsReached: () => softBudgetsReached,
+    deployments: health.all,
     trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),
     async close(graceMs) {
       closing = true;
       await idle(graceMs);
       clearInterval(watch);
-      for (const visit of visits.all())
-        stop(visit, { outcome: 'truncated', refusal: new Refusal('shutting_down') });
+      health.stop();
+      const refusal = new Refusal('shutting_down');
+      for (const { running } of visits.all())
+        if (running !== null) dispatcher.stop(running, { outcome: 'truncated', refusal });
       await writer.close(FLUSH_MS_MAX);
       await upstreams.close();
     },

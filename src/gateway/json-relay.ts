@@ -1,12 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Refusal } from '../errors.ts';
-import { sendError, sendJson, sendRefusal } from './answers.ts';
-import { isRecord, isStorable } from './call.ts';
+import { sendBody, sendError, sendRefusal } from './answers.ts';
+import { type Call, isRecord, isStorable } from './call.ts';
 import { conclude, type Exchange, unbilled } from './exchange.ts';
 import { failUnbilled, leaveUnbilled, type Relay, type RelayDeps } from './relay.ts';
 import { addFinal, answerHeaders } from './response-headers.ts';
 import { type MappedError, mapErrorObject, mapUpstreamError, providerHeaders } from './upstream-errors.ts';
-import { countAnswer, estimated, readUsage } from './usage.ts';
+import { counted } from './counted-usage.ts';
 
 /** Answers that come in one piece. Nothing is sent before the whole answer is here and recorded. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
@@ -19,24 +19,27 @@ export function jsonRelay(
   headers: IncomingHttpHeaders,
 ): Relay {
   const collected = collector(ANSWER_BYTES_MAX);
+  const contentType = exchange.call.form === null ? 'application/json' : typeOf(headers);
 
   function complete(body: Buffer, answer: Readonly<Record<string, unknown>>): void {
     const answeredMs = books.monotonicMs();
-    const reported = readUsage(answer['usage']);
-    const usage = reported ?? estimated(exchange.inputTokens, countAnswer(answer));
+    const { call, inputTokens } = exchange;
+    const { dialect } = call.route;
+    const reported = dialect.readUsage(answer, call);
+    const usage = reported ?? counted(call, inputTokens, dialect.countAnswer(answer));
     const usageSource = reported === null ? 'estimated' : 'reported';
     const responseId = readResponseId(answer['id']);
     conclude(
       books,
       exchange,
-      { outcome: 'completed', status: 200, usageSource, usage, responseId },
+      { outcome: 'completed', status: 200, usageSource, usage, responseId, report: dialect.reportIn(answer) },
       (refusal) => {
         const { response, callId } = exchange;
         if (refusal !== null) return sendRefusal(response, refusal, callId);
         const nowMs = books.monotonicMs();
-        const answerHead = answerHeaders(exchange, version, providerHeaders(headers), nowMs);
+        const answerHead = answerHeaders(exchange, version, providerHeaders(headers, exchange), nowMs);
         addFinal(answerHead, exchange, answeredMs, nowMs);
-        sendJson(response, 200, answerHead, body);
+        sendBody(response, 200, contentType, answerHead, body);
       },
     );
   }
@@ -49,7 +52,7 @@ export function jsonRelay(
     },
     onEnd() {
       const body = collected.bytes();
-      const answer = parseObject(body);
+      const answer = parseObject(body) ?? textAnswer(exchange.call, contentType, body);
       if (answer === null) return failUnbilled(books, exchange, invalid());
       const error = mapErrorObject(answer, exchange.deployment.apiKey);
       if (error !== null) return sendMapped({ books, version }, exchange, error, headers);
@@ -60,12 +63,13 @@ export function jsonRelay(
   };
 }
 
-/** An answer with an error status, or a redirect, which is never followed. */
+/** An answer with an error status, or a redirect, which is never followed. `takesOver`: somebody else will answer. */
 export function errorRelay(
   deps: RelayDeps,
   exchange: Exchange,
   status: number,
   headers: IncomingHttpHeaders,
+  takesOver: (body: string) => boolean,
 ): Relay {
   const collected = collector(ERROR_BYTES_MAX);
   return {
@@ -73,6 +77,7 @@ export function errorRelay(
     onEnd() {
       if (status < 400) return failUnbilled(deps.books, exchange, invalid());
       const body = collected.bytes().toString('utf8');
+      if (takesOver(body)) return;
       sendMapped(deps, exchange, mapUpstreamError(status, body, exchange.deployment.apiKey), headers);
     },
     // The status is known, which says more than how its explanation got lost.
@@ -90,7 +95,7 @@ export function sendMapped(
   conclude(books, exchange, unbilled('upstream-error', status), (refusal) => {
     const { response, callId } = exchange;
     if (refusal !== null) return sendRefusal(response, refusal, callId);
-    const head = answerHeaders(exchange, version, providerHeaders(headers), books.monotonicMs());
+    const head = answerHeaders(exchange, version, providerHeaders(headers, exchange), books.monotonicMs());
     sendError(response, status, body, head);
   });
 }
@@ -125,4 +130,19 @@ function parseObject(body: Buffer): Readonly<Record<string, unknown>> | null {
   } catch {
     return null;
   }
+}
+
+/** Transcriptions come as plain text or subtitles too. */
+function textAnswer(
+  { form }: Call,
+  contentType: string,
+  body: Buffer,
+): Readonly<Record<string, unknown>> | null {
+  return form !== null && contentType.startsWith('text/') ? { text: body.toString('utf8') } : null;
+}
+
+const TYPE = /^[\w.+-]+\/[\w.+-]+(?:; ?[\w.=+-]+)*$/;
+
+export function typeOf({ 'content-type': type }: IncomingHttpHeaders): string {
+  return type !== undefined && TYPE.test(type) && !type.startsWith('text/html') ? type : 'application/json';
 }

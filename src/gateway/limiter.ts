@@ -22,6 +22,8 @@ export interface Demand {
   readonly namedOutputTokens: number | null;
   /** Per choice, when the client named none; 0 where nothing is generated. */
   readonly outputTokensMax: number;
+  /** What other units may cost. */
+  readonly otherNanos: bigint;
   readonly prices: Rates;
 }
 
@@ -200,9 +202,9 @@ function take(level: Level, tokens: number, { monotonicMs, wallMs }: Instant): S
 }
 
 /** All of the prompt at the dearer of its two prices. */
-function worstNanos({ prices, inputTokens, choices }: Demand, outputTokens: number): bigint {
+function worstNanos({ prices, inputTokens, choices, otherNanos }: Demand, outputTokens: number): bigint {
   const inputRate = prices.input > prices['cached-input'] ? prices.input : prices['cached-input'];
-  return amountAt(inputRate, inputTokens) + amountAt(prices.output, outputTokens * choices);
+  return otherNanos + amountAt(inputRate, inputTokens) + amountAt(prices.output, outputTokens * choices);
 }
 
 function isFree(prices: Rates): boolean {

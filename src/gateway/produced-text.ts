@@ -1,7 +1,7 @@
 import { countText } from '../domain/tokens.ts';
-import { isRecord } from './call.ts';
+import type { StreamDialect } from './dialect.ts';
+import { isRecord, type Json } from './json-fields.ts';
 import { dataOf, splitEvents } from './sse.ts';
-import { textOf } from './usage.ts';
 
 /**
  * What a stream has produced so far, for the case that its usage is never reported. That is rare,
@@ -15,20 +15,21 @@ export interface ProducedText {
 
 const KEPT_LENGTH_MAX = 65_536;
 
-export function producedText(): ProducedText {
+export function producedText(dialect: Pick<StreamDialect, 'texts'>): ProducedText {
   let kept: string[] = [];
   let keptLength = 0;
   /** By index of the choice. */
   const texts = new Map<number, string>();
   let counted = 0;
 
+  function add(index: number, text: string): void {
+    texts.set(index, (texts.get(index) ?? '') + text);
+  }
+
   function read(): void {
     for (const event of splitEvents(kept.join(''))) {
-      const choices = choicesIn(dataOf(event));
-      for (const choice of choices) {
-        const index = typeof choice['index'] === 'number' ? choice['index'] : 0;
-        texts.set(index, (texts.get(index) ?? '') + textOf(choice['delta']));
-      }
+      const json = jsonIn(dataOf(event));
+      if (json !== null) dialect.texts(json, add);
     }
     kept = [];
     keptLength = 0;
@@ -54,13 +55,12 @@ export function producedText(): ProducedText {
   };
 }
 
-function choicesIn(data: string | null): readonly Readonly<Record<string, unknown>>[] {
-  if (data === null || !data.startsWith('{')) return [];
+function jsonIn(data: string | null): Json | null {
+  if (data === null || !data.startsWith('{')) return null;
   try {
     const event: unknown = JSON.parse(data);
-    const choices = isRecord(event) ? event['choices'] : null;
-    return Array.isArray(choices) ? choices.filter(isRecord) : [];
+    return isRecord(event) ? event : null;
   } catch {
-    return [];
+    return null;
   }
 }

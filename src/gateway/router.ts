@@ -1,47 +1,171 @@
 import type { Deployment } from '../domain/deployment.ts';
+import { type Routing, ROUTING_DEFAULT } from '../domain/routing.ts';
+import { unreachable } from '../domain/decider.ts';
+import { Refusal } from '../errors.ts';
 import { matchesName } from './model-names.ts';
+import { isAvailable, newStanding, type Standing } from './standing.ts';
 
-/** Finds the deployment that serves a public model name, by weight when there are several. */
+/** Finds the deployment that serves a public model name, by the strategy when there are several. */
 export interface Router {
-  /** Null when no deployment has the name or a wildcard for it. */
+  /** The model that a name stands for: itself, unless it is an alias. */
+  resolve(model: string): string;
+  /**
+   * Null when no deployment has the name or a wildcard for it. Throws
+   * Refusal(all_deployments_in_cooldown) when none of several may be asked and nothing else is tried.
+   */
   pick(model: string): Deployment | null;
+  /** Another one after `failed`; the same when there is no other, null when that is left alone too. */
+  again(model: string, failed: Deployment): Deployment | null;
+  /** All that may answer a request for the model; null when that is only one. */
+  alternatives(model: string): readonly Alternative[] | null;
+  fallbacks(model: string): readonly string[];
+  contextFallbacks(model: string): readonly string[];
+  standingOf(deployment: Deployment): Standing;
+  /** Whether others share its name, so that it can be left alone. */
+  hasOthers(deployment: Deployment): boolean;
+  standings(): readonly Standing[];
 }
 
-/** `random` gives numbers from 0 to less than 1. */
-export function createRouter(deployments: readonly Deployment[], random: () => number): Router {
-  const byName = new Map<string, Deployment[]>();
+export interface Alternative {
+  readonly model: string;
+  readonly deployment: Deployment;
+}
+
+const NONE: readonly string[] = [];
+
+/** `random` gives numbers from 0 to less than 1; `nowMs` is a clock that never goes back. */
+export function createRouter(
+  deployments: readonly Deployment[],
+  random: () => number,
+  routing: Routing = ROUTING_DEFAULT,
+  nowMs: () => number = () => 0,
+): Router {
+  const countsTokens = routing.strategy === 'usage-based-routing';
+  const byName = new Map<string, Standing[]>();
+  const byDeployment = new Map<Deployment, Standing>();
   for (const deployment of deployments) {
+    const standing = newStanding(deployment, countsTokens);
+    byDeployment.set(deployment, standing);
     const group = byName.get(deployment.publicName);
-    if (group === undefined) byName.set(deployment.publicName, [deployment]);
-    else group.push(deployment);
+    if (group === undefined) byName.set(deployment.publicName, [standing]);
+    else group.push(standing);
   }
   // The longest prefix is the most precise, `*` the least.
   const wildcards = [...byName.keys()]
     .filter((name) => name === '*' || name.endsWith('/*'))
     .toSorted((a, b) => b.length - a.length);
+  const choose = chooser(routing, random, nowMs);
 
-  function groupOf(model: string): readonly Deployment[] | undefined {
+  function groupOf(model: string): readonly Standing[] | undefined {
     const exact = byName.get(model);
     if (exact !== undefined && !wildcards.includes(model)) return exact;
     const wildcard = wildcards.find((name) => matchesName(name, model));
     return wildcard === undefined ? undefined : byName.get(wildcard);
   }
 
+  function fallbacks(model: string): readonly string[] {
+    const own = Object.hasOwn(routing.fallbacks, model)
+      ? routing.fallbacks[model]!
+      : routing.defaultFallbacks;
+    return own.length === 0 ? NONE : own.filter((name) => name !== model).slice(0, routing.fallbacksMax);
+  }
+
+  function contextFallbacks(model: string): readonly string[] {
+    const { contextFallbacks: all } = routing;
+    return Object.hasOwn(all, model) ? all[model]!.slice(0, routing.fallbacksMax) : NONE;
+  }
+
+  function alternatives(model: string): readonly Alternative[] | null {
+    const group = groupOf(model) ?? [];
+    const others = [...fallbacks(model), ...contextFallbacks(model)];
+    if (group.length < 2 && others.length === 0) return null;
+    const models = [model, ...others];
+    return models.flatMap((name) =>
+      (groupOf(name) ?? []).map(({ deployment }) => ({ model: name, deployment })),
+    );
+  }
+
   return {
+    resolve: (model) => (Object.hasOwn(routing.aliases, model) ? routing.aliases[model]! : model),
     pick(model) {
       const group = groupOf(model);
       if (group === undefined) return null;
-      return group.length === 1 ? group[0]! : byWeight(group, random());
+      if (group.length === 1 && !isLimited(group[0]!)) return group[0]!.deployment;
+      const available = group.filter((standing) => isAvailable(standing, nowMs()));
+      if (available.length > 0) return choose(available).deployment;
+      // With something to fall back on, whoever is asked in vain costs one attempt.
+      if (fallbacks(model).length > 0) return choose(group).deployment;
+      throw restingRefusal(model, group, nowMs());
     },
+    again(model, failed) {
+      const available = (groupOf(model) ?? []).filter((standing) => isAvailable(standing, nowMs()));
+      const others = available.filter(({ deployment }) => deployment !== failed);
+      if (others.length > 0) return choose(others).deployment;
+      return available.length > 0 ? failed : null;
+    },
+    alternatives,
+    fallbacks,
+    contextFallbacks,
+    standingOf: (deployment) => byDeployment.get(deployment)!,
+    hasOthers: ({ publicName }) => byName.get(publicName)!.length > 1,
+    standings: () => [...byDeployment.values()],
   };
 }
 
-function byWeight(group: readonly Deployment[], random: number): Deployment {
-  const total = group.reduce((sum, { weight }) => sum + weight, 0);
+function isLimited({ deployment }: Standing): boolean {
+  return deployment.requestsPerMinute != null || deployment.tokensPerMinute != null;
+}
+
+function restingRefusal(model: string, group: readonly Standing[], nowMs: number): Refusal {
+  const waits = group.map(({ cooledUntilMs }) => cooledUntilMs - nowMs).filter((ms) => ms > 0);
+  const retryAfterSeconds = Math.max(Math.ceil(Math.min(...waits, 5_000) / 1_000), 1);
+  return new Refusal('all_deployments_in_cooldown', { model, retryAfterSeconds }, { retryAfterSeconds });
+}
+
+function chooser(
+  { strategy }: Routing,
+  random: () => number,
+  nowMs: () => number,
+): (among: readonly Standing[]) => Standing {
+  switch (strategy) {
+    case 'simple-shuffle':
+      return (among) => byWeight(among, random());
+    case 'least-busy':
+      return (among) => least(among, ({ running }) => running, random());
+    case 'latency-based-routing':
+      return (among) => least(among, ({ latencyMs }) => latencyMs, random());
+    case 'usage-based-routing':
+      return (among) => least(among, ({ tokens }) => tokens.used(nowMs()), random());
+    case 'cost-based-routing':
+      return (among) => least(among, costOf, random());
+    default:
+      return unreachable(strategy);
+  }
+}
+
+/** Of a token in and a token out; what is not known is dearest. */
+function costOf({ deployment: { costRates } }: Standing): number {
+  return costRates === null ? Infinity : Number(costRates.input + costRates.output);
+}
+
+/** Of those that are equally good, by weight. */
+function least(among: readonly Standing[], of: (standing: Standing) => number, random: number): Standing {
+  const values = among.map(of);
+  const lowest = Math.min(...values);
+  return byWeight(
+    among.filter((_, i) => values[i] === lowest),
+    random,
+  );
+}
+
+function byWeight(group: readonly Standing[], random: number): Standing {
+  if (group.length === 1) return group[0]!;
+  let total = 0;
+  for (const { deployment } of group) total += deployment.weight;
   let left = random * total;
-  for (const deployment of group) {
-    left -= deployment.weight;
-    if (left < 0) return deployment;
+  for (const standing of group) {
+    left -= standing.deployment.weight;
+    if (left < 0) return standing;
   }
   return group.at(-1)!;
 }

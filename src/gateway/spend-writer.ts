@@ -30,6 +30,8 @@ export interface SpendWriter {
    * handed over, with Refusal(log_unavailable) when it cannot be and the upstream must not be called.
    */
   begin(intent: Intent, go: (refusal: Refusal | null) => void): Ticket;
+  /** Replaces what `begin` noted for the same request. */
+  amend(intent: Intent): void;
   /** `go` runs once so many completion tokens of the answer may go out, with an error when they may not. */
   deliver(ticket: Ticket, tokens: number, go: (error: Error | null) => void): void;
   /** `done` runs once the spend is durable. Refusal(log_unavailable) when it is nowhere. */
@@ -150,6 +152,9 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
       });
       needed.set(segment, (needed.get(segment) ?? 0) + 1);
       return { requestId: intent.requestId, segment };
+    },
+    amend(intent) {
+      spool.add(intentText(intent), null);
     },
     deliver({ requestId }, tokens, go) {
       spool.add(deliveryText(requestId, tokens), go);

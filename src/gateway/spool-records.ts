@@ -1,5 +1,5 @@
 import { canonicalJson, quote } from '../domain/json.ts';
-import type { Rates, SpendRecorded } from '../domain/spend.ts';
+import { type Quantities, type Rates, type SpendRecorded, UNITS } from '../domain/spend.ts';
 import type { Actor, Cause, NewEvent } from '../events.ts';
 import { entries } from '../store/event-schemas.ts';
 import type { StreamHead } from '../store/event-store.ts';
@@ -20,6 +20,8 @@ export interface Estimate {
   readonly outputTokensMax: number;
   readonly prices: Rates;
   readonly costs: Rates;
+  /** Other units that are charged once anything went out. */
+  readonly units?: Quantities;
 }
 
 /** What is known of a request when the upstream is called. */
@@ -145,9 +147,9 @@ export function readRecord(text: string): SpoolRecord {
 interface StoredSpend extends Omit<SpendToRecord, 'data'> {
   readonly data: unknown;
 }
-interface StoredEstimate extends Pick<Estimate, 'inputTokens' | 'outputTokensMax'> {
-  readonly prices: Readonly<Record<keyof Rates, string>>;
-  readonly costs: Readonly<Record<keyof Rates, string>>;
+interface StoredEstimate extends Pick<Estimate, 'inputTokens' | 'outputTokensMax' | 'units'> {
+  readonly prices: Readonly<Partial<Record<keyof Rates, string>>>;
+  readonly costs: Readonly<Partial<Record<keyof Rates, string>>>;
 }
 interface StoredIntent extends Omit<Intent, 'estimate'> {
   readonly kind: 'intent';
@@ -179,16 +181,13 @@ function readIntent({ estimate, ...intent }: Omit<StoredIntent, 'kind'>): Intent
   return { ...intent, estimate: estimate === null ? null : readEstimate(estimate) };
 }
 
-function readEstimate({ inputTokens, outputTokensMax, prices, costs }: StoredEstimate): Estimate {
-  return { inputTokens, outputTokensMax, prices: readRates(prices), costs: readRates(costs) };
+function readEstimate({ prices, costs, ...counted }: StoredEstimate): Estimate {
+  return { ...counted, prices: readRates(prices), costs: readRates(costs) };
 }
 
-function readRates(rates: Readonly<Record<keyof Rates, string>>): Rates {
-  return {
-    input: BigInt(rates.input),
-    'cached-input': BigInt(rates['cached-input']),
-    output: BigInt(rates.output),
-  };
+function readRates(rates: StoredEstimate['prices']): Rates {
+  const known = UNITS.filter((unit) => rates[unit] !== undefined);
+  return Object.fromEntries(known.map((unit) => [unit, BigInt(rates[unit]!)])) as unknown as Rates;
 }
 
 /** The stream that a request's spend belongs to: one writer, so that the writer always knows its head. */

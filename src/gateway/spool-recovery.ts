@@ -96,6 +96,7 @@ function cutOff(intent: Intent, tokens: number | null): SpendToRecord {
         ...NO_USAGE,
         inputTokens: estimate.inputTokens,
         outputTokens: Math.min(tokens, estimate.outputTokensMax),
+        ...(estimate.units === undefined ? {} : { units: estimate.units }),
       }
     : NO_USAGE;
   const lines = began ? rate(usage, estimate.prices, estimate.costs) : [];

@@ -6,13 +6,6 @@
 const LF = 10;
 const CR = 13;
 
-/** Anything but a plain piece of an answer: how it ends, what it used, what went wrong. May match a little more. */
-const SPECIAL = /"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|\[DONE\]|"error"\s*:/;
-
-export function isSpecial(text: string): boolean {
-  return SPECIAL.test(text);
-}
-
 /** Collects pieces of a stream and gives out whole events. */
 export interface EventCollector {
   /** The events that are complete with this piece, as one text; '' when none is. */

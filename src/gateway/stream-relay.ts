@@ -1,17 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Outcome, Usage } from '../domain/spend.ts';
+import type { Outcome } from '../domain/spend.ts';
 import { Refusal } from '../errors.ts';
-import { isRecord } from './call.ts';
+import { isRecord, type Json } from './json-fields.ts';
 import { CLIENT_GONE_STATUS, conclude, type Conclusion, type Exchange } from './exchange.ts';
 import { invalid, readResponseId, sendMapped } from './json-relay.ts';
 import { deliveryGate } from './delivery-gate.ts';
 import { producedText } from './produced-text.ts';
 import { failUnbilled, leaveUnbilled, type Relay, type RelayDeps } from './relay.ts';
 import { answerHeaders } from './response-headers.ts';
-import { dataOf, eventCollector, isSpecial, splitEvents } from './sse.ts';
+import { counted } from './counted-usage.ts';
+import { dataOf, eventCollector, splitEvents } from './sse.ts';
 import { type ChunkedBody, chunkedBody } from './stream-writer.ts';
-import { mapErrorObject, providerHeaders, streamError } from './upstream-errors.ts';
-import { estimated, readUsage } from './usage.ts';
+import { type MappedError, mapErrorObject, mapUpstreamError, providerHeaders } from './upstream-errors.ts';
 
 /**
  * A stream of events. What is plainly a piece of the answer goes on at once, unread. The end of the
@@ -19,7 +19,6 @@ import { estimated, readUsage } from './usage.ts';
  * spend is durable. The event that only reports usage is passed on if the client asked for it.
  */
 const EVENT_BYTES_MAX = 16 * 1024 * 1024;
-const DONE = 'data: [DONE]\n\n';
 const CUT_OFF = 'The model endpoint broke off the answer.';
 const NOT_RECORDED = 'The usage of this answer could not be recorded.';
 
@@ -27,12 +26,13 @@ export function streamRelay(deps: RelayDeps, exchange: Exchange, headers: Incomi
   const { books, version } = deps;
   const { call, deployment, inputTokens } = exchange;
   const collected = eventCollector();
-  const produced = producedText();
-  const finished = new Set<number>();
+  const dialect = call.route.dialect.stream!;
+  const { special } = dialect;
+  const produced = producedText(dialect);
+  const reader = dialect.open(call);
   let body: ChunkedBody | null = null;
   /** The end of the answer, once it has begun. */
   let held: string | null = null;
-  let usage: Usage | null = null;
   let responseId: string | null = null;
   let received = false;
   let draining = false;
@@ -54,7 +54,7 @@ export function streamRelay(deps: RelayDeps, exchange: Exchange, headers: Incomi
   function write(events: string): void {
     body ??= chunkedBody(exchange.response, () => {
       const now = books.monotonicMs();
-      return answerHeaders(exchange, version, providerHeaders(headers), now);
+      return answerHeaders(exchange, version, providerHeaders(headers, exchange), now);
     });
     if (body.write(events) || draining) return;
     draining = true;
@@ -75,60 +75,58 @@ export function streamRelay(deps: RelayDeps, exchange: Exchange, headers: Incomi
       return;
     }
     const error = mapErrorObject(json, deployment.apiKey);
-    if (error !== null) {
-      exchange.upstream?.abort();
-      if (!received) return sendMapped(deps, exchange, error, headers);
-      return breakOff('upstream-error', error.body.error.message);
-    }
-    usage = readUsage(json['usage']) ?? usage;
-    const choices = Array.isArray(json['choices']) ? (json['choices'] as unknown[]) : [];
-    for (const choice of choices) {
-      if (isRecord(choice) && typeof choice['finish_reason'] === 'string')
-        finished.add(Number(choice['index'] ?? 0));
-    }
-    if (finished.size >= call.choices) held ??= '';
-    const onlyUsage = choices.length === 0 && isRecord(json['usage']);
-    if (!onlyUsage || call.wantsUsage) pass(event);
-    else received = true;
+    if (error !== null) return fail(error);
+    const verdict = reader.take(json);
+    if (verdict === 'failed')
+      return fail(mapUpstreamError(502, JSON.stringify({ error: errorIn(json) }), deployment.apiKey));
+    if (reader.finished) held ??= '';
+    if (verdict === 'drop') received = true;
+    else pass(event);
+    if (verdict === 'end') finish();
+  }
+
+  function fail(error: MappedError): void {
+    exchange.upstream?.abort();
+    if (!received) return sendMapped(deps, exchange, error, headers);
+    breakOff('upstream-error', error.body.error.message);
   }
 
   function conclusion(outcome: Outcome, status: number): Conclusion {
-    const usageSource = usage === null ? 'estimated' : 'reported';
-    return {
-      outcome,
-      status,
-      usageSource,
-      usage: usage ?? estimated(inputTokens, produced.tokens()),
-      responseId,
-    };
+    const { usage, report } = reader;
+    responseId = readResponseId(reader.responseId) ?? responseId;
+    if (usage !== null) return { outcome, status, usageSource: 'reported', usage, responseId, report };
+    const produces = call.route.dialect.generates ? produced.tokens() : 0;
+    const estimate = counted(call, inputTokens, produces);
+    return { outcome, status, usageSource: 'estimated', usage: estimate, responseId };
   }
 
   /** The whole answer is here. */
   function finish(): void {
     conclude(books, exchange, conclusion('completed', 200), (refusal) => {
       exchange.upstream?.resume();
-      end(refusal === null ? DONE : streamError(NOT_RECORDED));
+      end(refusal === null ? dialect.closing : dialect.failure(NOT_RECORDED), refusal !== null);
     });
   }
 
   /** The answer has begun and cannot be finished; what came of it is charged. */
   function breakOff(outcome: Outcome, message: string): void {
-    conclude(books, exchange, conclusion(outcome, 200), () => end(streamError(message)));
+    conclude(books, exchange, conclusion(outcome, 200), () => end(dialect.failure(message), true));
   }
 
-  function end(last: string): void {
+  /** What is held back would tell the client that all is well, so it is left out where it is not. */
+  function end(last: string, failed: boolean): void {
     if (exchange.response.destroyed) return;
-    const rest = (held ?? '') + last;
+    const rest = (failed && dialect.closing === '' ? '' : (held ?? '')) + last;
     held = null;
     if (body === null) write('');
     body!.end(rest);
   }
 
   function take(events: string): void {
-    if (!isSpecial(events)) return pass(events);
+    if (!special.test(events)) return pass(events);
     let plain = '';
     for (const event of splitEvents(events)) {
-      if (!isSpecial(event)) {
+      if (!special.test(event)) {
         plain += event;
         continue;
       }
@@ -160,7 +158,7 @@ export function streamRelay(deps: RelayDeps, exchange: Exchange, headers: Incomi
       const rest = wholeEvent(collected.rest());
       if (rest !== null) take(rest);
       if (exchange.concluded) return;
-      if (finished.size >= call.choices) finish();
+      if (reader.finished) finish();
       else if (received) onBroken({ outcome: 'truncated', refusal: invalid().refusal });
       else failUnbilled(books, exchange, invalid());
     },
@@ -178,6 +176,12 @@ function wholeEvent(rest: string): string | null {
   const event = `${rest.trimEnd()}\n\n`;
   const data = dataOf(event);
   return data !== null && (data === '[DONE]' || parse(data) !== null) ? event : null;
+}
+
+/** Where an event of an error has it: in the answer that failed, or all of it is one. */
+function errorIn(event: Json): unknown {
+  const { response } = event;
+  return isRecord(response) && isRecord(response['error']) ? response['error'] : event;
 }
 
 function firstId(events: string): string | null {

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { UpstreamErrorBody } from './answers.ts';
+import type { Exchange } from './exchange.ts';
 import { isRecord } from './call.ts';
 
 /**
@@ -77,18 +78,29 @@ function parse(text: string): unknown {
   }
 }
 
-/** What a stream says when it cannot be finished. It is followed by the end, never by [DONE]. */
-export function streamError(message: string): string {
-  return `data: ${JSON.stringify({ error: { message, type: null, param: null, code: '500' } })}\n\n`;
+/** Whether an error says that the prompt is too long for the model. */
+export function isContextProblem(status: number, body: string): boolean {
+  if (status !== 400 && status !== 413) return false;
+  return /context_length_exceeded|maximum context length|context window|prompt is too long/i.test(body);
 }
 
 const PASSED_BACK = /^(?:x-ratelimit-|retry-after$|x-request-id$|openai-processing-ms$)/;
 
 const PRINTABLE = /^[\x20-\x7e]*$/;
 
-/** The upstream's own limits and ids, under names that cannot be mistaken for ours. */
-export function providerHeaders(headers: IncomingHttpHeaders): string[] {
-  const passed: string[] = [];
+/** How the answer was found, and the upstream's own limits and ids under names that cannot be mistaken for ours. */
+export function providerHeaders(
+  headers: IncomingHttpHeaders,
+  { firstModel, retries, fallbacks }: Pick<Exchange, 'firstModel' | 'retries' | 'fallbacks'>,
+): string[] {
+  const passed = [
+    'x-litellm-model-group',
+    PRINTABLE.test(firstModel) ? firstModel : encodeURIComponent(firstModel),
+    'x-litellm-attempted-retries',
+    String(retries),
+    'x-litellm-attempted-fallbacks',
+    String(fallbacks),
+  ];
   for (const name in headers) {
     const value = headers[name];
     if (typeof value === 'string' && PASSED_BACK.test(name) && PRINTABLE.test(value))

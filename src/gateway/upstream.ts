@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
 import { type Dispatcher, Pool } from 'undici';
 import type { Deployment } from '../domain/deployment.ts';
+import type { Route } from './routes.ts';
 
 /**
  * Calls to upstreams: one pool of kept-alive connections per origin, redirects never followed,
@@ -37,21 +39,33 @@ export interface UpstreamTimeouts {
 export interface Upstreams {
   send(
     deployment: Deployment,
-    path: string,
-    body: Buffer,
+    route: Route,
+    body: Buffer | FormBody,
     clientHeaders: IncomingHttpHeaders,
     receiver: Receiver,
   ): UpstreamCall;
   close(): Promise<void>;
 }
 
+/** An upload on its way through. */
+export interface FormBody {
+  readonly contentType: string;
+  readonly bytes: Readable;
+}
+
 /** Of the client's headers, these go on. */
 const PASSED_ON = ['openai-beta', 'accept-language'] as const;
+const PASSED_ON_TO_ANTHROPIC = ['anthropic-version', 'anthropic-beta', 'accept-language'] as const;
+const ANTHROPIC_VERSION = '2023-06-01';
 
 interface Target {
   readonly pool: Pool;
   readonly basePath: string;
+  /** For JSON. */
   readonly headers: string[];
+  readonly anthropicHeaders: string[];
+  /** Without a content type. */
+  readonly formHeaders: string[];
 }
 
 export function createUpstreams(options: {
@@ -83,32 +97,36 @@ export function createUpstreams(options: {
     let target = targets.get(deployment);
     if (target === undefined) {
       const { origin, pathname } = new URL(deployment.baseUrl);
-      const headers = [
-        'content-type',
-        'application/json',
-        'accept-encoding',
-        'identity',
-        'user-agent',
-        userAgent,
-      ];
-      if (deployment.apiKey !== null) headers.push('authorization', `Bearer ${deployment.apiKey}`);
-      for (const [name, value] of Object.entries(deployment.extraHeaders)) headers.push(name, value);
-      target = { pool: poolOf(origin), basePath: pathname.replace(/\/$/, ''), headers };
+      const always = ['accept-encoding', 'identity', 'user-agent', userAgent];
+      const extra = Object.entries(deployment.extraHeaders).flat();
+      const json = ['content-type', 'application/json', ...always];
+      const { apiKey } = deployment;
+      const bearer = apiKey === null ? [] : ['authorization', `Bearer ${apiKey}`];
+      target = {
+        pool: poolOf(origin),
+        basePath: pathname.replace(/\/$/, ''),
+        headers: [...json, ...bearer, ...extra],
+        anthropicHeaders: [...json, ...(apiKey === null ? [] : ['x-api-key', apiKey]), ...extra],
+        formHeaders: [...always, ...bearer, ...extra],
+      };
       targets.set(deployment, target);
     }
     return target;
   }
 
   return {
-    send(deployment, path, body, clientHeaders, receiver) {
-      const { pool, basePath, headers } = targetOf(deployment);
+    send(deployment, route, body, clientHeaders, receiver) {
+      const target = targetOf(deployment);
       const call = receiving(receiver);
-      pool.dispatch(
+      const isForm = !Buffer.isBuffer(body);
+      target.pool.dispatch(
         {
-          path: `${basePath}/${path}`,
+          path: `${target.basePath}/${route.name}`,
           method: 'POST',
-          headers: withClientHeaders(headers, clientHeaders),
-          body,
+          headers: isForm
+            ? [...target.formHeaders, 'content-type', body.contentType]
+            : headersFor(route, target, clientHeaders),
+          body: isForm ? body.bytes : body,
         },
         call.handler,
       );
@@ -120,9 +138,16 @@ export function createUpstreams(options: {
   };
 }
 
-function withClientHeaders(own: string[], client: IncomingHttpHeaders): string[] {
+function headersFor(route: Route, target: Target, client: IncomingHttpHeaders): string[] {
+  if (!route.anthropic) return withClientHeaders(target.headers, client, PASSED_ON);
+  const headers = withClientHeaders(target.anthropicHeaders, client, PASSED_ON_TO_ANTHROPIC);
+  if (headers.includes('anthropic-version')) return headers;
+  return [...headers, 'anthropic-version', ANTHROPIC_VERSION];
+}
+
+function withClientHeaders(own: string[], client: IncomingHttpHeaders, names: readonly string[]): string[] {
   const passed: string[] = [];
-  for (const name of PASSED_ON) {
+  for (const name of names) {
     const value = client[name];
     if (typeof value === 'string') passed.push(name, value);
   }

@@ -66,9 +66,69 @@ const embeddings = operation(
   answer,
 );
 
-export const gatewayPaths = {
-  '/v1/chat/completions': chat,
-  '/chat/completions': chat,
-  '/v1/embeddings': embeddings,
-  '/embeddings': embeddings,
+const model = { type: 'string' };
+const stream = { type: 'boolean' };
+const text = { type: 'string' };
+const streamed = { ...answer, 'text/event-stream': { schema: { type: 'string' as const } } };
+const audio = { 'audio/*': { schema: { type: 'string' as const, format: 'binary' as const } } };
+
+function upload(summary: string) {
+  const properties = { model, file: { type: 'string', format: 'binary' }, stream };
+  const { post } = operation(summary, ['model', 'file'], properties, streamed);
+  const schema = post.requestBody.content['application/json'].schema;
+  return {
+    post: { ...post, requestBody: { required: true, content: { 'multipart/form-data': { schema } } } },
+  };
+}
+
+const operations = {
+  'chat/completions': chat,
+  embeddings,
+  completions: operation(
+    'Completion, the older API',
+    ['model', 'prompt'],
+    { model, prompt: {}, stream },
+    streamed,
+  ),
+  responses: operation(
+    'Response, streamed or not',
+    ['model', 'input'],
+    { model, input: {}, stream },
+    streamed,
+  ),
+  messages: operation(
+    "Message in Anthropic's form, streamed or not",
+    ['model', 'messages', 'max_tokens'],
+    { model, messages: { type: 'array', items: {} }, max_tokens: { type: 'integer' }, stream },
+    streamed,
+  ),
+  moderations: operation('Moderation', ['input'], { model, input: {} }, answer),
+  'images/generations': operation(
+    'Images; a price per image, or for tokens where the upstream reports them',
+    ['prompt'],
+    { model, prompt: text, n: { type: 'integer' }, stream },
+    streamed,
+  ),
+  'audio/transcriptions': upload('Transcription; a price per second, or for tokens'),
+  'audio/translations': upload('Translation of speech into English; a price per second, or for tokens'),
+  'audio/speech': operation(
+    'Speech; a price per character',
+    ['model', 'input'],
+    { model, input: text },
+    audio,
+  ),
+  rerank: operation(
+    'Reranking; a price per search, or for tokens',
+    ['model', 'query', 'documents'],
+    { model, query: text, documents: { type: 'array', items: {} } },
+    answer,
+  ),
 };
+
+/** Each route under its two usual spellings. `/engines/{model}/…` and `/openai/deployments/{model}/…` exist too. */
+export const gatewayPaths = Object.fromEntries(
+  Object.entries(operations).flatMap(([name, operationOf]) => [
+    [`/v1/${name}`, operationOf],
+    [`/${name}`, operationOf],
+  ]),
+);

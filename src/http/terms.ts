@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import type { ModelPrice, Terms } from '../domain/plan.ts';
+import { TOKENS_PER_RATE } from '../domain/money.ts';
+import type { ModelPrice, Terms, UnitRates } from '../domain/plan.ts';
+import { OTHER_UNITS, type OtherUnit, priceBase } from '../domain/spend.ts';
 import { limitsAnswer, LimitsAnswer, Money, money } from './schemas.ts';
 
 /** What a plan offers and a contract agrees, as the API shows it. */
@@ -8,6 +10,12 @@ const Price = z.object({
   input: Money.describe('Per million tokens of the prompt'),
   cached_input: Money.describe('Per million tokens of the prompt that the upstream had cached'),
   output: Money.describe('Per million tokens of the completion'),
+  units: z
+    .partialRecord(z.enum(OTHER_UNITS), Money)
+    .optional()
+    .describe(
+      'Of other units, where the model has such prices: per image, search and second, per million of the rest',
+    ),
 });
 
 export const TermsAnswer = z
@@ -55,5 +63,12 @@ function priceAnswer(price: ModelPrice, currency: string): z.infer<typeof Price>
     input: money(price.inputRate, currency),
     cached_input: money(price.cachedInputRate, currency),
     output: money(price.outputRate, currency),
+    ...(price.unitRates === undefined ? {} : { units: unitsAnswer(price.unitRates, currency) }),
   };
+}
+
+function unitsAnswer(rates: UnitRates, currency: string) {
+  const units = OTHER_UNITS.filter((unit) => rates[unit] !== undefined);
+  const shown = (unit: OtherUnit) => money((rates[unit]! * priceBase(unit)) / TOKENS_PER_RATE, currency);
+  return Object.fromEntries(units.map((unit) => [unit, shown(unit)]));
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { JsonObject } from '../domain/json.ts';
-import { OUTCOMES } from '../domain/spend.ts';
+import { OTHER_UNITS, OUTCOMES } from '../domain/spend.ts';
 import { TAX_CATEGORIES, TAX_STATUSES, TREATMENTS } from '../domain/tax.ts';
 import { VAT_CHECK_SOURCES } from '../domain/vat-check.ts';
 import type { EventOf, EventType } from '../events.ts';
@@ -13,6 +13,7 @@ import {
   Instant,
   Integer,
   InvitationOnly,
+  JsonRecord,
   KeySettings,
   Limits,
   ProjectMember,
@@ -61,7 +62,9 @@ const Spend = z.object({
     cachedInputTokens: Count,
     outputTokens: Count,
     reasoningTokens: Count,
+    units: z.partialRecord(z.enum(OTHER_UNITS), Count).optional(),
   }),
+  rawUsage: JsonRecord.optional(),
   lines: z.array(
     z.object({
       unit: UnitName,

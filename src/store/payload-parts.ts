@@ -3,7 +3,7 @@ import type { Json, JsonObject } from '../domain/json.ts';
 import { RATE_KINDS } from '../domain/extra-limits.ts';
 import { ENVIRONMENTS } from '../domain/limits.ts';
 import { PROJECT_ROLES } from '../domain/project.ts';
-import { UNITS } from '../domain/spend.ts';
+import { OTHER_UNITS, UNITS } from '../domain/spend.ts';
 import { TENANT_ROLES } from '../domain/tenant.ts';
 import { USER_ROLES } from '../domain/user.ts';
 
@@ -60,7 +60,12 @@ export const Terms = z.object({
   prices: z.object({
     models: z.record(
       z.string(),
-      z.object({ inputRate: Integer, cachedInputRate: Integer, outputRate: Integer }),
+      z.object({
+        inputRate: Integer,
+        cachedInputRate: Integer,
+        outputRate: Integer,
+        unitRates: z.partialRecord(z.enum(OTHER_UNITS), Integer).optional(),
+      }),
     ),
     markupPercent: z.string().nullable(),
   }),

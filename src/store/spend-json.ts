@@ -12,7 +12,7 @@ export function spendJson(spend: SpendRecorded['data']): string {
     `,"deployment":${text(spend.deployment)},"durationMs":${spend.durationMs},"endUser":${text(spend.endUser)}` +
     `,"firstByteMs":${spend.firstByteMs},"keyId":${text(spend.keyId)},"lines":[${spend.lines.map(line).join(',')}]` +
     `,"model":${text(spend.model)},"month":"${spend.month}","outcome":"${spend.outcome}"` +
-    `,"priceNanos":"${spend.priceNanos}","projectId":${text(spend.projectId)},"requestId":${text(spend.requestId)}` +
+    `,"priceNanos":"${spend.priceNanos}","projectId":${text(spend.projectId)}${raw(spend)},"requestId":${text(spend.requestId)}` +
     `,"responseId":${text(spend.responseId)},"route":${text(spend.route)},"status":${spend.status}` +
     `,"stream":${spend.stream},"tags":${spend.tags.length === 0 ? '[]' : canonicalJson(spend.tags)}` +
     `,"tokenHash":${text(spend.tokenHash)},"usage":${usage(spend.usage)},"usageSource":"${spend.usageSource}"` +
@@ -44,8 +44,12 @@ function line({ costNanos, priceNanos, priceRate, quantity, unit }: SpendLine): 
   return `{"costNanos":"${costNanos}","priceNanos":"${priceNanos}","priceRate":"${priceRate}","quantity":${quantity},"unit":"${unit}"}`;
 }
 
-function usage({ cachedInputTokens, inputTokens, outputTokens, reasoningTokens }: Usage): string {
-  return `{"cachedInputTokens":${cachedInputTokens},"inputTokens":${inputTokens},"outputTokens":${outputTokens},"reasoningTokens":${reasoningTokens}}`;
+function usage({ cachedInputTokens, inputTokens, outputTokens, reasoningTokens, units }: Usage): string {
+  return `{"cachedInputTokens":${cachedInputTokens},"inputTokens":${inputTokens},"outputTokens":${outputTokens},"reasoningTokens":${reasoningTokens}${units === undefined ? '' : `,"units":${canonicalJson(units)}`}}`;
+}
+
+function raw({ rawUsage }: SpendRecorded['data']): string {
+  return rawUsage === undefined ? '' : `,"rawUsage":${canonicalJson(rawUsage)}`;
 }
 
 function text(value: string | null): string {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { priceRate } from '../../src/domain/money.ts';
-import { NO_USAGE, rate, type Rates, UNITS, type Usage } from '../../src/domain/spend.ts';
+import { NO_USAGE, rate, type Rates, TOKEN_UNITS, UNITS, type Usage } from '../../src/domain/spend.ts';
 
 const anyRate = fc.bigInt({ min: 0n, max: 10n ** 12n });
 const anyRates: fc.Arbitrary<Rates> = fc
@@ -29,6 +29,28 @@ describe('the lines of a usage', () => {
     ]);
   });
 
+  test('charge other units at their own rate, and parts without one at the rate of the whole', () => {
+    const usage: Usage = {
+      inputTokens: 100,
+      cachedInputTokens: 40,
+      outputTokens: 10,
+      reasoningTokens: 0,
+      units: { 'cache-write': 20, 'audio-input': 5, 'audio-output': 4, image: 2 },
+    };
+    const own: Rates = { ...prices, 'cache-write': 375_000_000n, image: 40_000_000_000_000n };
+    const lines = rate(usage, own, costs);
+    expect(lines.map(({ unit, quantity, priceNanos }) => [unit, quantity, priceNanos])).toEqual([
+      ['input', 35, 10_500n],
+      ['cached-input', 40, 6_000n],
+      ['cache-write', 20, 7_500n],
+      ['audio-input', 5, 1_500n],
+      ['output', 6, 7_200n],
+      ['audio-output', 4, 4_800n],
+      ['image', 2, 80_000_000n],
+    ]);
+    expect(rate(usage, prices, costs).map(({ unit }) => unit)).not.toContain('image');
+  });
+
   test('are none when nothing was used', () => {
     expect(rate(NO_USAGE, prices, costs)).toEqual([]);
   });
@@ -52,10 +74,10 @@ describe('the lines of a usage', () => {
     fc.assert(
       fc.property(fc.array(anyUsage, { maxLength: 8 }), anyRates, (usages, anyPrices) => {
         const prices = Object.fromEntries(
-          UNITS.map((unit) => [unit, priceRate(anyPrices[unit])]),
+          TOKEN_UNITS.map((unit) => [unit, priceRate(anyPrices[unit])]),
         ) as unknown as Rates;
         const lines = usages.flatMap((usage) => rate(usage, prices, prices));
-        for (const unit of UNITS) {
+        for (const unit of TOKEN_UNITS) {
           const ofUnit = lines.filter((line) => line.unit === unit);
           const quantity = ofUnit.reduce((sum, line) => sum + BigInt(line.quantity), 0n);
           const price = ofUnit.reduce((sum, line) => sum + line.priceNanos, 0n);

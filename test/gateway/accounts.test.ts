@@ -14,6 +14,7 @@ const DEMAND: Demand = {
   choices: 1,
   namedOutputTokens: 0,
   outputTokensMax: 0,
+  otherNanos: 0n,
   prices: { input: 1_000_000n, 'cached-input': 0n, output: 0n },
 };
 const ALLOWED = allowanceOf(

@@ -22,6 +22,7 @@ import type { Deployment } from '../../src/domain/deployment.ts';
 import type { KeySettings } from '../../src/domain/key.ts';
 import { type Limits, UNLIMITED } from '../../src/domain/limits.ts';
 import type { Terms } from '../../src/domain/plan.ts';
+import { type Routing, ROUTING_DEFAULT } from '../../src/domain/routing.ts';
 import type { SpendRecorded } from '../../src/domain/spend.ts';
 import type { DomainEvent } from '../../src/events.ts';
 import { createGateway, type Gateway, type GatewayDeps } from '../../src/gateway/gateway.ts';
@@ -78,6 +79,8 @@ export interface WorldOptions {
   readonly upstream?: SimulatedUpstreamSettings;
   readonly deployment?: Partial<Deployment>;
   readonly deployments?: (base: Deployment) => readonly Deployment[];
+  /** Without retries, unless it says otherwise. */
+  readonly routing?: Partial<Routing>;
   readonly deps?: Partial<GatewayDeps>;
   readonly wrapStore?: (store: EventStore) => EventStore;
 }
@@ -126,6 +129,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     writerId: 'w1',
     tables: { ...tables, isCurrent: () => true },
     deployments: options.deployments?.(base) ?? [base],
+    routing: { ...ROUTING_DEFAULT, retries: 0, ...options.routing },
     masterKey: MASTER_KEY,
     ownTenantId: 'ten_own',
     installation: null,

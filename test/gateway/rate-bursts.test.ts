@@ -16,6 +16,7 @@ const demand = (tokens: number): Demand => ({
   choices: 1,
   namedOutputTokens: 0,
   outputTokensMax: 0,
+  otherNanos: 0n,
   prices: { input: 0n, 'cached-input': 0n, output: 0n },
 });
 

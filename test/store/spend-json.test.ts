@@ -1,14 +1,14 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { canonicalJson } from '../../src/domain/json.ts';
-import { OUTCOMES, type SpendRecorded, UNITS } from '../../src/domain/spend.ts';
+import { OTHER_UNITS, OUTCOMES, type SpendRecorded, UNITS } from '../../src/domain/spend.ts';
 import { spendJson } from '../../src/store/spend-json.ts';
 
 const nanos = fc.bigInt({ min: 0n, max: 10n ** 20n });
 const count = fc.nat();
 const text = fc.string({ unit: 'binary' });
 const maybeText = fc.option(text);
-const spend: fc.Arbitrary<SpendRecorded['data']> = fc.record({
+const required = {
   requestId: text,
   responseId: maybeText,
   keyId: text,
@@ -26,12 +26,16 @@ const spend: fc.Arbitrary<SpendRecorded['data']> = fc.record({
   outcome: fc.constantFrom(...OUTCOMES),
   status: count,
   usageSource: fc.constantFrom('reported', 'estimated', 'none'),
-  usage: fc.record({
-    inputTokens: count,
-    cachedInputTokens: count,
-    outputTokens: count,
-    reasoningTokens: count,
-  }),
+  usage: fc.record(
+    {
+      inputTokens: count,
+      cachedInputTokens: count,
+      outputTokens: count,
+      reasoningTokens: count,
+      units: fc.dictionary(fc.constantFrom(...OTHER_UNITS), count),
+    },
+    { requiredKeys: ['inputTokens', 'cachedInputTokens', 'outputTokens', 'reasoningTokens'] },
+  ),
   lines: fc.array(
     fc.record({
       unit: fc.constantFrom(...UNITS),
@@ -46,7 +50,11 @@ const spend: fc.Arbitrary<SpendRecorded['data']> = fc.record({
   costNanos: nanos,
   durationMs: count,
   firstByteMs: fc.option(count),
-});
+};
+const spend: fc.Arbitrary<SpendRecorded['data']> = fc.record(
+  { ...required, rawUsage: fc.dictionary(fc.constantFrom('b', 'a', 'total_tokens'), count) },
+  { requiredKeys: Object.keys(required) as (keyof typeof required)[] },
+);
 
 // Guarantee: the fast way writes what the general way writes, so that hashes hold whoever wrote.
 test('spend is written in canonical form, to the byte', () => {

@@ -2,7 +2,7 @@ import { Temporal } from 'temporal-polyfill';
 import { periodDays } from '../../domain/billing-period.ts';
 import type { InvoiceDraft, InvoiceLine } from '../../domain/invoice.ts';
 import { formatCents, formatNanos, TOKENS_PER_RATE } from '../../domain/money.ts';
-import type { Unit } from '../../domain/spend.ts';
+import { priceBase, type Unit } from '../../domain/spend.ts';
 import type { TaxCategory } from '../../domain/tax.ts';
 import type { EInvoiceFormat, Language, Letter, Parties, Party, Payment } from './parties.ts';
 import { lineWords, taxNotes } from './words.ts';
@@ -220,6 +220,7 @@ function daysAfter(date: string, days: number): string {
 function documentLine(line: InvoiceLine, place: number, facts: DocumentFacts): DocumentLine {
   const { first, last } = periodDays(line.serviceMonth);
   const { projectId, model, unit, priceRate } = line;
+  const base = unit === null ? TOKENS_PER_RATE : priceBase(unit);
   return {
     place,
     kind: line.kind,
@@ -231,8 +232,8 @@ function documentLine(line: InvoiceLine, place: number, facts: DocumentFacts): D
     service_from: first,
     service_to: last,
     quantity: String(line.quantity),
-    unit_price: priceRate === null ? null : formatNanos(priceRate),
-    price_base: priceRate === null ? null : String(TOKENS_PER_RATE),
+    unit_price: priceRate === null ? null : formatNanos((priceRate * base) / TOKENS_PER_RATE),
+    price_base: priceRate === null ? null : String(base),
     exact: formatNanos(line.nanos),
     net: formatCents(line.netCents),
     tax_category: line.tax.category,

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { formatNanos, parseNanos } from '../../domain/money.ts';
+import type { Unit } from '../../domain/spend.ts';
 import type { DocumentLine } from './invoice-document.ts';
 import { GREY, heightOf, INK, MM, type Pen, rule, runningHead, type Sheet, SHEET, write } from './page.ts';
 import { FONTS } from './pdf-file.ts';
@@ -111,7 +112,8 @@ function row(sheet: Sheet, line: DocumentLine, y: number): void {
   if (line.unit_price !== null && line.price_base !== null) {
     const price = formatMoney(withCents(line.unit_price), currency, language);
     const next = write(pdf, price, PRICE.left, y, { ...number, width: PRICE.width });
-    const base = word.perTokens(formatDecimal(line.price_base, language));
+    const count = formatDecimal(line.price_base, language);
+    const base = line.unit === null || isToken(line.unit) ? word.perTokens(count) : word.per(count);
     write(pdf, base, PRICE.left, next, { ...small, width: PRICE.width });
   }
   const rate = line.tax_category === 'S' ? `${formatDecimal(line.tax_rate_percent, language)} %` : '0 %';
@@ -122,6 +124,10 @@ function row(sheet: Sheet, line: DocumentLine, y: number): void {
     font: FONTS.medium,
     width: AMOUNT.width,
   });
+}
+
+function isToken(unit: Unit): boolean {
+  return unit !== 'image' && unit !== 'search' && unit !== 'character' && unit !== 'second';
 }
 
 /** At least two decimals, more where the price has them. */

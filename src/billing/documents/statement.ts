@@ -119,7 +119,8 @@ function usageRow({ pdf, document }: Sheet, line: DocumentLine, y: number): numb
     ...right,
     ...COLUMNS.quantity,
   });
-  write(pdf, money(line.unit_price ?? '0'), COLUMNS.price.left, y, { ...right, ...COLUMNS.price });
+  const single = line.price_base === '1' ? ' / 1' : '';
+  write(pdf, money(line.unit_price ?? '0') + single, COLUMNS.price.left, y, { ...right, ...COLUMNS.price });
   write(pdf, money(line.exact), COLUMNS.amount.left, y, { ...right, ...COLUMNS.amount });
   return y + ROW;
 }
