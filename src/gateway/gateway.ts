@@ -117,6 +117,8 @@ interface Visit {
   readonly startedMs: number;
   /** Set once the upstream was called. */
   running: Running | null;
+  /** Among the visits; -1 when it is over. */
+  place: number;
 }
 
 export function createGateway(deps: GatewayDeps): Gateway {
@@ -173,12 +175,19 @@ export function createGateway(deps: GatewayDeps): Gateway {
   function handle(request: IncomingMessage, response: ServerResponse): void {
     const requestId = deps.newId();
     const callId = callIdOf(request.headers) ?? requestId;
-    const visit: Visit = { request, response, requestId, callId, startedMs: monotonicMs(), running: null };
-    const place = visits.add(visit);
-    response.on('close', () => {
-      visits.remove(place);
-      leave(visit);
-    });
+    const visit: Visit = {
+      request,
+      response,
+      requestId,
+      callId,
+      startedMs: monotonicMs(),
+      running: null,
+      place: -1,
+    };
+    visit.place = visits.add(visit);
+    response.on('close', () => leave(visit));
+    // Sent before the last one was answered: such a response has no connection yet, and is not told of its end.
+    if (response.socket === null) request.socket.once('close', () => leave(visit));
     guarded(visit, () => {
       const target = requireRoute(request.method ?? '', request.url ?? '');
       if (closing) throw new Refusal('shutting_down', {}, { retryAfterSeconds: 1 });
@@ -212,6 +221,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   /** The response is over: sent to the end, or nobody is there any more. */
   function leave(visit: Visit): void {
+    if (visit.place === -1) return;
+    visits.remove(visit.place);
+    visit.place = -1;
     if (visit.running !== null) dispatcher.leave(visit.running);
     if (visits.count() === 0) onIdle?.();
   }
