@@ -99,7 +99,7 @@ describe('a rebuild', () => {
     const rebuilt = await rebuild({ store, pool, projection: keys, nowMs });
     expect(rebuilt.position).toBeGreaterThanOrEqual(position);
     expect(await rebuild({ store, pool, projection: keys, nowMs })).toMatchObject({
-      tableName: 'keys__v2_3',
+      tableName: `keys__v${keys.version}_3`,
     });
   });
 
