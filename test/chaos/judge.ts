@@ -40,6 +40,7 @@ export function judge(evidence: Evidence): readonly string[] {
     const marker = spend.data.endUser ?? '';
     byMarker.set(marker, [...(byMarker.get(marker) ?? []), spend]);
   }
+  // A call whose connection broke before anything was delivered is repeated; the last one counts.
   const callByMarker = new Map(calls.map((call) => [call.user ?? '', call]));
   const observed = new Map(observations.map((one) => [one.marker, one]));
   const say = (marker: string, what: string): void => {
@@ -50,10 +51,6 @@ export function judge(evidence: Evidence): readonly string[] {
     };
     broken.push(`${marker}: ${what} ${JSON.stringify(facts)}`);
   };
-  if (callByMarker.size !== calls.length)
-    broken.push(
-      `the upstream was called ${calls.length - callByMarker.size} times again for the same request`,
-    );
   if (new Set(spends.map(({ eventId }) => eventId)).size !== spends.length)
     broken.push('an event id is in the log twice');
   for (const [marker, sharing] of byMarker) {
