@@ -146,7 +146,7 @@ const happening = fc.record({
     { arbitrary: peopleEvent, weight: 3 },
     { arbitrary: billingEvent, weight: 2 },
     { arbitrary: auditEvent, weight: 1 },
-    { arbitrary: anyEvent, weight: 2 },
+    { arbitrary: anyEvent, weight: 8 },
   ),
   envelope: fc.record({ agencyId: id('age'), tenantId: id('ten'), occurredAt: instant }),
 });
