@@ -117,7 +117,7 @@ export function createUpstreams(options: {
   return {
     send(deployment, route, body, clientHeaders, receiver) {
       const target = targetOf(deployment);
-      const call = receiving(receiver);
+      const call = new Answering(receiver);
       const isForm = !Buffer.isBuffer(body);
       target.pool.dispatch(
         {
@@ -128,7 +128,7 @@ export function createUpstreams(options: {
             : headersFor(route, target, clientHeaders),
           body: isForm ? body.bytes : body,
         },
-        call.handler,
+        call,
       );
       return call;
     },
@@ -154,42 +154,83 @@ function withClientHeaders(own: string[], client: IncomingHttpHeaders, names: re
   return passed.length === 0 ? own : [...own, ...passed];
 }
 
-/** Turns undici's callbacks into a receiver's, and ends them once the call is aborted. */
-function receiving(receiver: Receiver): UpstreamCall & { readonly handler: Dispatcher.DispatchHandler } {
-  let controller: Dispatcher.DispatchController | null = null;
-  let over = false;
-  const handler: Dispatcher.DispatchHandler = {
-    onRequestStart(started) {
-      controller = started;
-      if (over) started.abort(new Error('given up before it was sent'));
-    },
-    onResponseStart(_, status, headers) {
-      if (!over && status >= 200) receiver.onHead(status, headers);
-    },
-    onResponseData(_, chunk) {
-      if (!over) receiver.onData(chunk);
-    },
-    onResponseEnd() {
-      if (over) return;
-      over = true;
-      receiver.onEnd();
-    },
-    onResponseError(_, error) {
-      if (over) return;
-      over = true;
-      receiver.onFailure(failureOf(error), error);
-    },
-  };
-  return {
-    handler,
-    abort() {
-      if (over) return;
-      over = true;
-      controller?.abort(new Error('given up'));
-    },
-    pause: () => controller?.pause(),
-    resume: () => controller?.resume(),
-  };
+/**
+ * One call at an upstream: undici's callbacks as a receiver's, which end once the call is aborted.
+ *
+ * This is undici's older form of a handler. The newer one is wrapped around it, with another object
+ * per call and every header of every answer made a member of a third. A class, since the hot path
+ * makes one per request, and a closure for each of its callbacks costs more than the call.
+ */
+class Answering implements UpstreamCall, Dispatcher.DispatchHandler {
+  private readonly receiver: Receiver;
+  private abortCall: ((error?: Error) => void) | null = null;
+  private resumeReading: (() => void) | null = null;
+  private over = false;
+  private paused = false;
+
+  constructor(receiver: Receiver) {
+    this.receiver = receiver;
+  }
+
+  onConnect(abort: (error?: Error) => void): void {
+    this.abortCall = abort;
+    if (this.over) abort(new Error('given up before it was sent'));
+  }
+
+  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
+    this.resumeReading = resume;
+    if (!this.over && status >= 200) this.receiver.onHead(status, headersOfUse(rawHeaders));
+    return !this.paused;
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (!this.over) this.receiver.onData(chunk);
+    return !this.paused;
+  }
+
+  onComplete(): void {
+    if (this.over) return;
+    this.over = true;
+    this.receiver.onEnd();
+  }
+
+  onError(error: Error): void {
+    if (this.over) return;
+    this.over = true;
+    this.receiver.onFailure(failureOf(error), error);
+  }
+
+  abort(): void {
+    if (this.over) return;
+    this.over = true;
+    this.abortCall?.(new Error('given up'));
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.resumeReading?.();
+  }
+}
+
+/** First letters of the names that matter to anybody here, in either case. */
+const INITIALS: ReadonlySet<number> = new Set(Buffer.from('corxCORX'));
+const OF_USE =
+  /^(?:content-type|content-encoding|retry-after|x-request-id|openai-processing-ms|x-ratelimit-.+)$/;
+
+/** Of an answer's headers, names and values in turn, those that decide something or are passed on; the first of each name. */
+function headersOfUse(raw: readonly Buffer[]): IncomingHttpHeaders {
+  const headers: IncomingHttpHeaders = {};
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (!INITIALS.has(raw[i]![0] ?? 0)) continue;
+    const name = raw[i]!.toString('latin1').toLowerCase();
+    if (OF_USE.test(name)) headers[name] ??= raw[i + 1]!.toString('latin1');
+  }
+  return headers;
 }
 
 const UNREACHABLE: ReadonlySet<string> = new Set([
