@@ -36,18 +36,29 @@ export async function copyRows(
 
 /** PostgreSQL's text format of COPY: a line per row, tabs between the columns. */
 export function copyText(projection: Projection, rows: readonly Row[]): string {
-  const columns = Object.keys(projection.columns).map((name) => ({ name, type: sqlType(projection, name) }));
-  const lines = rows.map((row) => columns.map(({ name, type }) => field(type, row[name] ?? null)).join('\t'));
-  return `${lines.join('\n')}\n`;
+  const columns = Object.keys(projection.columns).map((name) => ({
+    name,
+    field: FIELDS[sqlType(projection, name)] ?? String,
+  }));
+  let text = '';
+  for (const row of rows) {
+    let before = '';
+    for (const { name, field } of columns) {
+      const value = row[name] ?? null;
+      text += before + (value === null ? '\\N' : field(value));
+      before = '\t';
+    }
+    text += '\n';
+  }
+  return text;
 }
 
-function field(type: string, value: Value): string {
-  if (value === null) return '\\N';
-  if (type === 'text') return escaped(value as string);
-  if (type === 'text[]') return escaped(`{${(value as readonly string[]).map(quotedElement).join(',')}}`);
-  if (type === 'jsonb' || typeof value === 'object') return escaped(jsonText(value));
-  return String(value);
-}
+/** By SQL type, where it is not the plain text of the value. */
+const FIELDS: Readonly<Record<string, (value: Value) => string>> = {
+  text: (value) => escaped(value as string),
+  'text[]': (value) => escaped(`{${(value as readonly string[]).map(quotedElement).join(',')}}`),
+  jsonb: (value) => escaped(jsonText(value)),
+};
 
 const TO_ESCAPE = /[\\\n\r\t]/;
 const TO_ESCAPE_ALL = /[\\\n\r\t]/g;
