@@ -19,8 +19,14 @@ export interface Tail {
   push(placed: Placed, decoded?: Pick<Encoded, 'event' | 'actor'>): boolean;
   /** Forgets what it holds and continues after `position`. */
   reset(position: bigint): void;
-  /** Reads after a position that is not below `from`. */
-  cut(after: bigint, wanted: Wanted): Cut;
+  /**
+   * Somebody who reads after `position` from now on. What no reader waits for any more is forgotten
+   * at once: an event that is gone before the next garbage collection costs it nothing.
+   */
+  open(position: bigint, wanted: Wanted): Reader;
+  close(reader: Reader): void;
+  /** Reads on, for a reader who is not below `from`. */
+  cut(reader: Reader): Cut;
   /** Resolves as soon as something after `position` is known, or when it is woken. */
   grown(position: bigint): Promise<void>;
   wake(): void;
@@ -29,6 +35,11 @@ export interface Tail {
 export interface Wanted {
   readonly prefixes: readonly string[] | null;
   readonly batchMax: number;
+}
+
+export interface Reader extends Wanted {
+  /** Everything up to here it has had, or does not want. */
+  at: bigint;
 }
 
 /** Consecutive events of a log that a reader wants. */
@@ -57,18 +68,47 @@ export function createTail(bounds: TailOptions): Tail {
   let from = 0n;
   let characters = 0;
   const waiting = new Set<() => void>();
+  const readers = new Set<Reader>();
+  /** The readers that want a type of event. */
+  const wanting = new Map<string, readonly Reader[]>();
   const size = (): number => held.length - first;
 
   function trim(): void {
-    while (size() > 1 && (size() > bounds.eventsMax || characters > bounds.charactersMax)) {
-      characters -= held[first]!.placed.data.length;
-      from = held[first]!.placed.position;
-      first += 1;
+    while (size() > 1 && (size() > bounds.eventsMax || characters > bounds.charactersMax)) forgetFirst();
+    compact();
+  }
+
+  function forgetFirst(): void {
+    characters -= held[first]!.placed.data.length;
+    from = held[first]!.placed.position;
+    first += 1;
+  }
+
+  function compact(): void {
+    if (first < held.length && (first <= 1_024 || first <= held.length / 2)) return;
+    held = held.slice(first);
+    first = 0;
+  }
+
+  function wantedBy(type: string): readonly Reader[] {
+    let those = wanting.get(type);
+    if (those === undefined)
+      wanting.set(type, (those = [...readers].filter((reader) => wants(reader, type))));
+    return those;
+  }
+
+  /** Forgets what every reader has had or does not want; one who reads what is older is not waited for. */
+  function forgetRead(): void {
+    if (bounds.eventsMax === Infinity) return;
+    const before = from;
+    while (size() > 0) {
+      const { position, type } = held[first]!.placed;
+      if (wantedBy(type).some(({ at }) => at >= before && at < position)) break;
+      forgetFirst();
     }
-    if (first > 1_024 && first > held.length / 2) {
-      held = held.slice(first);
-      first = 0;
-    }
+    if (from === before) return;
+    for (const reader of readers) if (reader.at >= before && reader.at < from) reader.at = from;
+    compact();
   }
 
   const tail: Tail = {
@@ -98,7 +138,23 @@ export function createTail(bounds: TailOptions): Tail {
       from = position;
       tail.wake();
     },
-    cut: (after, wanted) => collect(after, held, firstBehind(held, first, after), wanted),
+    open(position, wanted) {
+      const reader = { ...wanted, at: position };
+      readers.add(reader);
+      wanting.clear();
+      return reader;
+    },
+    close(reader) {
+      readers.delete(reader);
+      wanting.clear();
+    },
+    cut(reader) {
+      const { at } = reader;
+      const cut = collect(at, held, firstBehind(held, first, at), reader);
+      reader.at = cut.position;
+      forgetRead();
+      return cut;
+    },
     grown: (position) =>
       tail.to > position ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve)),
     wake() {
@@ -120,12 +176,16 @@ function firstBehind(held: readonly Held[], low: number, position: bigint): numb
   return low;
 }
 
-function collect(after: bigint, held: readonly Held[], start: number, { prefixes, batchMax }: Wanted): Cut {
+function wants({ prefixes }: Wanted, type: string): boolean {
+  return prefixes === null || prefixes.some((prefix) => type.startsWith(prefix));
+}
+
+function collect(after: bigint, held: readonly Held[], start: number, wanted: Wanted): Cut {
   const events: Recorded[] = [];
   let position = after;
-  for (let i = start; i < held.length && events.length < batchMax; i += 1) {
+  for (let i = start; i < held.length && events.length < wanted.batchMax; i += 1) {
     const one = held[i]!;
-    if (prefixes === null || prefixes.some((prefix) => one.placed.type.startsWith(prefix))) {
+    if (wants(wanted, one.placed.type)) {
       try {
         one.recorded ??= decode(one.placed);
       } catch (error) {
@@ -175,19 +235,34 @@ export async function* follow(
   if (position < 0n || position > tail.to) {
     throw new RangeError(`the log ends at position ${tail.to}; nothing can follow ${position}`);
   }
-  let at = position;
+  const reader = tail.open(position, wanted);
+  try {
+    yield* readOn(source, reader, signal);
+  } finally {
+    tail.close(reader);
+  }
+}
+
+async function* readOn(
+  source: Source,
+  reader: Reader,
+  signal: AbortSignal,
+): AsyncGenerator<Batch, void, void> {
+  const { tail } = source;
+  let told = reader.at;
   let begun = false;
   while (!signal.aborted) {
-    if (begun && at >= tail.to) {
-      await tail.grown(at);
+    if (begun && told >= tail.to) {
+      await tail.grown(told);
       continue;
     }
-    const cut = at >= tail.from ? tail.cut(at, wanted) : await source.older(at, wanted, signal);
+    const cut = reader.at >= tail.from ? tail.cut(reader) : await source.older(reader.at, reader, signal);
     if (cut === null) return;
-    if (!begun || cut.position > at) {
-      at = cut.position;
+    if (cut.position > reader.at) reader.at = cut.position;
+    if (!begun || cut.position > told) {
+      told = cut.position;
       begun = true;
-      yield { events: cut.events, position: at, caughtUp: at >= tail.to && !source.isBehind() };
+      yield { events: cut.events, position: told, caughtUp: told >= tail.to && !source.isBehind() };
     }
     if (cut.failure !== null) throw cut.failure;
   }
