@@ -3,7 +3,7 @@ import { NO_USAGE, rate } from '../domain/spend.ts';
 import { appendSurely } from '../store/append-surely.ts';
 import type { EventStore, StreamHead } from '../store/event-store.ts';
 import type { FailureLog } from './drain.ts';
-import { readSpool, type Segment } from './spool.ts';
+import { readSpool, removeSpares, type Segment } from './spool.ts';
 import {
   type Intent,
   readRecord,
@@ -51,6 +51,7 @@ export async function recoverSpool({ dir, store, log, isAlive }: RecoveryOptions
     interrupted += missing.filter(({ data }) => data.outcome === 'interrupted').length;
     removeAll(segments);
   }
+  removeSpares(dir, (writerId) => isAlive?.(writerId) === true);
   return { spends, interrupted };
 }
 

@@ -3,6 +3,7 @@ import {
   fdatasync,
   fdatasyncSync,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { createSpare, SPARE_SUFFIX } from './spool-spare.ts';
 
 /**
  * The gateway's own append-only files: what a request may cost and what it has cost is on this disk
@@ -20,9 +22,9 @@ import { crc32 } from 'node:zlib';
  * in hex and a text without line feeds; records that come together share one write and one fdatasync.
  *
  * Files are segments, `<writer>-<number>.spool`, written one after the other and deleted as a whole
- * once nothing in them is needed. Each begins with a record of the writer's choice. After a failed
- * write or sync nothing is accepted any more: what the disk holds is then unknown until a restart
- * reads it.
+ * once nothing in them is needed. Each begins with a record of the writer's choice and may end in
+ * zeros, which is room that was made beforehand (spool-spare.ts). After a failed write or sync nothing
+ * is accepted any more: what the disk holds is then unknown until a restart reads it.
  */
 export interface Spool {
   /** Adds a record. `done` runs once it is on disk, or has failed. Returns the earliest segment that it can be in. */
@@ -61,7 +63,8 @@ export type SpoolFault = (step: 'write' | 'sync') => void;
 
 export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: SpoolOptions): Spool {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const segments: { readonly number: number; bytes: number }[] = [];
+  const segments: { readonly number: number; readonly hasRoom: boolean; bytes: number }[] = [];
+  const spare = createSpare(join(dir, `${writerId}${SPARE_SUFFIX}`), segmentBytesMax);
   let fd = -1;
   let pending: string[] = [];
   let waiting: ((error: Error | null) => void)[] = [];
@@ -81,8 +84,9 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
       fdatasyncSync(fd);
       closeSync(fd);
     }
-    fd = openSync(pathOf(number), 'ax', 0o600);
-    segments.push({ number, bytes: 0 });
+    const taken = spare.take(pathOf(number));
+    fd = taken ?? openSync(pathOf(number), 'wx', 0o600);
+    segments.push({ number, hasRoom: taken !== null, bytes: 0 });
     write([header()]);
     fsyncSync(fd);
     syncFolder(dir);
@@ -109,8 +113,11 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
   function write(texts: readonly string[]): void {
     fault?.('write');
     const bytes = recordBytes(texts);
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-    segments.at(-1)!.bytes += bytes.length;
+    const segment = segments.at(-1)!;
+    for (let at = 0; at < bytes.length; )
+      at += writeSync(fd, bytes, at, bytes.length - at, segment.bytes + at);
+    segment.bytes += bytes.length;
+    if (segment.bytes >= SPARE_FROM_BYTES) spare.make();
   }
 
   function flush(): void {
@@ -134,7 +141,8 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
   /** Goes on with what came meanwhile, in a new segment when the current one is full. */
   function rest(): void {
     try {
-      if (segments.at(-1)!.bytes >= segmentBytesMax) begin(segments.at(-1)!.number + 1);
+      const { number, bytes, hasRoom } = segments.at(-1)!;
+      if (bytes >= segmentBytesMax || (!hasRoom && spare.isReady)) begin(number + 1);
     } catch (error) {
       return fail(error, []);
     }
@@ -192,6 +200,8 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
     close(remove) {
       if (failure === null) writePending();
       failure ??= new Error('the spool is closed');
+      spare.drop();
+      ftruncateSync(fd, segments.at(-1)!.bytes);
       closeSync(fd);
       if (remove) for (const { number } of segments) unlinkSync(pathOf(number));
     },
@@ -204,7 +214,7 @@ export interface Segment {
   readonly writerId: string;
   /** In the order in which they were written. */
   readonly records: readonly string[];
-  /** Bytes after the last record that is whole: a write that was cut off. 0 after an orderly end. */
+  /** Bytes after the last record that is whole, zeros not counted: a write that was cut off. 0 after an orderly end. */
   readonly tornBytes: number;
 }
 
@@ -214,7 +224,7 @@ export interface Segment {
  */
 export function readSpool(dir: string): ReadonlyMap<string, readonly Segment[]> {
   const byWriter = new Map<string, Segment[]>();
-  for (const name of namesIn(dir)) {
+  for (const name of namesIn(dir, SUFFIX)) {
     const writerId = name.slice(0, name.lastIndexOf('-'));
     const path = join(dir, name);
     const earlier = byWriter.get(writerId) ?? [];
@@ -227,6 +237,8 @@ export function readSpool(dir: string): ReadonlyMap<string, readonly Segment[]> 
 }
 
 const SUFFIX = '.spool';
+/** Who writes less than this needs no room made beforehand. */
+const SPARE_FROM_BYTES = 128 * 1024;
 /**
  * Between two writes under load. A sync costs the processor as much as three requests do, so a few
  * more share one; who comes alone never waits.
@@ -236,10 +248,10 @@ const LINE_FEED = 0x0a;
 const CRC_LENGTH = 8;
 const NO_CHECKSUM = '0'.repeat(CRC_LENGTH);
 
-function namesIn(dir: string): string[] {
+function namesIn(dir: string, suffix: string): string[] {
   try {
     return readdirSync(dir)
-      .filter((name) => name.endsWith(SUFFIX))
+      .filter((name) => name.endsWith(suffix))
       .toSorted();
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
@@ -247,8 +259,9 @@ function namesIn(dir: string): string[] {
   }
 }
 
-function recordsIn(bytes: Buffer): { readonly records: readonly string[]; readonly tornBytes: number } {
+function recordsIn(file: Buffer): { readonly records: readonly string[]; readonly tornBytes: number } {
   const records: string[] = [];
+  const bytes = withoutRoom(file);
   for (let at = 0; ; ) {
     const end = bytes.indexOf(LINE_FEED, at);
     if (end < 0) return { records, tornBytes: bytes.length - at };
@@ -259,6 +272,13 @@ function recordsIn(bytes: Buffer): { readonly records: readonly string[]; readon
     records.push(text);
     at = end + 1;
   }
+}
+
+/** The bytes before the zeros at the end. */
+function withoutRoom(bytes: Buffer): Buffer {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return bytes.subarray(0, end);
 }
 
 /** The lines of some records. Their checksums are filled in once all are bytes, which saves a copy of each. */
@@ -274,6 +294,12 @@ function recordBytes(texts: readonly string[]): Buffer {
 
 function checksumOf(crc: number): string {
   return crc.toString(16).padStart(CRC_LENGTH, '0');
+}
+
+/** Removes the room that earlier processes have made and not used. */
+export function removeSpares(dir: string, isAlive: (writerId: string) => boolean): void {
+  for (const name of namesIn(dir, SPARE_SUFFIX))
+    if (!isAlive(name.slice(0, -SPARE_SUFFIX.length))) unlinkSync(join(dir, name));
 }
 
 /** Makes the name of a new file as durable as its content. */
