@@ -36,21 +36,37 @@ export async function copyRows(
 
 /** PostgreSQL's text format of COPY: a line per row, tabs between the columns. */
 export function copyText(projection: Projection, rows: readonly Row[]): string {
-  const columns = Object.keys(projection.columns).map((name) => ({
-    name,
-    field: FIELDS[sqlType(projection, name)] ?? String,
-  }));
+  const names = Object.keys(projection.columns);
+  const fields = names.map((name) => FIELDS[sqlType(projection, name)] ?? String);
   let text = '';
-  for (const row of rows) {
-    let before = '';
-    for (const { name, field } of columns) {
-      const value = row[name] ?? null;
-      text += before + (value === null ? '\\N' : field(value));
-      before = '\t';
-    }
-    text += '\n';
-  }
+  for (const row of rows)
+    text += `${lineOf(row, names, fields) ?? lineOf(inOrder(row, names), names, fields)!}\n`;
   return text;
+}
+
+/**
+ * Null when the row's members are not in the order of the columns. They nearly always are, and going
+ * along both costs much less than looking up thirty names.
+ */
+function lineOf(
+  row: Row,
+  names: readonly string[],
+  fields: readonly ((value: Value) => string)[],
+): string | null {
+  let text = '';
+  let at = 0;
+  for (const name in row) {
+    if (name !== names[at]) return null;
+    const value = row[name]!;
+    if (at > 0) text += '\t';
+    text += value === null ? '\\N' : fields[at]!(value);
+    at += 1;
+  }
+  return at === names.length ? text : null;
+}
+
+function inOrder(row: Row, names: readonly string[]): Row {
+  return Object.fromEntries(names.map((name) => [name, row[name] ?? null]));
 }
 
 /** By SQL type, where it is not the plain text of the value. */

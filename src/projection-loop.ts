@@ -12,7 +12,7 @@ import type { Projection } from './projection.ts';
 import { catchUpFrom } from './projection-catch-up.ts';
 import type { ProjectionLocks } from './projection-locks.ts';
 import { buildingTable, registered, switchTable, TargetGone } from './projection-tables.ts';
-import { applyEvents, moveCheckpoint, noteError } from './projection-writer.ts';
+import { applyEvents, moveCheckpoints, noteError } from './projection-writer.ts';
 import { type EventStore, UndecodableEvent } from './store/event-store.ts';
 
 export interface LoopOptions {
@@ -137,7 +137,7 @@ async function project(context: LoopContext, loop: Loop): Promise<void> {
     loop.error = null;
     if (loop.target !== projection.name && batch.caughtUp) {
       if ((await turnOf(context, loop, null)) === 'ended') return;
-      await saveCheckpoint(pool, loop);
+      await saveCheckpoints(pool, [loop]);
       await switchTable(pool, projection, loop.target, catchUpFrom(store, projection, batchMax));
       throw new TargetGone('the new table is the current one now');
     }
@@ -190,12 +190,20 @@ async function findTarget(pool: Pool, loop: Loop): Promise<bigint> {
   return position;
 }
 
-/** Only for the process that has the projection's lock. */
-export async function saveCheckpoint(pool: Pool, loop: Loop): Promise<void> {
-  const { position, saved, projection, target, stopped } = loop;
-  if (stopped || position <= saved) return;
-  await moveCheckpoint(pool, projection, target, saved, position);
-  loop.saved = position;
+/** Only for the process that has the locks of these projections. */
+export async function saveCheckpoints(pool: Pool, loops: readonly Loop[]): Promise<void> {
+  const moved = loops.filter(({ stopped, position, saved }) => !stopped && position > saved);
+  const moves = moved.map(({ projection, target, saved, position }) => ({
+    projection,
+    target,
+    saved,
+    position,
+  }));
+  await moveCheckpoints(pool, moves);
+  moved.forEach((loop, i) => {
+    const { target, position } = moves[i]!;
+    if (loop.target === target && loop.saved < position) loop.saved = position;
+  });
 }
 
 async function gather(context: LoopContext, loop: Loop, hadEvents: boolean): Promise<void> {

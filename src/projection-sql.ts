@@ -96,6 +96,14 @@ export function statementsFor(
     pending = new Map();
   };
   for (const change of changes) {
+    if (change.op === 'add') {
+      const known = pending.get(rowKey(projection, change.key));
+      // Most of what spend changes: one more to what is in the batch already.
+      if (known?.op === 'add') {
+        addTo(known, change.set ?? NOTHING, change.by);
+        continue;
+      }
+    }
     const next = byKey(projection, change);
     if (next === null) {
       flush();
@@ -148,9 +156,13 @@ function merge(known: Pending, next: Keyed): boolean {
     return true;
   }
   if (known.op !== next.op) return false;
-  for (const name in next.set) known.set[name] = next.set[name]!;
-  for (const name in next.by) known.by[name] = (known.by[name] ?? 0n) + next.by[name]!;
+  addTo(known, next.set, next.by);
   return true;
+}
+
+function addTo(known: { readonly set: Changed; readonly by: Added }, set: Row, by: Sums): void {
+  for (const name in set) known.set[name] = set[name]!;
+  for (const name in by) known.by[name] = (known.by[name] ?? 0n) + by[name]!;
 }
 
 function plus(sums: Sums, by: Sums): Sums {

@@ -119,19 +119,31 @@ function moveText(target: string, position: bigint): string {
   return `update projections set position = ${position}, error = null, updated_at = clock_timestamp() where name = '${target}'`;
 }
 
+/** Nothing between `saved` and `position` concerned the projection. */
+export interface Move {
+  readonly projection: Projection;
+  readonly target: string;
+  readonly saved: bigint;
+  readonly position: bigint;
+}
+
 /**
- * Notes that nothing between `saved` and here concerned the projection. Only for whoever has applied
- * everything below to the same target. Changes nothing when the table is further already, or less far.
+ * Notes the moves, in one transaction. Only for whoever has applied everything below to the same
+ * targets. Changes nothing where a table is further already, or less far.
  */
-export async function moveCheckpoint(
-  pool: Pool,
-  projection: Projection,
-  target: string,
-  saved: bigint,
-  position: bigint,
-): Promise<void> {
-  const between = `position >= ${saved} and position < ${position}`;
-  await pool.query(`${moveText(target, position)} and version = $1 and ${between}`, [projection.version]);
+export async function moveCheckpoints(pool: Pool, moves: readonly Move[]): Promise<void> {
+  if (moves.length === 0) return;
+  await pool.query(
+    `update projections p set position = m.position, error = null, updated_at = clock_timestamp()
+     from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) as m(name, version, saved, position)
+     where p.name = m.name and p.version = m.version and p.position >= m.saved and p.position < m.position`,
+    [
+      moves.map(({ target }) => target),
+      moves.map(({ projection }) => projection.version),
+      moves.map(({ saved }) => saved),
+      moves.map(({ position }) => position),
+    ],
+  );
 }
 
 export async function noteError(

@@ -143,7 +143,7 @@ function storableChange(columns: Columns, change: RowChange): RowChange {
 
 function storableRow(columns: Columns, row: Row): Row {
   let copy: Record<string, Value> | null = null;
-  for (const name of Object.keys(row)) {
+  for (const name in row) {
     const value = row[name]!;
     const stored = storable(columnType(columns, name), value);
     if (stored !== value) (copy ??= { ...row })[name] = stored;

@@ -16,7 +16,7 @@ import {
   type LoopOptions,
   newLoop,
   runLoop,
-  saveCheckpoint,
+  saveCheckpoints,
 } from './projection-loop.ts';
 import { projectionLocks } from './projection-locks.ts';
 import { prepareTables } from './projection-tables.ts';
@@ -93,11 +93,14 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
   async function tick(): Promise<void> {
     head = await store.head();
     for (const loop of loops) noteBehind(loop, head, nowMs());
-    await saveCheckpoints();
+    await saveOwn();
   }
 
-  async function saveCheckpoints(): Promise<void> {
-    for (const loop of loops) if (locks.holds(loop.projection)) await saveCheckpoint(pool, loop);
+  async function saveOwn(): Promise<void> {
+    await saveCheckpoints(
+      pool,
+      loops.filter(({ projection }) => locks.holds(projection)),
+    );
   }
 
   const ticking = setInterval(
@@ -125,7 +128,7 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
       clearInterval(ticking);
       stopping.abort();
       await Promise.all(running);
-      await saveCheckpoints().catch(() => undefined);
+      await saveOwn().catch(() => undefined);
       await locks.stop();
       for (const { waiters } of loops) waiters.stop();
       all.stop();
