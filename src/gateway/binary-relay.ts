@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { conclude, CLIENT_GONE_STATUS, type Exchange } from './exchange.ts';
 import { counted } from './counted-usage.ts';
+import { headerLine, pairsOf } from './head.ts';
 import { invalid } from './json-relay.ts';
 import { failUnbilled, leaveUnbilled, type Relay, type RelayDeps, type Trouble } from './relay.ts';
 import { answerHeaders } from './response-headers.ts';
@@ -35,11 +36,10 @@ export function binaryRelay(
   function write(chunk: Buffer): void {
     if (response.destroyed) return;
     if (!response.headersSent) {
-      const own = ['content-type', MEDIA_TYPE.test(type) ? type : 'application/octet-stream'];
-      response.writeHead(200, [
-        ...own,
-        ...answerHeaders(exchange, version, providerHeaders(headers, exchange), books.monotonicMs()),
-      ]);
+      const provider = providerHeaders(headers, exchange);
+      const own = headerLine('content-type', MEDIA_TYPE.test(type) ? type : 'application/octet-stream');
+      const answer = answerHeaders(exchange, version, provider, books.monotonicMs());
+      response.writeHead(200, pairsOf(own + answer));
     }
     if (response.write(chunk) || draining) return;
     draining = true;

@@ -17,8 +17,11 @@ interface Unsent {
   readonly _keepAliveTimeout: number;
 }
 
-/** `headers`: names and values in turn, safe to be sent, with one that tells where the body ends. */
-export function setHead(response: ServerResponse, status: number, headers: readonly string[]): void {
+/**
+ * `headers`: lines that end in CR and LF, their values safe to be sent, with one that tells where the
+ * body ends. `closes`: the connection ends with the answer.
+ */
+export function setHead(response: ServerResponse, status: number, headers: string, closes = false): void {
   const unsent = response as unknown as Unsent;
   const known =
     unsent._header === null &&
@@ -27,19 +30,30 @@ export function setHead(response: ServerResponse, status: number, headers: reado
     typeof unsent._keepAliveTimeout === 'number';
   const { httpVersionMajor, httpVersionMinor, method } = response.req;
   if (!known || httpVersionMajor !== 1 || httpVersionMinor !== 1 || method === 'HEAD') {
-    response.writeHead(status, [...headers]);
+    response.writeHead(status, [...pairsOf(headers), ...(closes ? ['connection', 'close'] : [])]);
     return;
   }
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`;
-  let closes = !unsent.shouldKeepAlive;
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] === 'connection') closes = true;
-    else head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  }
-  head += `Date: ${httpDate()}\r\n`;
+  const ends = closes || !unsent.shouldKeepAlive;
   response.statusCode = status;
-  unsent._header = head + (closes ? 'Connection: close\r\n\r\n' : keepAlive(unsent));
-  unsent._last = closes;
+  unsent._header =
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${headers}Date: ${httpDate()}\r\n` +
+    (ends ? 'Connection: close\r\n\r\n' : keepAlive(unsent));
+  unsent._last = ends;
+}
+
+export function headerLine(name: string, value: string | number): string {
+  return `${name}: ${value}\r\n`;
+}
+
+/** The lines as names and values in turn. */
+export function pairsOf(headers: string): string[] {
+  return headers
+    .split('\r\n')
+    .slice(0, -1)
+    .flatMap((line) => {
+      const colon = line.indexOf(': ');
+      return [line.slice(0, colon), line.slice(colon + 2)];
+    });
 }
 
 function keepAlive({ _keepAliveTimeout: ms }: Unsent): string {

@@ -1,10 +1,11 @@
+import { isAscii } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Refusal } from '../errors.ts';
 import { sendBody, sendError, sendRefusal } from './answers.ts';
 import { type Call, isRecord, isStorable } from './call.ts';
 import { conclude, type Exchange, unbilled } from './exchange.ts';
 import { failUnbilled, leaveUnbilled, type Relay, type RelayDeps } from './relay.ts';
-import { addFinal, answerHeaders } from './response-headers.ts';
+import { answerHeaders, finalHeaders } from './response-headers.ts';
 import { type MappedError, mapErrorObject, mapUpstreamError, providerHeaders } from './upstream-errors.ts';
 import { counted } from './counted-usage.ts';
 
@@ -21,7 +22,8 @@ export function jsonRelay(
   const collected = collector(ANSWER_BYTES_MAX);
   const contentType = exchange.call.form === null ? 'application/json' : typeOf(headers);
 
-  function complete(body: Buffer, answer: Readonly<Record<string, unknown>>): void {
+  /** `body`: a character per byte. */
+  function complete(body: string, answer: Readonly<Record<string, unknown>>): void {
     const answeredMs = books.monotonicMs();
     const { call, inputTokens } = exchange;
     const { dialect } = call.route;
@@ -37,9 +39,10 @@ export function jsonRelay(
         const { response, callId } = exchange;
         if (refusal !== null) return sendRefusal(response, refusal, callId);
         const nowMs = books.monotonicMs();
-        const answerHead = answerHeaders(exchange, version, providerHeaders(headers, exchange), nowMs);
-        addFinal(answerHead, exchange, answeredMs, nowMs);
-        sendBody(response, 200, contentType, answerHead, body);
+        const head =
+          answerHeaders(exchange, version, providerHeaders(headers, exchange), nowMs) +
+          finalHeaders(exchange, answeredMs, nowMs);
+        sendBody(response, 200, contentType, head, body);
       },
     );
   }
@@ -51,8 +54,11 @@ export function jsonRelay(
       failUnbilled(books, exchange, invalid());
     },
     onEnd() {
-      const body = collected.bytes();
-      const answer = parseObject(body) ?? textAnswer(exchange.call, contentType, body);
+      const bytes = collected.bytes();
+      const body = bytes.toString('latin1');
+      // Nearly every answer is ASCII, and then one text is both what is read and what is sent.
+      const text = isAscii(bytes) ? body : bytes.toString('utf8');
+      const answer = parseObject(text) ?? textAnswer(exchange.call, contentType, text);
       if (answer === null) return failUnbilled(books, exchange, invalid());
       const error = mapErrorObject(answer, exchange.deployment.apiKey);
       if (error !== null) return sendMapped({ books, version }, exchange, error, headers);
@@ -123,9 +129,9 @@ function collector(bytesMax: number) {
   };
 }
 
-function parseObject(body: Buffer): Readonly<Record<string, unknown>> | null {
+function parseObject(text: string): Readonly<Record<string, unknown>> | null {
   try {
-    const value: unknown = JSON.parse(body.toString('utf8'));
+    const value: unknown = JSON.parse(text);
     return isRecord(value) ? value : null;
   } catch {
     return null;
@@ -136,9 +142,9 @@ function parseObject(body: Buffer): Readonly<Record<string, unknown>> | null {
 function textAnswer(
   { form }: Call,
   contentType: string,
-  body: Buffer,
+  text: string,
 ): Readonly<Record<string, unknown>> | null {
-  return form !== null && contentType.startsWith('text/') ? { text: body.toString('utf8') } : null;
+  return form !== null && contentType.startsWith('text/') ? { text } : null;
 }
 
 const TYPE = /^[\w.+-]+\/[\w.+-]+(?:; ?[\w.=+-]+)*$/;

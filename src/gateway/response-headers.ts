@@ -1,76 +1,65 @@
 import { formatNanos } from '../domain/money.ts';
 import type { Exchange } from './exchange.ts';
+import { headerLine } from './head.ts';
 import type { Caller } from './caller.ts';
 import type { Level } from './levels.ts';
 
-/** The `x-litellm-*` and `x-ratelimit-*` headers of an answer, as a flat list of names and values. */
-export function answerHeaders(
-  exchange: Exchange,
-  version: string,
-  providers: readonly string[],
-  nowMs: number,
-): string[] {
+/** The `x-litellm-*` and `x-ratelimit-*` headers of an answer, as lines. */
+export function answerHeaders(exchange: Exchange, version: string, providers: string, nowMs: number): string {
   const { caller, callId, deployment } = exchange;
-  const headers = [
-    ...providers,
-    'x-litellm-call-id',
-    callId,
-    'x-litellm-model-id',
-    headerSafe(deployment.id),
-    'x-litellm-version',
-    version,
-  ];
-  addFixed(headers, caller);
-  for (const level of exchange.reservation.levels) addRemaining(headers, level, nowMs);
+  let headers =
+    `${providers}x-litellm-call-id: ${callId}\r\nx-litellm-model-id: ${headerSafe(deployment.id)}\r\n` +
+    `x-litellm-version: ${version}\r\n${fixedOf(caller)}`;
+  for (const level of exchange.reservation.levels) headers += remaining(level, nowMs);
   const meter = caller.keyBudget?.owner.meter ?? null;
-  if (meter !== null) headers.push('x-litellm-key-spend', formatNanos(meter.spentNanos));
-  return headers;
+  return meter === null
+    ? headers
+    : headers + headerLine('x-litellm-key-spend', formatNanos(meter.spentNanos));
 }
 
 /** What is known only when the whole answer is there. */
-export function addFinal(headers: string[], exchange: Exchange, answeredMs: number, nowMs: number): void {
+export function finalHeaders(exchange: Exchange, answeredMs: number, nowMs: number): string {
   const { startedMs, sentMs, priceNanos } = exchange;
-  headers.push('x-litellm-response-cost', formatNanos(priceNanos));
-  headers.push('x-litellm-response-duration-ms', (answeredMs - startedMs).toFixed(3));
-  headers.push('x-litellm-overhead-duration-ms', (nowMs - startedMs - (answeredMs - sentMs)).toFixed(3));
+  return (
+    `x-litellm-response-cost: ${formatNanos(priceNanos)}\r\n` +
+    `x-litellm-response-duration-ms: ${(answeredMs - startedMs).toFixed(3)}\r\n` +
+    `x-litellm-overhead-duration-ms: ${(nowMs - startedMs - (answeredMs - sentMs)).toFixed(3)}\r\n`
+  );
 }
 
-const fixedByCaller = new WeakMap<Caller, readonly string[]>();
+const fixedByCaller = new WeakMap<Caller, string>();
 
-function addFixed(headers: string[], caller: Caller): void {
+function fixedOf(caller: Caller): string {
   let fixed = fixedByCaller.get(caller);
   if (fixed === undefined) {
     const { budget, requestsPerMinute, tokensPerMinute } = caller.limits;
-    fixed = [
-      'x-litellm-key-max-budget',
-      budget === null ? 'None' : formatNanos(budget.nanos),
-      'x-litellm-key-rpm-limit',
-      String(requestsPerMinute ?? 'None'),
-      'x-litellm-key-tpm-limit',
-      String(tokensPerMinute ?? 'None'),
-    ];
+    fixed =
+      headerLine('x-litellm-key-max-budget', budget === null ? 'None' : formatNanos(budget.nanos)) +
+      headerLine('x-litellm-key-rpm-limit', requestsPerMinute ?? 'None') +
+      headerLine('x-litellm-key-tpm-limit', tokensPerMinute ?? 'None');
     fixedByCaller.set(caller, fixed);
   }
-  headers.push(...fixed);
+  return fixed;
 }
 
 /** Of all levels but two: a request can have several tags, and the installation is not its business. */
-function addRemaining(headers: string[], { name, scope, limits, account }: Level, nowMs: number): void {
-  if (name === 'tag' || name === 'installation') return;
+function remaining({ name, scope, limits, account }: Level, nowMs: number): string {
+  if (name === 'tag' || name === 'installation') return '';
   const { requestsPerMinute, tokensPerMinute, parallelRequests } = limits;
-  if (requestsPerMinute !== null) {
-    addPair(headers, scope, 'requests', requestsPerMinute, account.requests.used(nowMs));
-  }
-  if (tokensPerMinute !== null)
-    addPair(headers, scope, 'tokens', tokensPerMinute, account.tokens.used(nowMs));
-  if (parallelRequests !== null) {
-    addPair(headers, scope, 'max_parallel_requests', parallelRequests, account.running);
-  }
+  let headers = '';
+  if (requestsPerMinute !== null)
+    headers += pair(scope, 'requests', requestsPerMinute, account.requests.used(nowMs));
+  if (tokensPerMinute !== null) headers += pair(scope, 'tokens', tokensPerMinute, account.tokens.used(nowMs));
+  if (parallelRequests !== null)
+    headers += pair(scope, 'max_parallel_requests', parallelRequests, account.running);
+  return headers;
 }
 
-function addPair(headers: string[], scope: string, kind: string, limit: number, used: number): void {
-  headers.push(`x-ratelimit-${scope}-limit-${kind}`, String(limit));
-  headers.push(`x-ratelimit-${scope}-remaining-${kind}`, String(Math.max(limit - used, 0)));
+function pair(scope: string, kind: string, limit: number, used: number): string {
+  return (
+    `x-ratelimit-${scope}-limit-${kind}: ${limit}\r\n` +
+    `x-ratelimit-${scope}-remaining-${kind}: ${Math.max(limit - used, 0)}\r\n`
+  );
 }
 
 /** Names from configuration files may hold anything; headers may not. */

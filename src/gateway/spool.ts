@@ -246,7 +246,6 @@ const SPARE_FROM_BYTES = 128 * 1024;
 const GAP_MS = 2;
 const LINE_FEED = 0x0a;
 const CRC_LENGTH = 8;
-const NO_CHECKSUM = '0'.repeat(CRC_LENGTH);
 
 function namesIn(dir: string, suffix: string): string[] {
   try {
@@ -281,15 +280,28 @@ function withoutRoom(bytes: Buffer): Buffer {
   return bytes.subarray(0, end);
 }
 
-/** The lines of some records. Their checksums are filled in once all are bytes, which saves a copy of each. */
+/** Used again for every write: a write is over when it returns. */
+let scratch = Buffer.allocUnsafeSlow(256 * 1024);
+const HEX_DIGITS = Buffer.from('0123456789abcdef');
+
+/** The lines of some records, valid until the next call. */
 function recordBytes(texts: readonly string[]): Buffer {
-  const bytes = Buffer.from(`${NO_CHECKSUM}${texts.join(`\n${NO_CHECKSUM}`)}\n`);
-  for (let at = 0; at < bytes.length; ) {
-    const end = bytes.indexOf(LINE_FEED, at);
-    bytes.write(checksumOf(crc32(bytes.subarray(at + CRC_LENGTH, end))), at, 'latin1');
-    at = end + 1;
+  let end = 0;
+  for (const text of texts) {
+    // No character of a text takes more than three bytes.
+    const needed = end + CRC_LENGTH + text.length * 3 + 1;
+    if (needed > scratch.length) scratch = Buffer.concat([scratch.subarray(0, end)], needed * 2);
+    const start = end + CRC_LENGTH;
+    end = start + scratch.write(text, start);
+    let crc = crc32(scratch.subarray(start, end));
+    for (let at = start - 1; at >= start - CRC_LENGTH; at -= 1) {
+      scratch[at] = HEX_DIGITS[crc & 15]!;
+      crc >>>= 4;
+    }
+    scratch[end] = LINE_FEED;
+    end += 1;
   }
-  return bytes;
+  return scratch.subarray(0, end);
 }
 
 function checksumOf(crc: number): string {

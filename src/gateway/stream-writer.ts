@@ -13,18 +13,13 @@ export interface ChunkedBody {
 }
 
 /** The head is sent together with the first piece. */
-export function chunkedBody(response: ServerResponse, headers: () => readonly string[]): ChunkedBody {
+export function chunkedBody(response: ServerResponse, headers: () => string): ChunkedBody {
   // HTTP/1.0 knows no chunks: there, the end of the connection is the end of the answer.
   const framed = response.req.httpVersionMinor >= 1;
-  const framing = framed ? ['transfer-encoding', 'chunked'] : ['connection', 'close'];
-  setHead(response, 200, [
-    'content-type',
-    'text/event-stream; charset=utf-8',
-    'cache-control',
-    'no-cache',
-    ...framing,
-    ...headers(),
-  ]);
+  const own =
+    `content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n` +
+    (framed ? 'transfer-encoding: chunked\r\n' : '');
+  setHead(response, 200, own + headers(), !framed);
   response.chunkedEncoding = false;
   const frame = (text: string): string => (framed ? `${text.length.toString(16)}\r\n${text}\r\n` : text);
   return {

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { UpstreamErrorBody } from './answers.ts';
 import type { Exchange } from './exchange.ts';
 import { isRecord } from './call.ts';
+import { headerLine } from './head.ts';
 
 /**
  * Errors of upstreams in the envelope that every error has here, with LiteLLM's types. A client
@@ -92,19 +93,15 @@ const PRINTABLE = /^[\x20-\x7e]*$/;
 export function providerHeaders(
   headers: IncomingHttpHeaders,
   { firstModel, retries, fallbacks }: Pick<Exchange, 'firstModel' | 'retries' | 'fallbacks'>,
-): string[] {
-  const passed = [
-    'x-litellm-model-group',
-    PRINTABLE.test(firstModel) ? firstModel : encodeURIComponent(firstModel),
-    'x-litellm-attempted-retries',
-    String(retries),
-    'x-litellm-attempted-fallbacks',
-    String(fallbacks),
-  ];
+): string {
+  const group = PRINTABLE.test(firstModel) ? firstModel : encodeURIComponent(firstModel);
+  let passed =
+    `x-litellm-model-group: ${group}\r\nx-litellm-attempted-retries: ${retries}\r\n` +
+    `x-litellm-attempted-fallbacks: ${fallbacks}\r\n`;
   for (const name in headers) {
     const value = headers[name];
     if (typeof value === 'string' && PASSED_BACK.test(name) && PRINTABLE.test(value))
-      passed.push(`llm_provider-${name}`, value);
+      passed += headerLine(`llm_provider-${name}`, value);
   }
   return passed;
 }

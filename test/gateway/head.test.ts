@@ -1,9 +1,9 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { setHead } from '../../src/gateway/head.ts';
+import { pairsOf, setHead } from '../../src/gateway/head.ts';
 
-const HEADERS = ['content-type', 'application/json', 'content-length', '2', 'x-a', '1', 'X-Two', 'b; c="d"'];
+const HEADERS = 'content-type: application/json\r\ncontent-length: 2\r\nx-a: 1\r\nX-Two: b; c="d: e"\r\n';
 
 let servers: Server[] = [];
 afterEach(() => {
@@ -16,7 +16,7 @@ afterEach(() => {
 
 /** What a server with this way of writing heads sends for some raw requests, without the date. */
 async function bytes(
-  head: (response: ServerResponse, status: number, headers: readonly string[]) => void,
+  head: (response: ServerResponse, status: number, headers: string) => void,
   requests: string,
   status: number,
 ): Promise<string> {
@@ -40,8 +40,8 @@ async function bytes(
   return seen.replaceAll(/^Date: .*\r\n/gm, '');
 }
 
-const plain = (response: ServerResponse, status: number, headers: readonly string[]): void =>
-  void response.writeHead(status, [...headers]);
+const plain = (response: ServerResponse, status: number, headers: string): void =>
+  void response.writeHead(status, pairsOf(headers));
 const get = (path: string, rest = ''): string => `GET ${path} HTTP/1.1\r\nhost: x\r\n${rest}\r\n`;
 
 describe('a head that is set as one text', () => {
@@ -69,8 +69,8 @@ describe('a head that is set as one text', () => {
   });
 
   test('ends the connection when the answer says so', async () => {
-    const closing = (response: ServerResponse, status: number, headers: readonly string[]): void =>
-      setHead(response, status, [...headers, 'connection', 'close']);
+    const closing = (response: ServerResponse, status: number, headers: string): void =>
+      setHead(response, status, headers, true);
     const seen = await bytes(closing, get('/1') + get('/2'), 200);
     expect(seen.match(/HTTP\/1\.1 200/g)).toHaveLength(1);
     expect(seen).toContain('Connection: close\r\n');
