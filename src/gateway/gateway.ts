@@ -314,6 +314,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const watch = setInterval(() => {
     const now = { wallMs: wallMs(), monotonicMs: monotonicMs() };
     ticks += 1;
+    writer.watch();
     const checks = ticks % REVOCATION_TICKS === 0;
     for (const visit of visits.all()) {
       const { running } = visit;

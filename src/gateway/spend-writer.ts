@@ -2,7 +2,8 @@ import { Refusal } from '../errors.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { checkedSpendJson } from '../store/spend-json.ts';
 import { createDrain, type Entry, type FailureLog } from './drain.ts';
-import { openSpool, type SpoolFault } from './spool.ts';
+import { createPlaces } from './places.ts';
+import { openSpool, type SpoolFault, type SpoolOptions } from './spool.ts';
 import {
   deliveryText,
   type Intent,
@@ -22,7 +23,8 @@ import {
  *
  * While the log is away, answers go on from the spool alone, until too much waits or the oldest has
  * waited for too long; when the disk fails, at once nothing new is admitted. What was admitted by
- * then is recorded in the log directly.
+ * then is recorded in the log directly. A disk that neither takes it nor fails is not waited for
+ * longer than a few seconds, and is trusted again as soon as it answers.
  */
 export interface SpendWriter {
   /**
@@ -42,6 +44,8 @@ export interface SpendWriter {
   ): void;
   /** Null when a new request may be served; else Refusal(log_unavailable). */
   refusal(): Refusal | null;
+  /** To be called several times a second: what a disk that hangs has kept waiting goes to the log. */
+  watch(): void;
   /** Resolves once all that was recorded so far is in the log, with the highest position of it. */
   flush(): Promise<bigint>;
   /** The highest position that this writer has written to the log; 0 before the first. */
@@ -86,16 +90,21 @@ export interface SpendWriterOptions {
   readonly log: FailureLog;
   readonly segmentBytesMax?: number;
   readonly spoolFault?: SpoolFault;
+  readonly spoolSync?: SpoolOptions['sync'];
 }
 
 interface Recording extends Entry {
   readonly segment: number;
-  /** Set while only the log can make it durable. */
+  /** Null once somebody was told that it is durable. */
   done: ((refusal: Refusal | null, place: SpendPlace) => void) | null;
+  /** Among those that the disk has not taken yet; -1 once they are on their way to the log. */
+  place: number;
 }
 
 const SEGMENT_BYTES_MAX = 16 * 1024 * 1024;
 const RETRY_AFTER_SECONDS = 5;
+/** A sync takes a few milliseconds. */
+const SYNC_MS_MAX = 5_000;
 
 export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
   const { writerId, waitingMax, waitingMsMax, monotonicMs, log } = options;
@@ -105,8 +114,11 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
     writerId,
     segmentBytesMax: options.segmentBytesMax ?? SEGMENT_BYTES_MAX,
     header: () => segmentText(drain.heads),
+    nowMs: monotonicMs,
     ...(options.spoolFault === undefined ? {} : { fault: options.spoolFault }),
+    ...(options.spoolSync === undefined ? {} : { sync: options.spoolSync }),
   });
+  const unsynced = createPlaces<Recording>();
   /** Requests that still need a segment, by segment; ascending, since segments are. */
   const needed = new Map<number, number>();
   let closed = false;
@@ -117,17 +129,33 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
       const count = needed.get(recording.segment)! - 1;
       if (count === 0) needed.delete(recording.segment);
       else needed.set(recording.segment, count);
-      recording.done?.(null, recording);
+      tell(recording, null);
     }
     const [oldest] = needed.keys();
     spool.release(oldest ?? Infinity);
   }
 
   function onGivenUp(recordings: readonly Recording[]): void {
-    for (const recording of recordings) {
-      recording.done?.(unavailable(), recording);
-      recording.done = null;
-    }
+    for (const recording of recordings) tell(recording, unavailable());
+  }
+
+  function tell(recording: Recording, refusal: Refusal | null): void {
+    const { done } = recording;
+    recording.done = null;
+    done?.(refusal, recording);
+  }
+
+  /** The disk has it, or the log is to have it without the disk. */
+  function toLog(recording: Recording): void {
+    if (recording.place === -1) return;
+    unsynced.remove(recording.place);
+    recording.place = -1;
+    drain.add(recording);
+  }
+
+  function hangs(): boolean {
+    const { syncingSinceMs } = spool;
+    return syncingSinceMs !== null && monotonicMs() - syncingSinceMs > SYNC_MS_MAX;
   }
 
   /** Resolves once everything recorded so far is on disk, or has failed to be. */
@@ -169,23 +197,27 @@ export function createSpendWriter(options: SpendWriterOptions): SpendWriter {
         sinceMs: monotonicMs(),
         position: null,
         segment,
-        done: null,
+        done,
+        place: -1,
       };
       if (closed) return done(unavailable(), recording);
+      recording.place = unsynced.add(recording);
       spool.add(spendText(spend, json), (error) => {
-        if (error === null) done(null, recording);
-        else {
-          onDiskFailure(error);
-          recording.done = done;
-        }
-        drain.add(recording);
+        if (error === null) tell(recording, null);
+        else onDiskFailure(error);
+        toLog(recording);
       });
     },
     refusal() {
       const { waiting, oldestMs, failed } = drain;
       const isOld = oldestMs !== null && monotonicMs() - oldestMs > waitingMsMax;
-      const refused = closed || failed || isOld || waiting >= waitingMax || spool.failure !== null;
+      const refused = closed || failed || isOld || waiting >= waitingMax || spool.failure !== null || hangs();
       return refused ? unavailable() : null;
+    },
+    watch() {
+      if (!hangs() || unsynced.count() === 0) return;
+      log.error({ waiting: unsynced.count() }, 'the disk of the spool does not answer');
+      for (const recording of unsynced.all()) toLog(recording);
     },
     async flush() {
       await onDisk();

@@ -41,6 +41,8 @@ export interface Spool {
   release(before: number): void;
   /** Why nothing is accepted any more; null as long as all is well. */
   readonly failure: Error | null;
+  /** Since when the disk has been at a sync, by `nowMs`; null when it is at none. */
+  readonly syncingSinceMs: number | null;
   /** In all segments. */
   readonly bytes: number;
   /** Closes the current segment; with `remove`, nothing of this writer is left. Call it when nothing is waited for. */
@@ -55,13 +57,18 @@ export interface SpoolOptions {
   readonly segmentBytesMax: number;
   /** The first record of a segment that begins now. */
   readonly header: () => string;
+  /** A clock that never goes back. */
+  readonly nowMs: () => number;
   readonly fault?: SpoolFault;
+  /** fdatasync when left out. */
+  readonly sync?: (fd: number, done: (error: Error | null) => void) => void;
 }
 
 /** For tests: throws in place of the disk. */
 export type SpoolFault = (step: 'write' | 'sync') => void;
 
-export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: SpoolOptions): Spool {
+export function openSpool(options: SpoolOptions): Spool {
+  const { dir, writerId, segmentBytesMax, header, nowMs, fault, sync = fdatasync } = options;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const segments: { readonly number: number; readonly hasRoom: boolean; bytes: number }[] = [];
   const spare = createSpare(join(dir, `${writerId}${SPARE_SUFFIX}`), segmentBytesMax);
@@ -71,6 +78,7 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
   let handedOver: ((error: Error | null) => void)[] = [];
   let busy = false;
   let failure: Error | null = null;
+  let syncingSinceMs: number | null = null;
   begin(1);
 
   function pathOf(number: number): string {
@@ -131,7 +139,9 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
       return fail(error, served);
     }
     if (served.length === 0) return rest();
-    fdatasync(fd, (error) => {
+    syncingSinceMs = nowMs();
+    sync(fd, (error) => {
+      syncingSinceMs = null;
       if (error !== null) return fail(error, served);
       for (const done of served) done(null);
       rest();
@@ -191,6 +201,9 @@ export function openSpool({ dir, writerId, segmentBytesMax, header, fault }: Spo
     },
     get failure() {
       return failure;
+    },
+    get syncingSinceMs() {
+      return syncingSinceMs;
     },
     get bytes() {
       let bytes = 0;

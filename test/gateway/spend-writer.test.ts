@@ -271,6 +271,39 @@ describe('a spend writer', () => {
     },
   );
 
+  test('does not wait for a disk that hangs: what runs is recorded in the log, and nothing new is admitted until it answers', async () => {
+    let nowMs = 0;
+    let hung: (() => void) | null = null;
+    let hangs = false;
+    const { writer, record, requestIds } = bench(
+      {},
+      {
+        monotonicMs: () => nowMs,
+        spoolSync: (_fd, done) => {
+          if (hangs) hung = () => done(null);
+          else setImmediate(done, null);
+        },
+      },
+    );
+    await record(spend('r1'));
+    hangs = true;
+    const waiting = record(spend('r2'));
+    while (hung === null) await new Promise((resolve) => setImmediate(resolve));
+    nowMs = 5_000;
+    writer.watch();
+    expect(writer.refusal()).toBeNull();
+    nowMs = 5_001;
+    writer.watch();
+    expect((await waiting).position).toBe(2n);
+    expect(writer.refusal()).toMatchObject({ code: 'log_unavailable' });
+    hangs = false;
+    (hung as () => void)();
+    expect(writer.refusal()).toBeNull();
+    await record(spend('r3'));
+    await writer.flush();
+    expect(await requestIds()).toEqual(['r1', 'r2', 'r3']);
+  });
+
   test('says that nothing was recorded when neither the disk nor the log takes it', async () => {
     const { writer, record } = bench(
       {

@@ -14,7 +14,7 @@ afterEach(async () => {
 });
 
 const open = (writerId = 'w1', segmentBytesMax = 1_000_000): Spool =>
-  openSpool({ dir, writerId, segmentBytesMax, header: () => 'header' });
+  openSpool({ dir, writerId, segmentBytesMax, header: () => 'header', nowMs: () => 0 });
 const durable = (spool: Spool, text: string): Promise<Error | null> =>
   new Promise((resolve) => spool.add(text, resolve));
 const recordsOf = (writerId = 'w1') =>
