@@ -273,22 +273,24 @@ describe('a spend writer', () => {
 
   test('does not wait for a disk that hangs: what runs is recorded in the log, and nothing new is admitted until it answers', async () => {
     let nowMs = 0;
-    let hung: (() => void) | null = null;
     let hangs = false;
+    let onHung = (_answers: () => void): void => undefined;
     const { writer, record, requestIds } = bench(
       {},
       {
+        waitingMsMax: 60_000,
         monotonicMs: () => nowMs,
         spoolSync: (_fd, done) => {
-          if (hangs) hung = () => done(null);
+          if (hangs) onHung(() => done(null));
           else setImmediate(done, null);
         },
       },
     );
     await record(spend('r1'));
+    const hung = new Promise<() => void>((resolve) => (onHung = resolve));
     hangs = true;
     const waiting = record(spend('r2'));
-    while (hung === null) await new Promise((resolve) => setImmediate(resolve));
+    const answer = await hung;
     nowMs = 5_000;
     writer.watch();
     expect(writer.refusal()).toBeNull();
@@ -297,7 +299,7 @@ describe('a spend writer', () => {
     expect((await waiting).position).toBe(2n);
     expect(writer.refusal()).toMatchObject({ code: 'log_unavailable' });
     hangs = false;
-    (hung as () => void)();
+    answer();
     expect(writer.refusal()).toBeNull();
     await record(spend('r3'));
     await writer.flush();
