@@ -63,7 +63,8 @@ export function storable(type: ColumnType, value: Value): Value {
   if (typeof value === 'string') {
     return type === 'instant' || type === 'instant?' ? normalInstant(value) : storableText(value);
   }
-  if (typeof value !== 'object' || value === null || (Array.isArray(value) && value.length === 0)) return value;
+  if (typeof value !== 'object' || value === null || (Array.isArray(value) && value.length === 0))
+    return value;
   return UNSTORABLE_JSON.test(JSON.stringify(value)) ? storableJson(value) : value;
 }
 

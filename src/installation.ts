@@ -8,7 +8,6 @@ import type { Tables } from './http/read.ts';
 import type { Log } from './log.ts';
 import { migrate } from './migrate.ts';
 import type { EventStore } from './store/event-store.ts';
-import { eventStoreDb } from './store/eventstoredb.ts';
 import { postgresStore } from './store/postgres.ts';
 
 /**
@@ -107,6 +106,8 @@ async function openStore(
   if (rows.length > 0) {
     throw new Error('This database holds a log of its own. Give EVENT_STORE=eventstoredb a fresh database.');
   }
+  // Its client is a fifth of what a start loads, and most installations have no use for it.
+  const { eventStoreDb } = await import('./store/eventstoredb.ts');
   return eventStoreDb({ url: eventStoreDbUrl, log });
 }
 

@@ -3,7 +3,6 @@ import { formatVerdict } from '../audit/format-verdict.ts';
 import { importBundle } from '../audit/import-bundle.ts';
 import { verifyBundle } from '../audit/verify-bundle.ts';
 import type { Installation } from '../installation.ts';
-import { eventStoreDb } from '../store/eventstoredb.ts';
 import { postgresStore } from '../store/postgres.ts';
 import { type CommandContext, usage, withInstallation } from './context.ts';
 import { withReadModels } from './read-models.ts';
@@ -57,6 +56,7 @@ async function replay(
 ): ReturnType<typeof importBundle> {
   let recordedAt = new Date().toISOString();
   const now = (): string => recordedAt;
+  const { eventStoreDb } = await import('../store/eventstoredb.ts');
   const store =
     config.eventStoreDbUrl === null
       ? postgresStore({ pool, listenUrl: null, log, now })

@@ -67,6 +67,11 @@ afterAll(async () => {
   await hurried.stop();
 });
 
+/** Who waits for an upstream that hangs need not wait for long. */
+function worldFor(fault: string): World {
+  return fault.startsWith('hang') ? hurried : patient;
+}
+
 /** One outcome in the books; nothing reserved any more: the only slot is free, spend and tokens are what was recorded. */
 async function expectOutcome(before: number, outcome: string, source: string): Promise<void> {
   const spends = await world.spends();
@@ -94,6 +99,7 @@ describe('an answer in one piece', () => {
   test.each(json)(
     'of an upstream with %s ends as %i, %s, %s',
     async (fault, status, outcome, source, reason) => {
+      world = worldFor(fault);
       const before = (await world.spends()).length;
       const response = await world.chat({ metadata: { simulate: fault } });
       expect(response.status).toBe(status);
@@ -113,6 +119,7 @@ describe('a stream', () => {
   test.each(streams)(
     'of an upstream with %s ends as %i, %s, %s',
     async (fault, status, outcome, source, reason) => {
+      world = worldFor(fault);
       const before = (await world.spends()).length;
       const response = await world.chat({ stream: true, metadata: { simulate: fault } });
       expect(response.status).toBe(status);
@@ -136,6 +143,8 @@ describe('a stream', () => {
 });
 
 describe('errors of the upstream', () => {
+  beforeAll(() => void (world = patient));
+
   test('have the types that clients know, and do not blame the client for the gateway', async () => {
     const types: Record<number, string> = {};
     for (const status of [400, 401, 403, 404, 429, 500, 503]) {

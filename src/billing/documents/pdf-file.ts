@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import PdfKit from 'pdfkit';
+import type PdfKit from 'pdfkit';
 
 /**
  * A PDF/A-3b file with embedded fonts. Nothing in it depends on the clock, the machine or chance:
@@ -34,7 +34,9 @@ export interface PdfFacts {
 
 export function newPdf({ title, author, language, date }: PdfFacts): Pdf {
   const at = new Date(`${date}T00:00:00.000Z`);
-  const pdf = new PdfKit({
+  // Loaded with the first document: a start has none to make.
+  const Document = require('pdfkit') as typeof PdfKit;
+  const pdf = new Document({
     size: 'A4',
     margin: 0,
     pdfVersion: '1.7',
