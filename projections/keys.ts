@@ -1,8 +1,8 @@
 import { type KeyExtra, NO_KEY_EXTRA } from '../src/domain/extra-limits.ts';
 import type { KeySettings } from '../src/domain/key.ts';
-import type { Limits } from '../src/domain/limits.ts';
 import type { Recorded } from '../src/events.ts';
 import { defineProjection, toJson } from '../src/projection.ts';
+import { limitColumns } from './subject-columns.ts';
 
 /** Every virtual key there ever was. Deleted ones stay, so that their spend has an owner. */
 export const keys = defineProjection({
@@ -177,17 +177,6 @@ function touched({ occurredAt, actor }: Pick<Recorded, 'occurredAt' | 'actor'>) 
   return { updated_at: occurredAt, updated_by: actor.id };
 }
 
-function limitColumns({ models, requestsPerMinute, tokensPerMinute, parallelRequests, budget }: Limits) {
-  return {
-    models,
-    requests_per_minute: countOrNull(requestsPerMinute),
-    tokens_per_minute: countOrNull(tokensPerMinute),
-    parallel_requests: countOrNull(parallelRequests),
-    budget_nanos: budget === null ? null : budget.nanos,
-    budget_window: budget === null ? null : budget.window,
-  };
-}
-
 function settingColumns(settings: KeySettings) {
   return {
     project_id: settings.projectId,
@@ -218,8 +207,4 @@ function extraColumns(extra: KeyExtra) {
     rotation_interval: rotation === null ? null : rotation.interval,
     rotates_at: rotation === null ? null : rotation.dueAt,
   };
-}
-
-function countOrNull(value: number | null): bigint | null {
-  return value === null ? null : BigInt(value);
 }

@@ -1,3 +1,4 @@
+import type { Limits } from '../src/domain/limits.ts';
 import type { BudgetedSubject, Subject } from '../src/domain/subject.ts';
 import type { Recorded } from '../src/events.ts';
 import { toJson } from '../src/projection.ts';
@@ -23,8 +24,13 @@ export const timeColumns = {
   updated_by: 'text',
 } as const;
 
-export function limitedRow({ limits, extra, options }: Subject) {
-  const { models, requestsPerMinute, tokensPerMinute, parallelRequests, budget } = limits;
+export function limitColumns({
+  models,
+  requestsPerMinute,
+  tokensPerMinute,
+  parallelRequests,
+  budget,
+}: Limits) {
   return {
     models,
     requests_per_minute: countOrNull(requestsPerMinute),
@@ -32,6 +38,12 @@ export function limitedRow({ limits, extra, options }: Subject) {
     parallel_requests: countOrNull(parallelRequests),
     budget_nanos: budget === null ? null : budget.nanos,
     budget_window: budget === null ? null : budget.window,
+  };
+}
+
+export function limitedRow({ limits, extra, options }: Subject) {
+  return {
+    ...limitColumns(limits),
     extra: toJson(extra),
     options,
   };

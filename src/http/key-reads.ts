@@ -8,6 +8,7 @@ import { KeyRecord } from './key-fields.ts';
 import { keyRecords } from './key-record.ts';
 import { requireRightTo } from './key-rights.ts';
 import { findKey, findKeys, viewOfKey } from './key-target.ts';
+import { pageOf } from './paged.ts';
 import { keyOf, seesAll } from './permissions.ts';
 import { type Db, keyViews, type Tables } from './read.ts';
 import { After, refusalAnswers } from './schemas.ts';
@@ -123,24 +124,15 @@ function listRoute(app: App, deps: HttpDeps): void {
     async ({ caller, query }) => {
       const { page, size } = query;
       const matching = filtered(narrowed(db, caller, query), query);
-      const [{ total }, views] = await Promise.all([
-        matching
-          .clearSelect()
-          .select((eb) => eb.fn.countAll<bigint>().as('total'))
-          .executeTakeFirstOrThrow(),
-        sorted(matching, query)
-          .limit(size)
-          .offset((page - 1) * size)
-          .execute(),
-      ]);
+      const { rows: views, total, pages } = await pageOf(matching, sorted(matching, query), { page, size });
       const records = isTrue(query.return_full_object) ? await keyRecords(db, views, deps.now()) : null;
       return {
         keys: views.map(({ token_hash: token }, index) =>
           records === null ? token : { ...records[index]!, token },
         ),
-        total_count: Number(total),
+        total_count: total,
         current_page: page,
-        total_pages: Math.ceil(Number(total) / size),
+        total_pages: pages,
       };
     },
   );

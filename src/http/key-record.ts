@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { limitColumns } from '../../projections/subject-columns.ts';
 import { budgetWindow } from '../domain/duration.ts';
 import { readBudgets } from '../domain/extra-limits.ts';
 import type { Json } from '../domain/json.ts';
@@ -105,12 +106,7 @@ export function asLeftBehind(view: KeyView, state: LiveKey): KeyView {
     token_hash: state.tokenHash,
     key_name: state.keyName,
     status: state.status,
-    models: limits.models,
-    requests_per_minute: bigintOf(limits.requestsPerMinute),
-    tokens_per_minute: bigintOf(limits.tokensPerMinute),
-    parallel_requests: bigintOf(limits.parallelRequests),
-    budget_nanos: limits.budget?.nanos ?? null,
-    budget_window: limits.budget?.window ?? null,
+    ...limitColumns(limits),
     project_id: settings.projectId,
     environment: settings.environment,
     user_id: settings.userId,
@@ -139,8 +135,4 @@ function textOf(value: Json | undefined): string | null {
 
 function numberOf(value: bigint | null): number | null {
   return value === null ? null : Number(value);
-}
-
-function bigintOf(value: number | null): bigint | null {
-  return value === null ? null : BigInt(value);
 }

@@ -9,6 +9,7 @@ import type { App, HttpDeps } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
 import { keyRecord } from './key-record.ts';
 import { resetOf } from './limit-fields.ts';
+import { pageOf } from './paged.ts';
 import { isTeamAdmin, isTeamMember, isTenantAdmin, notYours, seesAll, userIdOf } from './permissions.ts';
 import { type Db, keyViews, type Tables } from './read.ts';
 import { After, refusalAnswers } from './schemas.ts';
@@ -171,25 +172,16 @@ function pagedRoute(app: App, deps: HttpDeps): void {
     async ({ caller, query }) => {
       const { page, page_size: size, sort_order: order } = query;
       const matching = filtered(deps.db, caller, query);
-      const [{ total }, teams] = await Promise.all([
-        matching
-          .clearSelect()
-          .select((eb) => eb.fn.countAll<bigint>().as('total'))
-          .executeTakeFirstOrThrow(),
-        matching
-          .orderBy(SORTS[query.sort_by], (item) => (order === 'asc' ? item.asc() : item.desc()).nullsLast())
-          .orderBy('projects.project_id', order)
-          .limit(size)
-          .offset((page - 1) * size)
-          .execute(),
-      ]);
-      const count = Number(total);
+      const ordered = matching
+        .orderBy(SORTS[query.sort_by], (item) => (order === 'asc' ? item.asc() : item.desc()).nullsLast())
+        .orderBy('projects.project_id', order);
+      const { rows, total, pages } = await pageOf(matching, ordered, { page, size });
       return {
-        teams: teams.map((team) => teamRecord(deps, team)),
-        total: count,
+        teams: rows.map((team) => teamRecord(deps, team)),
+        total,
         page,
         page_size: size,
-        total_pages: Math.ceil(count / size),
+        total_pages: pages,
       };
     },
   );

@@ -6,6 +6,7 @@ import type { Caller } from './authenticate.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
 import { keyRecord } from './key-record.ts';
+import { pageOf } from './paged.ts';
 import { seesAll, userIdOf } from './permissions.ts';
 import { keyViews } from './read.ts';
 import { After, AnyJson, refusalAnswers } from './schemas.ts';
@@ -130,25 +131,16 @@ function listRoutes(app: App, deps: HttpDeps): void {
       async ({ caller, query }) => {
         const { page, page_size: size, sort_order: order } = query;
         const matching = filtered(deps, caller, query);
-        const [{ total }, rows] = await Promise.all([
-          matching
-            .clearSelect()
-            .select((eb) => eb.fn.countAll<bigint>().as('total'))
-            .executeTakeFirstOrThrow(),
-          matching
-            .orderBy(SORTS[query.sort_by], (item) => (order === 'asc' ? item.asc() : item.desc()).nullsLast())
-            .orderBy('users.user_id', order)
-            .limit(size)
-            .offset((page - 1) * size)
-            .execute(),
-        ]);
-        const count = Number(total);
+        const ordered = matching
+          .orderBy(SORTS[query.sort_by], (item) => (order === 'asc' ? item.asc() : item.desc()).nullsLast())
+          .orderBy('users.user_id', order);
+        const { rows, total, pages } = await pageOf(matching, ordered, { page, size });
         return {
           users: rows.map((row) => userRecord(row, deps.now())),
-          total: count,
+          total,
           page,
           page_size: size,
-          total_pages: Math.ceil(count / size),
+          total_pages: pages,
         };
       },
     );

@@ -99,6 +99,7 @@ beforeAll(async () => {
   [origin, moved, back] = [await place(), await place(elsewhere), await place()];
 });
 
+// A real server's log cannot be emptied, and moving into one that holds something is refused.
 beforeEach((context) => {
   context.skip(!usable, 'the log of EVENTSTORE_TEST_URL is not empty');
 });
