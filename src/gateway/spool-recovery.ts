@@ -23,6 +23,8 @@ export interface Recovered {
   readonly spends: number;
   /** Those of them that nobody had settled: requests that ended with their process. */
   readonly interrupted: number;
+  /** Whose spool is empty now. */
+  readonly writers: readonly string[];
 }
 
 export interface RecoveryOptions {
@@ -39,8 +41,8 @@ const ATTEMPTS_MAX = 20;
 export async function recoverSpool({ dir, store, log, isAlive }: RecoveryOptions): Promise<Recovered> {
   let spends = 0;
   let interrupted = 0;
-  for (const [writerId, segments] of readSpool(dir)) {
-    if (isAlive?.(writerId) === true) continue;
+  const writers: string[] = [];
+  for (const [writerId, segments] of readSpool(dir, isAlive)) {
     for (const { path, tornBytes } of segments) {
       // Cut off while it was written: nobody was told that it was there.
       if (tornBytes > 0) log.warn({ path, tornBytes }, 'the end of the spool was not written to the end');
@@ -50,8 +52,9 @@ export async function recoverSpool({ dir, store, log, isAlive }: RecoveryOptions
     spends += missing.length;
     interrupted += missing.filter(({ data }) => data.outcome === 'interrupted').length;
     removeAll(segments);
+    writers.push(writerId);
   }
-  return { spends, interrupted };
+  return { spends, interrupted, writers };
 }
 
 interface Left {
