@@ -87,7 +87,7 @@ begin
       where s.meter = item.meter and s.holder <> me and s.granted > 0 and not s.recalled
         and p.id = s.holder and p.ended_at is null and p.heard_at > clock_timestamp() - interval '10 seconds';
       if found then
-        perform pg_notify('limit_shares', '-' || item.meter);
+        perform pg_notify('limit_shares', '-' || me || item.meter);
       end if;
     end if;
     meter := item.meter;

@@ -29,6 +29,7 @@ import type { Deployment } from './domain/deployment.ts';
 import { type Follower, follow, loadTable } from './follow.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
+import type { SpentSince } from './gateway/ledger-question.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { startRotation } from './http/rotate-due.ts';
 import { createHttp } from './http/server.ts';
@@ -226,8 +227,10 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
     ]);
   };
   const writerId = randomUUID();
-  const part = takePart({ ...options, ...options.database, settled, writerId, monotonicMs });
-  const gateway = gatewayOf(options, settled, part);
+  const { startPosition, database } = options;
+  const spentSince = createLedger({ pool: database.pool, startPosition, settled });
+  const part = takePart({ ...options, pool: database.pool, settled, spentSince, writerId, monotonicMs });
+  const gateway = gatewayOf(options, spentSince, part);
   closers.push(() => part.leave(gateway.backlog().spends === 0));
   const http = httpOf(options, gateway, settled, part, closers);
   await http.ready();
@@ -262,12 +265,8 @@ function listeningFailed(error: unknown, { settings }: Config): never {
   throw new Error(`Port ${settings.PORT} is taken. Stop the other program, or set PORT.`, { cause: error });
 }
 
-function gatewayOf(
-  options: ServeOptions,
-  settled: (position: bigint) => Promise<void>,
-  { writerId, newRequestId }: Part,
-): Gateway {
-  const { config, store, tables, follower, own, database } = options;
+function gatewayOf(options: ServeOptions, spentSince: SpentSince, { writerId, newRequestId }: Part): Gateway {
+  const { config, store, tables, follower, own } = options;
   const outageMsMax = Math.max(config.settings.LOG_OUTAGE_SECONDS_MAX * 1_000, STALE_MS_MAX);
   return createGateway({
     store,
@@ -278,7 +277,7 @@ function gatewayOf(
     masterKey: options.masterKey,
     ownTenantId: own.tenantId,
     installation: config.installation,
-    spentSince: createLedger({ pool: database.pool, startPosition: options.startPosition, settled }),
+    spentSince,
     keyHeader: config.keyHeader,
     budgetExceededStatus: config.budgetExceededStatus,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,

@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { Config } from './config.ts';
 import type { Gateway } from './gateway/gateway.ts';
+import type { SpentSince } from './gateway/ledger-question.ts';
+import { settleGone } from './gateway/shared-limits.ts';
+import { createShares } from './gateway/shares.ts';
 import { markWriter, unmarkWriter } from './living-writers.ts';
 import type { Log } from './log.ts';
 import { type NameClaims, nameClaims } from './name-claims.ts';
@@ -26,36 +29,50 @@ export interface PartOptions {
   readonly pool: Pool;
   readonly store: EventStore;
   readonly settled: (position: bigint) => Promise<void>;
+  readonly spentSince: SpentSince;
   readonly writerId: string;
   readonly monotonicMs: () => number;
   readonly log: Log;
 }
 
 export function takePart(options: PartOptions): Part {
-  const { config, pool, store, settled, writerId, monotonicMs, log } = options;
+  const { config, pool, store, settled, spentSince, writerId, monotonicMs, log } = options;
   const spoolDir = spoolDirOf(config);
   const tag = tagOf(writerId);
   const names = nameClaims({ pool, current: async () => await settled(await store.head()) });
   let registry: ProcessRegistry | null = null;
+  const standing = {
+    get trustedUntilMs() {
+      return registry?.trustedUntilMs ?? -Infinity;
+    },
+    trusted: () => registry!.trusted(),
+  };
+  const shares = createShares({ pool, holder: writerId, monotonicMs, log, standing });
   markWriter(spoolDir, writerId);
   return {
     writerId,
     newRequestId: () => tag + randomUUID().slice(tag.length),
     claimName: names.claim,
-    async join() {
+    async join(gateway) {
       registry = await joinProcesses({
         pool,
         id: writerId,
         monotonicMs,
         log,
-        onOthers: () => names.share(),
-        onLapsed: () => undefined,
-        onGone: () => Promise.resolve(),
+        async onOthers() {
+          await names.share();
+          await gateway.share({ shares, pool, tag });
+        },
+        onLapsed: shares.lapsed,
+        onGone: (gone) => settleGone(pool, spentSince, gone),
       });
       await registry.joined;
     },
     async leave(drained) {
       await names.stop();
+      await shares
+        .stop()
+        .catch((error: unknown) => log.warn({ err: error }, 'shares of limits were not given back'));
       await registry?.leave();
       if (drained) unmarkWriter(spoolDir, writerId);
     },

@@ -30,7 +30,7 @@ test('two processes that look for a free name and take it do so one after the ot
   };
   for (let round = 0; round < 5; round += 1) {
     const got = await Promise.all(claims.map(({ claim }) => claim('alias', take(`a${round}`))));
-    expect(got.toSorted()).toEqual([false, true]);
+    expect(got.filter((isFree) => isFree)).toHaveLength(1);
   }
 });
 
