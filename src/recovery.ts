@@ -25,13 +25,15 @@ export function spoolDirOf({ dataDir }: Pick<Config, 'dataDir'>): string {
  */
 export async function recoverSpools({ config, store, pool, log, say }: RecoveryDeps): Promise<void> {
   const dir = spoolDirOf(config);
-  const { spends, interrupted, writers } = await recoverSpool({
+  const emptied: string[] = [];
+  const { spends, interrupted } = await recoverSpool({
     dir,
     store,
     log,
     isAlive: (writerId) => isLivingWriter(dir, writerId),
+    onEmptied: (writerId) => emptied.push(writerId),
   });
-  const dead = [...new Set([...writers, ...deadWriters(dir)])];
+  const dead = [...new Set([...emptied, ...deadWriters(dir)])];
   if (dead.length > 0) await noteEnded(pool, dead.filter(isUuid), await store.head());
   for (const writerId of dead) unmarkWriter(dir, writerId);
   if (spends === 0) return;

@@ -270,7 +270,7 @@ export function createShares(options: SharesOptions): Shares {
   }
 
   async function idle(): Promise<void> {
-    while (calling !== null) await calling;
+    for (let call = calling; call !== null; call = calling) await call;
   }
 
   return {

@@ -23,8 +23,6 @@ export interface Recovered {
   readonly spends: number;
   /** Those of them that nobody had settled: requests that ended with their process. */
   readonly interrupted: number;
-  /** Whose spool is empty now. */
-  readonly writers: readonly string[];
 }
 
 export interface RecoveryOptions {
@@ -33,15 +31,22 @@ export interface RecoveryOptions {
   readonly log: FailureLog;
   /** A spool that belongs to a living process is left alone. */
   readonly isAlive?: (writerId: string) => boolean;
+  /** Nothing is left of this writer. */
+  readonly onEmptied?: (writerId: string) => void;
 }
 
 const BATCH_MAX = 500;
 const ATTEMPTS_MAX = 20;
 
-export async function recoverSpool({ dir, store, log, isAlive }: RecoveryOptions): Promise<Recovered> {
+export async function recoverSpool({
+  dir,
+  store,
+  log,
+  isAlive,
+  onEmptied,
+}: RecoveryOptions): Promise<Recovered> {
   let spends = 0;
   let interrupted = 0;
-  const writers: string[] = [];
   for (const [writerId, segments] of readSpool(dir, isAlive)) {
     for (const { path, tornBytes } of segments) {
       // Cut off while it was written: nobody was told that it was there.
@@ -52,9 +57,9 @@ export async function recoverSpool({ dir, store, log, isAlive }: RecoveryOptions
     spends += missing.length;
     interrupted += missing.filter(({ data }) => data.outcome === 'interrupted').length;
     removeAll(segments);
-    writers.push(writerId);
+    onEmptied?.(writerId);
   }
-  return { spends, interrupted, writers };
+  return { spends, interrupted };
 }
 
 interface Left {
