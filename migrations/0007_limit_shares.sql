@@ -40,10 +40,12 @@ $$;
 
 -- Changes shares of one holder, each to `kept` and what it gets beyond: at least `wanted` if there is as
 -- much, and some ahead of need while there is plenty. Null wanted gives back all but `kept`. When there is
--- too little the others are asked for what they do not use; `recalls` is how many have not answered yet.
+-- too little and `calls_back`, the others are asked for what they do not use; `recalls` is how many have not
+-- answered yet.
 -- Meters are locked in one order, so that two holders never wait for each other.
 create function take_shares(
-  me uuid, my_turn bigint, meters text[], keeps numeric[], wants numeric[], caps numeric[], frees_in_ms int[]
+  me uuid, my_turn bigint, meters text[], keeps numeric[], wants numeric[], caps numeric[], frees_in_ms int[],
+  calls_back boolean[]
 ) returns table (meter text, granted numeric, others numeric, recalls bigint, others_free_in_ms double precision)
 language plpgsql as $$
 declare
@@ -55,8 +57,8 @@ begin
   select count(*) into living from gateway_processes p
   where p.ended_at is null and p.heard_at > clock_timestamp() - interval '10 seconds';
   for item in
-    select u.meter, u.kept, u.wanted, u.cap, u.frees_ms
-    from unnest(meters, keeps, wants, caps, frees_in_ms) as u(meter, kept, wanted, cap, frees_ms)
+    select u.meter, u.kept, u.wanted, u.cap, u.frees_ms, u.calls
+    from unnest(meters, keeps, wants, caps, frees_in_ms, calls_back) as u(meter, kept, wanted, cap, frees_ms, calls)
     order by hashtextextended(u.meter, 0), u.meter
   loop
     perform pg_advisory_xact_lock(hashtextextended('share ' || item.meter, 0));
@@ -81,7 +83,7 @@ begin
     end if;
     if item.wanted is null then
       perform pg_notify('limit_shares', '+' || item.meter);
-    elsif extra < item.wanted then
+    elsif extra < item.wanted and item.calls then
       update limit_shares s set recalled = true
       from gateway_processes p
       where s.meter = item.meter and s.holder <> me and s.granted > 0 and not s.recalled

@@ -83,19 +83,20 @@ interface Wish {
   cap: bigint | null;
   givesBack: boolean;
   waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[];
-  readonly sinceMs: number;
+  /** How often, the last time included; others are called once. */
+  asked: number;
   sentMs: number;
 }
 
 const CHANNEL = 'limit_shares';
 const BATCH_MAX = 500;
-/** How long others may take to give back what they do not use. */
-const RECALL_MS_MAX = 500;
-/** When nobody has said that he gave back, it is looked again. */
+/** How often it is looked whether others have given back what they do not use. */
+const ASKED_MAX = 20;
+/** How soon, when nobody has said that he did. */
 const LOOK_MS = 25;
 /** For so long after a limit was found used up nobody asks again. */
-const DRY_MS = 50;
-const CALL_MS_MAX = 2_000;
+const DRY_MS = 25;
+const CALL_MS_MAX = 5_000;
 const POLL_MS = 1_000;
 const RETRY_MS = 200;
 const TIDY_POLLS = 600;
@@ -113,18 +114,7 @@ export function createShares(options: SharesOptions): Shares {
   let stopped = false;
 
   function wishFor(share: Share): Wish {
-    let wish = wishes.get(share) ?? recalling.get(share);
-    if (wish === undefined) {
-      wish = {
-        share,
-        needed: 0n,
-        cap: null,
-        givesBack: false,
-        waiting: [],
-        sinceMs: monotonicMs(),
-        sentMs: 0,
-      };
-    }
+    const wish = wishes.get(share) ?? recalling.get(share) ?? emptyWish(share);
     recalling.delete(share);
     wishes.set(share, wish);
     schedule();
@@ -170,10 +160,11 @@ export function createShares(options: SharesOptions): Shares {
       const kept = inUse > share.granted ? inUse : share.granted;
       const room = kept - inUse;
       wish.sentMs = monotonicMs();
+      wish.asked += 1;
       return { wish, kept, wanted: cap === null ? null : needed > room ? needed - room : 0n };
     });
     const { rows } = await pool.query<Answer>({
-      text: 'select * from take_shares($1, $2, $3, $4, $5, $6, $7)',
+      text: 'select * from take_shares($1, $2, $3, $4, $5, $6, $7, $8)',
       values: [
         holder,
         turn,
@@ -182,6 +173,7 @@ export function createShares(options: SharesOptions): Shares {
         asked.map(({ wanted }) => (wanted === null ? null : String(wanted))),
         asked.map(({ wish }) => (wish.cap === null ? null : String(wish.cap))),
         asked.map(({ wish }) => wholeMs(wish.share.use.freesInMs())),
+        asked.map(({ wish }) => wish.asked === 1),
       ],
       query_timeout: CALL_MS_MAX,
     } as { text: string; values: unknown[] });
@@ -199,7 +191,7 @@ export function createShares(options: SharesOptions): Shares {
     share.lowWater = extra > 0n ? extra / 4n : 0n;
     if (wish.cap === null) return resolveAll(wish);
     const isShort = share.granted - share.use.inUse() < wish.needed;
-    if (isShort && BigInt(row.recalls) > 0n && nowMs - wish.sinceMs < RECALL_MS_MAX) {
+    if (isShort && BigInt(row.recalls) > 0n && wish.asked < ASKED_MAX) {
       wish.givesBack = false;
       recalling.set(share, wish);
       setTimeout(() => askAgain(share, wish), LOOK_MS);
@@ -355,10 +347,6 @@ export function createShares(options: SharesOptions): Shares {
       throw error;
     }
   }
-
-  function emptyWish(share: Share): Wish {
-    return { share, needed: 0n, cap: null, givesBack: false, waiting: [], sinceMs: 0, sentMs: 0 };
-  }
 }
 
 interface Answer {
@@ -372,4 +360,8 @@ interface Answer {
 
 function wholeMs(ms: number | null): number | null {
   return ms === null ? null : Math.ceil(ms);
+}
+
+function emptyWish(share: Share): Wish {
+  return { share, needed: 0n, cap: null, givesBack: false, waiting: [], asked: 0, sentMs: 0 };
 }
