@@ -1,5 +1,6 @@
 /** Limiters of several processes over one database, without their gateways. */
 import { randomUUID } from 'node:crypto';
+import type { Pool } from 'pg';
 import { NO_EXTRA } from '../../src/domain/extra-limits.ts';
 import { type Limits, UNLIMITED } from '../../src/domain/limits.ts';
 import { Refusal } from '../../src/errors.ts';
@@ -32,6 +33,8 @@ export interface Seat {
   /** Null instead of the refusal. */
   tried(levels: readonly Level[], demand: Demand): Promise<Reservation | null>;
   settle(reservation: Reservation, nanos: bigint, tokens?: number): void;
+  /** From here on the database does not hear from it any more, and it nothing from the database. */
+  cutOff(): void;
 }
 
 export interface SeatOptions {
@@ -44,7 +47,12 @@ export async function takeSeat(database: TestDatabase, options: SeatOptions = {}
   const now = options.now ?? (() => ({ wallMs: Date.now(), monotonicMs: performance.now() }));
   const id = randomUUID();
   const tag = tagOf(id);
-  const { pool } = database;
+  let cut = false;
+  const pool = {
+    connect: () => database.pool.connect(),
+    query: (...query: Parameters<Pool['query']>) =>
+      cut ? Promise.reject(new Error('the database is away')) : database.pool.query(...query),
+  } as unknown as Pool;
   // It lives for as long as the test.
   await pool.query(
     `insert into gateway_processes (id, tag, sharing, heard_at) values ($1, $2, true, clock_timestamp() + interval '1 hour')`,
@@ -98,6 +106,7 @@ export async function takeSeat(database: TestDatabase, options: SeatOptions = {}
         throw error;
       }
     },
+    cutOff: () => void (cut = true),
     settle(reservation, nanos, tokens = 0) {
       const { data } = spendRecorded({ priceNanos: nanos });
       const spend = {
