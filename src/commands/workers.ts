@@ -87,6 +87,7 @@ function recoverAll({ config, log, say }: CommandContext, { store, database }: I
 async function startWorker(watch: Watch): Promise<string> {
   const startedMs = performance.now();
   const worker = cluster.fork(watch.environment);
+  closeUndelivered(worker);
   const url = await new Promise<string>((resolve, reject) => {
     worker.on('message', (message: Partial<Serving>) => {
       if (message.serving !== undefined) resolve(message.serving);
@@ -106,6 +107,39 @@ async function startWorker(watch: Watch): Promise<string> {
     watch.pending.add(replaced);
   });
   return url;
+}
+
+interface Handle {
+  close(done?: () => void): void;
+}
+
+/**
+ * A connection that is on its way to a worker when that dies would stay open here with nobody behind it,
+ * and its client would wait for ever: node:cluster forgets it. So what was sent and not closed since, as
+ * it is when the worker has it, is closed when the worker is gone.
+ */
+function closeUndelivered(worker: Worker): void {
+  const undelivered = new Set<Handle>();
+  const send = worker.process.send.bind(worker.process) as (...message: unknown[]) => boolean;
+  worker.process.send = (...message: unknown[]) => {
+    const [, handle] = message;
+    if (isHandle(handle)) {
+      const close = handle.close.bind(handle);
+      undelivered.add(handle);
+      handle.close = (done) => {
+        undelivered.delete(handle);
+        close(done);
+      };
+    }
+    return send(...message);
+  };
+  worker.once('exit', () => {
+    for (const handle of undelivered) handle.close();
+  });
+}
+
+function isHandle(value: unknown): value is Handle {
+  return typeof value === 'object' && value !== null && 'close' in value && typeof value.close === 'function';
 }
 
 /** Takes what the dead one has left to the log, then starts another, as often as it takes. */

@@ -82,7 +82,7 @@ interface Wish {
   /** Null as long as nothing is asked for. */
   cap: bigint | null;
   givesBack: boolean;
-  waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[];
+  readonly waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[];
   /** How often, the last time included; others are called once. */
   asked: number;
   sentMs: number;
@@ -114,11 +114,24 @@ export function createShares(options: SharesOptions): Shares {
   let stopped = false;
 
   function wishFor(share: Share): Wish {
-    const wish = wishes.get(share) ?? recalling.get(share) ?? emptyWish(share);
+    const wish = wishes.get(share) ?? emptyWish(share);
+    const parked = recalling.get(share);
+    if (parked !== undefined) join(wish, parked);
     recalling.delete(share);
     wishes.set(share, wish);
     schedule();
     return wish;
+  }
+
+  /** Until others have given back. There may be newer wishes for the same share by now. */
+  function park(wish: Wish): void {
+    const { share } = wish;
+    const newer = wishes.get(share);
+    if (newer !== undefined) return join(newer, wish);
+    recalling.set(share, wish);
+    setTimeout(() => {
+      if (recalling.get(share) === wish) wishFor(share);
+    }, LOOK_MS);
   }
 
   function schedule(): void {
@@ -132,14 +145,26 @@ export function createShares(options: SharesOptions): Shares {
   }
 
   async function callOnce(): Promise<void> {
-    const batch = [...wishes.values()].slice(0, BATCH_MAX);
-    for (const { share } of batch) wishes.delete(share);
+    const batch = nextBatch();
     try {
       await call(batch);
     } catch (error) {
       log.debug({ err: error }, 'shares of limits could not be asked for');
       for (const wish of batch) failed(wish, error);
     }
+  }
+
+  function nextBatch(): readonly Wish[] {
+    const batch: Wish[] = [];
+    for (const [share, wish] of wishes) {
+      wishes.delete(share);
+      // Another one has taken its place, and speaks for the meter; whoever waits looks there.
+      const current = shares.get(share.meter) ?? share;
+      if (current === share) batch.push(wish);
+      else resolveAll(wish);
+      if (batch.length === BATCH_MAX) break;
+    }
+    return batch;
   }
 
   /** Whoever waits is told; what has to be said in any case is said later. */
@@ -178,10 +203,10 @@ export function createShares(options: SharesOptions): Shares {
       query_timeout: CALL_MS_MAX,
     } as { text: string; values: unknown[] });
     const answers = new Map(rows.map((row) => [row.meter, row]));
-    for (const { wish, kept } of asked) answered(wish, kept, answers.get(wish.share.meter)!);
+    for (const { wish, kept, wanted } of asked) answered(wish, kept, wanted, answers.get(wish.share.meter)!);
   }
 
-  function answered(wish: Wish, kept: bigint, row: Answer): void {
+  function answered(wish: Wish, kept: bigint, wanted: bigint | null, row: Answer): void {
     const { share } = wish;
     const nowMs = monotonicMs();
     share.granted = BigInt(row.granted);
@@ -189,20 +214,15 @@ export function createShares(options: SharesOptions): Shares {
     share.othersFreeAtMs = row.others_free_in_ms === null ? null : nowMs + row.others_free_in_ms;
     const extra = share.granted - kept;
     share.lowWater = extra > 0n ? extra / 4n : 0n;
-    if (wish.cap === null) return resolveAll(wish);
-    const isShort = share.granted - share.use.inUse() < wish.needed;
+    if (wanted === null) return resolveAll(wish);
+    const isShort = extra < wanted;
     if (isShort && BigInt(row.recalls) > 0n && wish.asked < ASKED_MAX) {
       wish.givesBack = false;
-      recalling.set(share, wish);
-      setTimeout(() => askAgain(share, wish), LOOK_MS);
+      park(wish);
       return;
     }
     if (isShort) share.driedMs = wish.sentMs;
     resolveAll(wish);
-  }
-
-  function askAgain(share: Share, wish: Wish): void {
-    if (recalling.get(share) === wish) wishFor(share);
   }
 
   function resolveAll({ waiting }: Wish): void {
@@ -286,6 +306,7 @@ export function createShares(options: SharesOptions): Shares {
       wishFor(share).givesBack = true;
     },
     need(share, amount, cap) {
+      if (stopped) return Promise.reject(new Error('this process ends'));
       const wish = wishFor(share);
       wish.needed += amount;
       wish.cap = cap;
@@ -338,8 +359,7 @@ export function createShares(options: SharesOptions): Shares {
 
   /** Throws, unlike other calls. */
   async function callPublished(): Promise<void> {
-    const batch = [...wishes.values()].slice(0, BATCH_MAX);
-    for (const { share } of batch) wishes.delete(share);
+    const batch = nextBatch();
     try {
       await call(batch);
     } catch (error) {
@@ -364,4 +384,11 @@ function wholeMs(ms: number | null): number | null {
 
 function emptyWish(share: Share): Wish {
   return { share, needed: 0n, cap: null, givesBack: false, waiting: [], asked: 0, sentMs: 0 };
+}
+
+function join(into: Wish, from: Wish): void {
+  into.needed += from.needed;
+  into.cap ??= from.cap;
+  into.asked = Math.max(into.asked, from.asked);
+  into.waiting.push(...from.waiting);
 }
