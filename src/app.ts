@@ -29,7 +29,7 @@ import type { Deployment } from './domain/deployment.ts';
 import { type Follower, follow, loadTable } from './follow.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
-import { recoverSpool } from './gateway/spool-recovery.ts';
+import type { SpentSince } from './gateway/ledger-question.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { startRotation } from './http/rotate-due.ts';
 import { createHttp } from './http/server.ts';
@@ -41,7 +41,9 @@ import { masterKeyOf, serverSecretOf } from './master-key.ts';
 import { memoryTable } from './memory-table.ts';
 import { type Projector, startProjector } from './projector.ts';
 import { readModels } from './read-models.ts';
+import { recoverSpools, spoolDirOf } from './recovery.ts';
 import type { EventStore } from './store/event-store.ts';
+import { type Part, takePart } from './taking-part.ts';
 
 /**
  * The whole program, built with plain calls from the settings. Reading it from top to bottom is
@@ -60,6 +62,8 @@ export interface AppOptions {
   readonly root: string;
   readonly version: string;
   readonly say: (line: string) => void;
+  /** One of several processes on a data folder that belongs to the one that started them; default false. */
+  readonly isWorker?: boolean;
 }
 
 /** Longest wait of the start for the read models, which a new version of one may have to fill from the beginning. */
@@ -73,8 +77,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const { config } = options;
   const closers: Closers = [];
   try {
-    const lock = await lockInstance(config.dataDir);
-    closers.push(lock.release);
+    if (options.isWorker !== true) closers.push((await lockInstance(config.dataDir)).release);
     const masterKey = masterKeyOf(config.masterKey, config.dataDir);
     const installation = await openInstallation({
       ...options,
@@ -84,14 +87,12 @@ export async function startApp(options: AppOptions): Promise<App> {
       creates: true,
     });
     closers.push(installation.close);
-    await recover(options, installation.store);
+    const { store, database } = installation;
+    if (options.isWorker !== true) await recoverSpools({ ...options, store, pool: database.pool });
     const core = await startCore(options, installation, closers);
     const seals = await startSeals(options, core, closers);
     const deployments = config.deployments ?? (await simulate(config, closers));
-    const server = await serve(
-      { ...options, ...core, seals, database: installation.database, deployments, masterKey },
-      closers,
-    );
+    const server = await serve({ ...options, ...core, seals, database, deployments, masterKey }, closers);
     return { url: urlOf(server, config), masterKey, close: () => closeAll(closers) };
   } catch (error) {
     await closeAll(closers);
@@ -117,19 +118,6 @@ interface Core {
   readonly projector: Projector;
   readonly tables: ReturnType<typeof keyTables>;
   readonly follower: Follower;
-}
-
-/** What a killed process has left in the spool goes to the log first: budgets and reads then know of it. */
-async function recover({ config, log, say }: AppOptions, store: EventStore): Promise<void> {
-  const { spends, interrupted } = await recoverSpool({ dir: spoolDirOf(config), store, log });
-  if (spends === 0) return;
-  say(
-    `recorded ${spends} requests that the last run had not taken to the log, ${interrupted} of them cut off`,
-  );
-}
-
-function spoolDirOf({ dataDir }: Config): string {
-  return join(dataDir, 'spool');
 }
 
 async function startCore(options: AppOptions, installation: Installation, closers: Closers): Promise<Core> {
@@ -238,9 +226,15 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
       follower.reached(position, SETTLE_MS_MAX),
     ]);
   };
-  const gateway = gatewayOf(options, settled);
-  const http = httpOf(options, gateway, settled, closers);
+  const writerId = randomUUID();
+  const { startPosition, database } = options;
+  const spentSince = createLedger({ pool: database.pool, startPosition, settled });
+  const part = takePart({ ...options, pool: database.pool, settled, spentSince, writerId, monotonicMs });
+  const gateway = gatewayOf(options, spentSince, part);
+  closers.push(() => part.leave(gateway.backlog().spends === 0));
+  const http = httpOf(options, gateway, settled, part, closers);
   await http.ready();
+  await part.join(gateway);
   const server = createServer(LIMITS, (request, response) => {
     if (gateway.matches(request.method ?? '', request.url ?? '')) gateway.handle(request, response);
     else http.routing(request, response);
@@ -271,19 +265,19 @@ function listeningFailed(error: unknown, { settings }: Config): never {
   throw new Error(`Port ${settings.PORT} is taken. Stop the other program, or set PORT.`, { cause: error });
 }
 
-function gatewayOf(options: ServeOptions, settled: (position: bigint) => Promise<void>): Gateway {
-  const { config, store, tables, follower, own, database } = options;
+function gatewayOf(options: ServeOptions, spentSince: SpentSince, { writerId, newRequestId }: Part): Gateway {
+  const { config, store, tables, follower, own } = options;
   const outageMsMax = Math.max(config.settings.LOG_OUTAGE_SECONDS_MAX * 1_000, STALE_MS_MAX);
   return createGateway({
     store,
-    writerId: randomUUID(),
+    writerId,
     tables: { ...tables, isCurrent: () => follower.isCurrent(STALE_MS_MAX, outageMsMax) },
     deployments: options.deployments,
     routing: config.routing,
     masterKey: options.masterKey,
     ownTenantId: own.tenantId,
     installation: config.installation,
-    spentSince: createLedger({ pool: database.pool, startPosition: options.startPosition, settled }),
+    spentSince,
     keyHeader: config.keyHeader,
     budgetExceededStatus: config.budgetExceededStatus,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
@@ -294,7 +288,7 @@ function gatewayOf(options: ServeOptions, settled: (position: bigint) => Promise
     log: options.log,
     wallMs: Date.now,
     monotonicMs,
-    newId: randomUUID,
+    newId: newRequestId,
     random: Math.random,
   });
 }
@@ -303,6 +297,7 @@ function httpOf(
   options: ServeOptions,
   gateway: Gateway,
   settled: (position: bigint) => Promise<void>,
+  { claimName }: Part,
   closers: Closers,
 ) {
   const { config, store, database, own, log } = options;
@@ -313,6 +308,7 @@ function httpOf(
     now: isoNow,
     settled,
     appendedPosition: options.appendedPosition,
+    claimName,
     recorded: gateway.flush,
     masterKey: options.masterKey,
     serverSecret: serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey),

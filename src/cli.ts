@@ -24,7 +24,12 @@ interface Command {
 }
 
 const commands: readonly Command[] = [
-  { words: ['start'], usage: 'start [--config litellm_config.yaml]        serve', run: startCommand },
+  {
+    words: ['start'],
+    usage: `start [--config litellm_config.yaml]        serve
+    [--workers <n>]                           with so many processes on one port`,
+    run: startCommand,
+  },
   {
     words: ['reset'],
     usage: 'reset                                       remove the embedded data',
@@ -114,6 +119,7 @@ function readArguments() {
       out: { type: 'string' },
       format: { type: 'string' },
       force: { type: 'boolean', default: false },
+      workers: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -121,8 +127,23 @@ function readArguments() {
 }
 
 function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandContext['options'] {
-  const { json, at, agency, from, to, offline, expect, tenant, key, invoice, all, out, format, force } =
-    values;
+  const {
+    json,
+    at,
+    agency,
+    from,
+    to,
+    offline,
+    expect,
+    tenant,
+    key,
+    invoice,
+    all,
+    out,
+    format,
+    force,
+    workers,
+  } = values;
   const publicKey = values['public-key'];
   return {
     json,
@@ -140,6 +161,7 @@ function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandC
     out,
     format,
     force,
+    workers,
   };
 }
 

@@ -5,6 +5,7 @@
  * old file instead would let two in that found it at the same time.
  */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -18,7 +19,7 @@ const FILE = 'keyledger.lock.';
 /** Throws a sentence for the operator when another live process holds this folder. */
 export async function lockInstance(dataDir: string): Promise<InstanceLock> {
   await mkdir(dataDir, { recursive: true });
-  const mine = await identityOf(process.pid);
+  const mine = identityOf(process.pid);
   const draft = join(dataDir, `lock-draft-${randomBytes(6).toString('hex')}`);
   await writeFile(draft, mine, { mode: 0o600 });
   try {
@@ -26,8 +27,7 @@ export async function lockInstance(dataDir: string): Promise<InstanceLock> {
       const highest = Math.max(0, ...(await numbersIn(dataDir)));
       const held = await readFile(join(dataDir, FILE + highest), 'utf8').catch(() => '');
       const pid = Number.parseInt(held, 10);
-      if (held !== '' && held !== mine && (await identityOf(pid)) === held)
-        throw new Error(inUse(dataDir, pid));
+      if (held !== '' && held !== mine && identityOf(pid) === held) throw new Error(inUse(dataDir, pid));
       const file = join(dataDir, FILE + (highest + 1));
       if (!(await linked(draft, file))) continue;
       const numbers = await numbersIn(dataDir);
@@ -57,17 +57,25 @@ async function numbersIn(dataDir: string): Promise<readonly number[]> {
 }
 
 /** The process id and when that process began: a number alone is given out again. '' when it is gone. */
-async function identityOf(pid: number): Promise<string> {
+export function identityOf(pid: number): string {
   try {
     process.kill(pid, 0);
   } catch (error) {
     if (!hasCode(error, 'EPERM')) return '';
   }
   // Linux only. After the command in parentheses come the state and, 19 fields on, the start time.
-  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const status = statusOf(pid);
   const fields = status.slice(status.lastIndexOf(')') + 2).split(' ');
   if (fields[0] === 'Z') return '';
   return `${pid}\n${fields[19] ?? ''}\n`;
+}
+
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 /** A link appears with its content and only if there is none yet, unlike a file that is written. */

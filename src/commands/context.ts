@@ -35,6 +35,8 @@ export interface CommandContext {
     /** Which kind of file. */
     readonly format: string | undefined;
     readonly force: boolean;
+    /** How many processes serve. */
+    readonly workers: string | undefined;
   };
   /** A line of the result, on standard output. */
   readonly say: (line: string) => void;

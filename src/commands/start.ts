@@ -1,15 +1,22 @@
+import cluster from 'node:cluster';
 import { startApp } from '../app.ts';
 import { seedDemo } from '../demo/seed.ts';
 import { demoSummary } from '../demo/summary.ts';
 import { periodOf } from '../domain/period.ts';
-import type { CommandContext } from './context.ts';
+import { type CommandContext, usage } from './context.ts';
+import { saysServing, startWorkers, WORKERS_MAX } from './workers.ts';
 
 /** Serves until a signal comes, then stops in order. Fills the demo on the first start. */
 export async function startCommand(context: CommandContext): Promise<number> {
-  const { config, say, log } = context;
+  if (cluster.isWorker) return await serveAsWorker(context);
+  const { config, say, log, options } = context;
+  const workers = Number(options.workers ?? 1);
+  if (!Number.isInteger(workers) || workers < 1 || workers > WORKERS_MAX) {
+    return usage(context, `start [--workers <1 to ${WORKERS_MAX}>]`);
+  }
   const stopped = context.stopped();
   for (const warning of config.warnings) log.warn(warning);
-  const app = await startApp(context);
+  const app = workers === 1 ? await startApp(context) : await startWorkers(context, workers);
   say(`listening on ${app.url}`);
   try {
     if (config.demo) await showDemo(context, app);
@@ -25,6 +32,22 @@ export async function startCommand(context: CommandContext): Promise<number> {
     await app.close();
   }
   say('stopped');
+  return 0;
+}
+
+/** One of several, started by another process that speaks for all of them. */
+async function serveAsWorker(context: CommandContext): Promise<number> {
+  const worker = cluster.worker!;
+  const log = context.log.child({ worker: worker.id });
+  const stopped = context.stopped();
+  const app = await startApp({ ...context, log, say: (line) => log.info(line), isWorker: true });
+  saysServing(app.url);
+  try {
+    await stopped;
+  } finally {
+    await app.close();
+  }
+  worker.disconnect();
   return 0;
 }
 

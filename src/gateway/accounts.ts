@@ -24,6 +24,7 @@ export interface Accounts {
   /** Counts the sweeps that threw something away: what was derived with accounts before has to be derived anew. */
   readonly generation: number;
   readonly size: number;
+  all(): Iterable<Account>;
   /** The accounts that there are for a request like this. */
   concerned(spend: SpendToRecord): readonly Account[];
   /** Throws away what was not used since the sweep before the last, while there are more than `keptMax`. */
@@ -34,7 +35,10 @@ export type LedgerOf = (name: LevelName, id: string, model: string | null) => Ac
 
 const QUIET_SWEEPS = 2;
 
-export function createAccounts(ledgerOf: LedgerOf): Accounts {
+export function createAccounts(
+  ledgerOf: LedgerOf,
+  onDropped: (account: Account) => void = () => undefined,
+): Accounts {
   const accounts = new Map<string, Account>();
   /** By level: the models that have an account of their own there. */
   const models = new Map<string, Set<string>>();
@@ -48,10 +52,15 @@ export function createAccounts(ledgerOf: LedgerOf): Accounts {
   }
 
   function drop(level: string, model: string): void {
-    accounts.delete(`${level}\n${model}`);
+    dropAt(`${level}\n${model}`);
     const known = models.get(level);
     known?.delete(model);
     if (known?.size === 0) models.delete(level);
+  }
+
+  function dropAt(place: string): void {
+    const account = accounts.get(place);
+    if (account !== undefined && accounts.delete(place)) onDropped(account);
   }
 
   return {
@@ -64,11 +73,12 @@ export function createAccounts(ledgerOf: LedgerOf): Accounts {
     get size() {
       return accounts.size;
     },
+    all: () => accounts.values(),
     get(name, id, model = null) {
       const place = placeOf(name, id, model);
       let account = accounts.get(place);
       if (account === undefined) {
-        account = newAccount(ledgerOf(name, id, model));
+        account = newAccount([name, id, model], ledgerOf(name, id, model));
         accounts.set(place, account);
         if (model !== null) noteModel(placeOf(name, id, null), model);
         made += 1;
@@ -76,7 +86,7 @@ export function createAccounts(ledgerOf: LedgerOf): Accounts {
       return account;
     },
     forget(name, id) {
-      accounts.delete(placeOf(name, id, null));
+      dropAt(placeOf(name, id, null));
     },
     forgetModelsBut(name, id, kept) {
       const level = placeOf(name, id, null);
@@ -100,7 +110,7 @@ export function createAccounts(ledgerOf: LedgerOf): Accounts {
       const before = accounts.size;
       for (const [place, account] of accounts) {
         account.quietSweeps += 1;
-        if (accounts.size > keptMax && isQuiet(account, monotonicMs)) accounts.delete(place);
+        if (accounts.size > keptMax && isQuiet(account, monotonicMs)) dropAt(place);
       }
       for (const [level, names] of models) {
         for (const model of names) if (!accounts.has(`${level}\n${model}`)) drop(level, model);
@@ -114,8 +124,17 @@ export function newOwner(): BudgetOwner {
   return { meter: null, newestStartMs: -Infinity };
 }
 
-function newAccount(ledger: Account['ledger']): Account {
-  return { requests: rateWindow(), tokens: rateWindow(), owners: [], ledger, running: 0, quietSweeps: 0 };
+function newAccount(scope: Account['scope'], ledger: Account['ledger']): Account {
+  return {
+    requests: rateWindow(),
+    tokens: rateWindow(),
+    owners: [],
+    ledger,
+    running: 0,
+    scope,
+    shares: null,
+    quietSweeps: 0,
+  };
 }
 
 function isQuiet(account: Account, monotonicMs: number): boolean {

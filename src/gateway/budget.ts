@@ -1,5 +1,6 @@
 import { budgetWindow } from '../domain/duration.ts';
 import type { Budget } from '../domain/limits.ts';
+import type { Share } from './shares.ts';
 import type { SpendPlace } from './spend-writer.ts';
 
 /**
@@ -36,6 +37,12 @@ export interface BudgetMeter {
   missed: boolean;
   /** It was told that the soft budget is reached. */
   warned: boolean;
+  /** What of `spentNanos` came from the ledger or was set by hand; the rest is this process's own. */
+  baseNanos: bigint;
+  /** What of that was set by hand. */
+  byHandNanos: bigint;
+  /** This process's part of the budget, when others keep it, too. */
+  share: Share | null;
 }
 
 /** Spend that was set by hand. */
@@ -69,15 +76,22 @@ export interface LedgerReader {
    * What was spent since an instant (null: ever) and beyond a position of the log (null: all of it),
    * all that this process has recorded so far included.
    */
-  load(since: string | null, after: bigint | null): Promise<LedgerSum>;
+  load(since: string | null, after: bigint | null, meter: BudgetMeter): Promise<LedgerSum>;
   /** Resolves once all that this process has recorded so far has its place in the log. */
   flush(): Promise<unknown>;
+  /** Whether other processes keep the same budgets; left out where there are none. */
+  readonly isShared?: () => boolean;
+  /** A meter is in the place of this one. */
+  readonly replaced?: (meter: BudgetMeter) => void;
 }
 
 /** What was spent from an instant on (null: ever), and up to which position of the log that is known. */
 export interface LedgerSum {
   readonly nanos: bigint;
   readonly position: bigint;
+  /** What of `nanos` is not in this process's share; all of it where nothing is shared. */
+  readonly baseNanos?: bigint;
+  readonly share?: Share;
 }
 
 const FOR_EVER: Span = { startMs: -Infinity, endMs: Infinity, startsAt: null, endsAt: null };
@@ -124,11 +138,17 @@ export function meterOf(
     successor: null,
     missed: false,
     warned: false,
+    baseNanos: 0n,
+    byHandNanos: 0n,
+    share: null,
   };
   const isNewest = window.startMs > owner.newestStartMs;
   const follows = sameConfig && isNewest && meter.loadedTo !== null && !meter.missed;
-  if (follows) {
+  if (follows && ledger.isShared?.() !== true) {
     next.loadedTo = meter.loadedTo;
+  } else if (follows) {
+    // What is running was admitted in the window before, and counts there.
+    read(next, ledger);
   } else {
     if (meter !== null) {
       next.reservedNanos = meter.reservedNanos;
@@ -136,9 +156,25 @@ export function meterOf(
     }
     read(next, ledger);
   }
+  if (meter !== null) ledger.replaced?.(meter);
   owner.meter = next;
   if (isNewest) owner.newestStartMs = window.startMs;
   return next;
+}
+
+/** Begins anew with what the ledger has; what is reserved stays. */
+export function readAgain(meter: BudgetMeter, ledger: LedgerReader): Promise<void> {
+  if (meter.loading === null) {
+    meter.spentNanos = 0n;
+    meter.loadedTo = null;
+    read(meter, ledger);
+  }
+  return meter.loading!;
+}
+
+/** What of a budget is used and reserved by this process alone. */
+export function ownNanos({ spentNanos, baseNanos, reservedNanos }: BudgetMeter): bigint {
+  return spentNanos - baseNanos + reservedNanos;
 }
 
 function read(meter: BudgetMeter, ledger: LedgerReader): void {
@@ -152,9 +188,17 @@ function read(meter: BudgetMeter, ledger: LedgerReader): void {
 /** When it fails, what came early is kept: the next attempt may read a ledger without it. */
 async function readInto(meter: BudgetMeter, ledger: LedgerReader): Promise<void> {
   const { base, after } = startOf(meter);
-  const { nanos, position } = await ledger.load(meter.window.startsAt, after);
+  const {
+    nanos,
+    position,
+    baseNanos = nanos,
+    share,
+  } = await ledger.load(meter.window.startsAt, after, meter);
   if (meter.early.some(({ place }) => place.position === null)) await ledger.flush();
   meter.spentNanos += base + nanos;
+  meter.baseNanos = base + baseNanos;
+  meter.byHandNanos = base;
+  meter.share = share ?? null;
   for (const { place, nanos: early } of meter.early) {
     // What has no place even now came after the ledger had been read.
     if (place.position === null || place.position > position) meter.spentNanos += early;

@@ -15,7 +15,7 @@ import { createDispatcher, type Running } from './dispatch.ts';
 import type { Books, Exchange } from './exchange.ts';
 import { readForm } from './form.ts';
 import { createKeyTable, type KeyTables } from './key-table.ts';
-import { createLimiter, type SpentSince } from './limiter.ts';
+import { createLimiter, type Limiter, type SpentSince } from './limiter.ts';
 import { createNamedSubjects, levelsOf, type SubjectTables } from './named-subjects.ts';
 import { createPlaces } from './places.ts';
 import { createRouter } from './router.ts';
@@ -81,6 +81,8 @@ export interface Gateway {
   flush(): Promise<bigint>;
   /** How much spend waits for the log, and the size of the spool. */
   backlog(): { readonly spends: number; readonly spoolBytes: number };
+  /** Other processes keep the same limits from now on; resolves when they know what is used here. */
+  share: Limiter['share'];
   /** How often a soft budget was reached since the start. */
   softBudgetsReached(): number;
   /** How each deployment is doing. */
@@ -268,6 +270,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
       otherNanos: otherNanos(call, prices),
       prices,
     };
+    const lacking = limiter.lack(levels, demand, now, visit.startedMs);
+    if (lacking !== null) return serveAfter(lacking, visit, call);
     const reservation = limiter.reserve(levels, demand, now);
     const exchange: Exchange = {
       requestId: visit.requestId,
@@ -349,6 +353,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     inFlight: visits.count,
     flush: () => writer.flush(),
     backlog: () => ({ spends: writer.waiting, spoolBytes: writer.spoolBytes }),
+    share: limiter.share,
     softBudgetsReached: () => softBudgetsReached,
     deployments: health.all,
     trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),

@@ -42,12 +42,13 @@ export interface LedgerOptions {
 
 export function createLedger({ pool, startPosition, settled }: LedgerOptions): SpentSince {
   return async (question) => {
-    const { level, id, model, since, after, mustInclude } = question;
+    const { level, id, model, since, after, mustInclude, tag = null } = question;
     await settled(mustInclude > startPosition ? mustInclude : startPosition);
-    const hasTotal = level !== 'tenant-member' && model === null && since === null && after === null;
+    const hasTotal =
+      level !== 'tenant-member' && model === null && since === null && after === null && tag === null;
     const { rows } = hasTotal
       ? await pool.query<Row>(totalOf(level), [level, id])
-      : await pool.query<Row>(sumOf(level), [id, since, after, model, prefixOf(model)]);
+      : await pool.query<Row>(sumOf(level), [id, since, after, model, prefixOf(model), tag]);
     const [row] = rows;
     if (row === undefined) throw new Error('the read models of spend do not exist yet');
     return { nanos: BigInt(row.nanos), position: BigInt(row.position) };
@@ -71,6 +72,7 @@ function sumOf(level: LevelName): string {
       and s.admitted_at >= coalesce($2::timestamptz, '-infinity')
       and s.position > coalesce($3::bigint, 0)
       and ($4::text is null or s.model = $4 or starts_with(s.model, $5))
+      and ($6::text is null or starts_with(s.request_id, $6))
     where p.name = 'spend_log' group by p.position`;
 }
 

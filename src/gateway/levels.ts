@@ -1,5 +1,6 @@
 import type { BudgetOwner, Correction, LedgerReader } from './budget.ts';
 import type { RateWindow } from './rate-window.ts';
+import type { Share } from './shares.ts';
 
 /** Where limits are set and use is counted; a request has one of each that concerns it, and as many tags as it carries. */
 export type LevelName =
@@ -56,8 +57,18 @@ export interface Account {
   /** What was spent on this level before. */
   readonly ledger: LedgerReader;
   running: number;
+  /** Which level, and of which model. */
+  readonly scope: readonly [name: LevelName, id: string, model: string | null];
+  /** This process's parts of the limits that others keep, too; null while it counts alone. */
+  shares: AccountShares | null;
   /** How many sweeps have passed since it was last used. */
   quietSweeps: number;
+}
+
+export interface AccountShares {
+  readonly requests: Share;
+  readonly tokens: Share;
+  readonly running: Share;
 }
 
 export interface Level {
@@ -83,4 +94,9 @@ export interface Instant {
   readonly monotonicMs: number;
   /** Since 1970. */
   readonly wallMs: number;
+}
+
+/** What holds of a budget at an instant. */
+export function capAt({ nanos, raisedNanos, raisedUntilMs }: BudgetCap, wallMs: number): bigint {
+  return wallMs < raisedUntilMs ? raisedNanos : nanos;
 }

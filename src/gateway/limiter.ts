@@ -1,10 +1,21 @@
 import { amountAt } from '../domain/money.ts';
 import type { Rates } from '../domain/spend.ts';
 import { type Accounts, createAccounts } from './accounts.ts';
-import { addSpent, type BudgetMeter, type LedgerSum, meterOf, unreserve } from './budget.ts';
+import { addSpent, type BudgetMeter, meterOf, ownNanos, unreserve } from './budget.ts';
+import type { SpentSince } from './ledger-question.ts';
 import { budgetRefusal, parallelRefusal, rateRefusal } from './limit-refusals.ts';
-import type { BudgetCap, Instant, Level, LevelName, SoftBudget } from './levels.ts';
-import type { Slot } from './rate-window.ts';
+import { type BudgetCap, capAt, type Instant, type Level, type SoftBudget } from './levels.ts';
+import { type RateWindow, type Slot, WINDOW_MS } from './rate-window.ts';
+import {
+  beginSharing,
+  closeBudget,
+  closeShares,
+  loadShared,
+  type Needs,
+  type Sharing,
+  waitForShares,
+} from './shared-limits.ts';
+import type { Share } from './shares.ts';
 import type { SpendPlace } from './spend-writer.ts';
 import type { SpendToRecord } from './spool-records.ts';
 
@@ -43,32 +54,25 @@ export interface Reservation {
   open: boolean;
 }
 
-/** A question to the ledger. */
-export interface LedgerQuestion {
-  readonly level: LevelName;
-  readonly id: string;
-  /** Only of this model: a public name, `prefix/*` or `*`; null for all. */
-  readonly model: string | null;
-  /** An instant, null for ever. */
-  readonly since: string | null;
-  /** Only what stands beyond this position of the log; null for all. */
-  readonly after: bigint | null;
-  /** The answer knows the log up to here at least. */
-  readonly mustInclude: bigint;
-}
-
-export type SpentSince = (question: LedgerQuestion) => Promise<LedgerSum>;
+export type { LedgerQuestion, SpentSince } from './ledger-question.ts';
 
 export interface Limiter {
   readonly accounts: Accounts;
   /** Null when all that decides is in memory; else wait and ask again. Rejects when the ledger cannot be read. */
   prepare(levels: readonly Level[], now: Instant): Promise<void> | null;
-  /** After `prepare` answered null at the same instant. Throws Refusal(budget_exceeded | rate_limited). */
+  /**
+   * After `prepare` answered null: null when this process can decide; else wait and ask again. Rejects when
+   * the others cannot be asked. Always null for a process that is alone.
+   */
+  lack(levels: readonly Level[], demand: Demand, now: Instant, arrivedMs: number): Promise<void> | null;
+  /** After `prepare` and `lack` answered null at the same instant. Throws Refusal(budget_exceeded | rate_limited). */
   reserve(levels: readonly Level[], demand: Demand, now: Instant): Reservation;
   /** What was really used, once that is durable. Later calls for the same reservation do nothing. */
   settle(reservation: Reservation, tokens: number, spend: SpendToRecord, place: SpendPlace): void;
   /** Nothing was used. */
   release(reservation: Reservation): void;
+  /** Others keep the same limits from now on. Resolves when what is used here is known to them; may be repeated. */
+  share(sharing: Sharing): Promise<void>;
   /** To be called now and then: accounts that nobody uses are thrown away when there are many. */
   sweep(monotonicMs: number): void;
 }
@@ -89,14 +93,22 @@ const NO_METERS: readonly BudgetMeter[] = [];
 
 export function createLimiter(options: LimiterOptions): Limiter {
   const { spentSince, flush, budgetStatus, onSoftBudget, accountsKeptMax = ACCOUNTS_KEPT_MAX } = options;
-  const accounts = createAccounts((level, id, model) => ({
-    async load(since, after) {
-      const flushed = await flush();
-      const mustInclude = after !== null && after > flushed ? after : flushed;
-      return await spentSince({ level, id, model, since, after, mustInclude });
-    },
-    flush,
-  }));
+  let sharing: Sharing | null = null;
+  const accounts = createAccounts(
+    (level, id, model) => ({
+      async load(since, after, meter) {
+        const flushed = await flush();
+        const mustInclude = after !== null && after > flushed ? after : flushed;
+        const question = { level, id, model, since, after, mustInclude };
+        if (sharing === null) return await spentSince(question);
+        return await loadShared(sharing, spentSince, question, meter);
+      },
+      flush,
+      isShared: () => sharing !== null,
+      replaced: (meter) => sharing !== null && closeBudget(sharing.shares, meter),
+    }),
+    (account) => sharing !== null && closeShares(sharing.shares, account),
+  );
 
   function prepare(levels: readonly Level[], now: Instant): Promise<void> | null {
     let wait: Promise<void> | null = null;
@@ -110,12 +122,18 @@ export function createLimiter(options: LimiterOptions): Limiter {
     return wait;
   }
 
+  function lack(
+    levels: readonly Level[],
+    demand: Demand,
+    now: Instant,
+    arrivedMs: number,
+  ): Promise<void> | null {
+    if (sharing === null) return null;
+    return waitForShares(sharing, levels, needsOf(levels, demand, now), now, arrivedMs);
+  }
+
   function reserve(levels: readonly Level[], demand: Demand, now: Instant): Reservation {
-    const meters = metersOf(levels, now.wallMs);
-    const outputTokens = demand.namedOutputTokens ?? affordableOutput(levels, meters, demand, now.wallMs);
-    const tokens = demand.inputTokens + outputTokens * demand.choices;
-    const nanos = worstNanos(demand, outputTokens);
-    const free = nanos === 0n && isFree(demand.prices);
+    const { meters, outputTokens, tokens, nanos, free } = needsOf(levels, demand, now);
     let next = 0;
     for (const level of levels) {
       for (const cap of level.budgets)
@@ -136,14 +154,25 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const { levels, admittedMs, accountsMade } = reservation;
     const nanos = spend.data.priceNanos;
     for (const level of levels) {
-      for (const owner of level.account.owners) addSpent(owner, admittedMs, nanos, place);
+      for (const owner of level.account.owners) {
+        addSpent(owner, admittedMs, nanos, place);
+        if (sharing !== null) reportOveruse(sharing, owner.meter);
+      }
       if (level.soft !== null) watchSoft(level, level.soft);
     }
     if (accountsMade === accounts.made) return;
     for (const account of accounts.concerned(spend)) {
       if (levels.some((level) => level.account === account)) continue;
-      for (const owner of account.owners) addSpent(owner, admittedMs, nanos, place);
+      for (const owner of account.owners) {
+        addSpent(owner, admittedMs, nanos, place);
+        if (sharing !== null) reportOveruse(sharing, owner.meter);
+      }
     }
+  }
+
+  async function share(begun: Sharing): Promise<void> {
+    sharing = begun;
+    await beginSharing(begun, accounts, begun.shares.nowMs());
   }
 
   function watchSoft(level: Level, { nanos, owner: { meter } }: SoftBudget): void {
@@ -155,11 +184,31 @@ export function createLimiter(options: LimiterOptions): Limiter {
   return {
     accounts,
     prepare,
+    lack,
     reserve,
     settle,
     release: (reservation) => giveBack(reservation, 0),
+    share,
     sweep: (monotonicMs) => accounts.sweep(monotonicMs, accountsKeptMax),
   };
+}
+
+function needsOf(
+  levels: readonly Level[],
+  demand: Demand,
+  { wallMs }: Instant,
+): Needs & { readonly outputTokens: number } {
+  const meters = metersOf(levels, wallMs);
+  const outputTokens = demand.namedOutputTokens ?? affordableOutput(levels, meters, demand, wallMs);
+  const tokens = demand.inputTokens + outputTokens * demand.choices;
+  const nanos = worstNanos(demand, outputTokens);
+  return { meters, outputTokens, tokens, nanos, free: nanos === 0n && isFree(demand.prices) };
+}
+
+/** More was used than reserved, or without a reservation: the others have to know. */
+function reportOveruse({ shares }: Sharing, meter: BudgetMeter | null): void {
+  if (meter !== null && meter.share !== null && ownNanos(meter) > meter.share.granted)
+    shares.report(meter.share);
 }
 
 function meterAt(level: Level, budget: Pick<BudgetCap, 'window' | 'owner'>, wallMs: number): BudgetMeter {
@@ -172,10 +221,6 @@ function metersOf(levels: readonly Level[], wallMs: number): readonly BudgetMete
     for (const cap of level.budgets) (meters ??= []).push(meterAt(level, cap, wallMs));
   }
   return meters ?? NO_METERS;
-}
-
-export function capAt({ nanos, raisedNanos, raisedUntilMs }: BudgetCap, wallMs: number): bigint {
-  return wallMs < raisedUntilMs ? raisedNanos : nanos;
 }
 
 function giveBack(reservation: Reservation, usedTokens: number): void {
@@ -234,7 +279,8 @@ function affordableOutput(
     for (const cap of budgets) {
       const meter = meters[next++]!;
       if (priceNanos === 0n) continue;
-      const left = capAt(cap, wallMs) - meter.spentNanos - meter.reservedNanos - inputNanos;
+      const others = meter.share === null ? 0n : meter.share.others;
+      const left = capAt(cap, wallMs) - meter.spentNanos - meter.reservedNanos - others - inputNanos;
       if (left < priceNanos * BigInt(tokens)) tokens = Number(left / priceNanos);
     }
   }
@@ -253,28 +299,51 @@ function checkBudget(
 ): void {
   if (meter.loadedTo === null) throw new Error('a budget is decided before its ledger was read');
   const limit = capAt(cap, now.wallMs);
-  if (free ? limit > 0n : meter.spentNanos + meter.reservedNanos + nanos <= limit) return;
-  throw budgetRefusal({ level, cap, limit, meter, neededNanos: nanos }, status, now);
+  const { share } = meter;
+  const fits = meter.spentNanos + meter.reservedNanos + nanos <= limit;
+  if (free ? limit > 0n : fits && (share === null || ownNanos(meter) + nanos <= share.granted)) return;
+  const seen = share === null ? meter : { ...meter, spentNanos: meter.spentNanos + share.others };
+  throw budgetRefusal({ level, cap, limit, meter: seen, neededNanos: nanos }, status, now);
 }
 
-function checkRates(level: Level, tokens: number, { monotonicMs, wallMs }: Instant): void {
+function checkRates(level: Level, tokens: number, now: Instant): void {
   const { account, limits } = level;
   const { parallelRequests, requestsPerMinute, tokensPerMinute } = limits;
-  if (parallelRequests !== null && account.running >= parallelRequests) {
+  const { shares } = account;
+  if (parallelRequests !== null && account.running >= allowed(parallelRequests, shares?.running)) {
     throw parallelRefusal(level, parallelRequests);
   }
   if (requestsPerMinute !== null) {
-    const waitMs = account.requests.waitMs(monotonicMs, 1, requestsPerMinute);
-    if (waitMs !== 0) {
-      const left = requestsPerMinute - account.requests.used(monotonicMs);
-      throw rateRefusal(level, 'requests', requestsPerMinute, left, 1, waitMs, wallMs);
-    }
+    checkRate(level, 'requests', account.requests, 1, requestsPerMinute, shares?.requests, now);
   }
   if (tokensPerMinute !== null) {
-    const waitMs = account.tokens.waitMs(monotonicMs, tokens, tokensPerMinute);
-    if (waitMs !== 0) {
-      const left = tokensPerMinute - account.tokens.used(monotonicMs);
-      throw rateRefusal(level, 'tokens', tokensPerMinute, left, tokens, waitMs, wallMs);
-    }
+    checkRate(level, 'tokens', account.tokens, tokens, tokensPerMinute, shares?.tokens, now);
   }
+}
+
+function checkRate(
+  level: Level,
+  kind: 'requests' | 'tokens',
+  window: RateWindow,
+  amount: number,
+  limit: number,
+  share: Share | undefined,
+  { monotonicMs, wallMs }: Instant,
+): void {
+  const waitMs = window.waitMs(monotonicMs, amount, allowed(limit, share));
+  if (waitMs === 0) return;
+  const left = limit - window.used(monotonicMs) - (share === undefined ? 0 : Number(share.others));
+  const wait = share === undefined || amount > limit ? waitMs : waitWith(waitMs, share, monotonicMs);
+  throw rateRefusal(level, kind, limit, left, amount, wait, wallMs);
+}
+
+/** How much of a limit is this process's to admit. */
+function allowed(limit: number, share: Share | undefined): number {
+  return share === undefined ? limit : Math.min(limit, Number(share.granted));
+}
+
+/** What is free again first, here or with somebody else; a window's length when nobody knows. */
+function waitWith(ownMs: number | null, { othersFreeAtMs }: Share, nowMs: number): number {
+  const othersMs = othersFreeAtMs === null ? Infinity : Math.max(othersFreeAtMs - nowMs, 1);
+  return Math.min(ownMs ?? Infinity, othersMs, WINDOW_MS);
 }

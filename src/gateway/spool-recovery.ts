@@ -31,16 +31,23 @@ export interface RecoveryOptions {
   readonly log: FailureLog;
   /** A spool that belongs to a living process is left alone. */
   readonly isAlive?: (writerId: string) => boolean;
+  /** Nothing is left of this writer. */
+  readonly onEmptied?: (writerId: string) => void;
 }
 
 const BATCH_MAX = 500;
 const ATTEMPTS_MAX = 20;
 
-export async function recoverSpool({ dir, store, log, isAlive }: RecoveryOptions): Promise<Recovered> {
+export async function recoverSpool({
+  dir,
+  store,
+  log,
+  isAlive,
+  onEmptied,
+}: RecoveryOptions): Promise<Recovered> {
   let spends = 0;
   let interrupted = 0;
-  for (const [writerId, segments] of readSpool(dir)) {
-    if (isAlive?.(writerId) === true) continue;
+  for (const [writerId, segments] of readSpool(dir, isAlive)) {
     for (const { path, tornBytes } of segments) {
       // Cut off while it was written: nobody was told that it was there.
       if (tornBytes > 0) log.warn({ path, tornBytes }, 'the end of the spool was not written to the end');
@@ -50,6 +57,7 @@ export async function recoverSpool({ dir, store, log, isAlive }: RecoveryOptions
     spends += missing.length;
     interrupted += missing.filter(({ data }) => data.outcome === 'interrupted').length;
     removeAll(segments);
+    onEmptied?.(writerId);
   }
   removeSpares(dir, (writerId) => isAlive?.(writerId) === true);
   return { spends, interrupted };

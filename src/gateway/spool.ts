@@ -234,11 +234,16 @@ export interface Segment {
 /**
  * What earlier processes have left in the folder, by writer and in order. Only the last segment of a
  * writer may end in the middle of a record; throws when another one does, since that was on disk.
+ * What belongs to a living process is not looked at: it changes.
  */
-export function readSpool(dir: string): ReadonlyMap<string, readonly Segment[]> {
+export function readSpool(
+  dir: string,
+  isAlive: (writerId: string) => boolean = () => false,
+): ReadonlyMap<string, readonly Segment[]> {
   const byWriter = new Map<string, Segment[]>();
   for (const name of namesIn(dir, SUFFIX)) {
     const writerId = name.slice(0, name.lastIndexOf('-'));
+    if (isAlive(writerId)) continue;
     const path = join(dir, name);
     const earlier = byWriter.get(writerId) ?? [];
     const last = earlier.at(-1);

@@ -29,7 +29,7 @@ import { requireUser, type UserView } from './user-view.ts';
 /** The commands that the routes of users.ts carry out. */
 
 /** Makes "is this id, is this address free" and taking it one step. */
-const lock = keyedLock();
+const lock = keyedLock('people');
 
 export interface RegisteredUser {
   readonly userId: string;
@@ -45,7 +45,7 @@ export async function registerUser(
 ): Promise<RegisteredUser> {
   const userId = body.user_id || derivedId('usr', command.commandId, 'user');
   await requireOrganizationsOf(deps, caller, body);
-  const position = await lock('users', async () => {
+  const position = await lock(deps, 'users', async () => {
     await settle(deps, deps.appendedPosition());
     const repeated = await hasRun(deps.store, `user-${userId}`, command);
     if (!repeated) await requireFree(deps, userId, body.user_email ?? null);
@@ -146,7 +146,7 @@ export async function changeUser(
   fields: UserFields & { readonly [name: string]: unknown },
   caller: Caller | null,
 ): Promise<RegisteredUser> {
-  return lock('users', async () => {
+  return lock(deps, 'users', async () => {
     await settle(deps, deps.appendedPosition());
     const view = await userNamed(deps, fields);
     requireOwnFields(caller, view, fields);

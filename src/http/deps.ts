@@ -23,6 +23,8 @@ export interface HttpDeps {
   readonly settled: (position: bigint) => Promise<void>;
   /** Highest position that this process has appended; 0 before the first. */
   readonly appendedPosition: () => bigint;
+  /** Runs a task while no other process has claimed the same name; what those have written is in the read models then. */
+  readonly claimName: <T>(name: string, task: () => Promise<T>) => Promise<T>;
   /** Takes the spend of every request that was answered so far to the log. */
   readonly recorded: () => Promise<unknown>;
   readonly masterKey: string;

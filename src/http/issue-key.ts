@@ -49,7 +49,7 @@ const FRESH_ALIAS_ATTEMPTS_MAX = 100;
 
 /** One per process: its locks are what makes an alias unique among simultaneous requests. */
 export function keyIssuer(deps: HttpDeps): KeyIssuer {
-  const lock = keyedLock();
+  const lock = keyedLock('key');
 
   async function claim<T>(claim: Claim, task: () => Promise<T>): Promise<T> {
     const { keyId, alias, tokenHash } = claim;
@@ -64,8 +64,8 @@ export function keyIssuer(deps: HttpDeps): KeyIssuer {
       return task();
     };
     if (alias === null && tokenHash === null) return task();
-    const inner = tokenHash === null ? checked : () => lock(`secret ${tokenHash}`, checked);
-    return alias === null ? inner() : lock(`alias ${alias}`, inner);
+    const inner = tokenHash === null ? checked : () => lock(deps, `secret ${tokenHash}`, checked);
+    return alias === null ? inner() : lock(deps, `alias ${alias}`, inner);
   }
 
   async function generate(wanted: NewKey): Promise<IssuedKey> {

@@ -11,7 +11,7 @@ import { projectOf, tenantOf } from './read.ts';
  */
 
 /** Makes "is there room" and taking it one step. */
-const lock = keyedLock();
+const lock = keyedLock('guarantee');
 
 const KINDS = [
   ['requestsKind', 'requestsPerMinute', 'requests_kind', 'requests_per_minute', 'rpm_limit', 'RPM'],
@@ -29,7 +29,7 @@ export async function withinGuarantees<T>(
   const { extra, projectId } = settings;
   const guaranteed = KINDS.filter(([kind]) => extra?.[kind] === 'guaranteed_throughput');
   if (guaranteed.length === 0) return task();
-  return lock(`${tenantId}/${projectId ?? ''}`, async () => {
+  return lock(deps, `${tenantId}/${projectId ?? ''}`, async () => {
     for (const [, count, kindColumn, column, field, unit] of guaranteed) {
       const most = await mostOf(deps, tenantId, projectId, count);
       const wanted = limits[count];

@@ -163,14 +163,14 @@ export interface NewProjectFacts {
 }
 
 /** Project ids are unique in the whole installation, but a tenant's stream knows only its own. */
-const lock = keyedLock();
+const lock = keyedLock('project');
 
 export function openProject(
   deps: HttpDeps,
   command: Command,
   { tenantId, projectId, name, environments, limits }: NewProjectFacts,
 ): Promise<Outcome<TenantState>> {
-  return lock(projectId, async () => {
+  return lock(deps, projectId, async () => {
     await settle(deps, deps.appendedPosition());
     const { agency_id: agencyId } = await tenantOf(deps.db, tenantId);
     const known = await projectOf(deps.db, projectId);

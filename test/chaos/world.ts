@@ -71,9 +71,16 @@ export interface WorldOptions {
   /** Of the upstream's books. */
   readonly callsMax: number;
   readonly settings?: Readonly<Record<string, string>>;
+  /** After `keyledger start`. */
+  readonly args?: readonly string[];
 }
 
-export async function openWorld({ store, settings = {}, ...upstreamOptions }: WorldOptions): Promise<World> {
+export async function openWorld({
+  store,
+  settings = {},
+  args = [],
+  ...upstreamOptions
+}: WorldOptions): Promise<World> {
   const folder = temporaryDataDir();
   const plansDir = join(folder.path, 'plans');
   mkdirSync(plansDir);
@@ -134,11 +141,12 @@ export async function openWorld({ store, settings = {}, ...upstreamOptions }: Wo
       server = null;
       for (let left = STARTS_MAX - 1; server === null; left -= 1) {
         try {
-          server = await startServer(folder.path, environment, (child) => {
+          const born = (child: ChildProcess): void => {
             newest = child;
             condemnable(child, condemned);
             spawned?.(child);
-          });
+          };
+          server = await startServer(folder.path, environment, born, args);
         } catch (error) {
           if (condemned.has(newest!) || left === 0) throw error;
           failedStarts.push(error instanceof Error ? error.message : String(error));
@@ -221,7 +229,7 @@ async function startUpstream({
   latencyMs,
   chunkDelayMs,
   callsMax,
-}: Omit<WorldOptions, 'store' | 'settings'>): Promise<{
+}: Omit<WorldOptions, 'store' | 'settings' | 'args'>): Promise<{
   readonly url: string;
   readonly child: ChildProcess;
 }> {

@@ -114,6 +114,8 @@ test('the ledger knows every level, single models, and what stands beyond a plac
   expect(await sums('key', 'key_1', { model: '*' })).toEqual([1_011n, 1_010n]);
   expect(await sums('key', 'key_1', { model: 'x' })).toEqual([0n, 0n]);
   expect(await sums('key', 'key_1', { after: 4n })).toEqual([1_010n, 1_010n]);
+  expect(await sums('key', 'key_1', { tag: 'r1' })).toEqual([1n, 0n]);
+  expect(await sums('installation', '', { tag: 'r', after: 5n })).toEqual([1_100n, 1_100n]);
 });
 
 test('the ledger waits for what this process has written itself', async () => {

@@ -61,6 +61,7 @@ export async function startServer(
   dataDir: string,
   settings: Readonly<Record<string, string>> = {},
   spawned: (child: ChildProcess) => void = () => undefined,
+  args: readonly string[] = [],
 ): Promise<Server> {
   const { LITELLM_MASTER_KEY: masterKey = MASTER_KEY } = settings;
   const environment: Record<string, string> = {
@@ -77,7 +78,10 @@ export async function startServer(
   };
   // An empty one means that none is set, which is not the same as set to nothing.
   if (masterKey === '') delete environment['LITELLM_MASTER_KEY'];
-  const child = spawn(process.execPath, ['dist/src/cli.js', 'start'], { env: environment, stdio: 'pipe' });
+  const child = spawn(process.execPath, ['dist/src/cli.js', 'start', ...args], {
+    env: environment,
+    stdio: 'pipe',
+  });
   spawned(child);
   let printed = '';
   let complained = '';

@@ -96,6 +96,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       now,
       settled: (position) => projector.reached(position, 10_000),
       appendedPosition: () => appended,
+      claimName: (_name, task) => task(),
       recorded: () => Promise.resolve(),
       masterKey: MASTER_KEY,
       serverSecret: 'server secret of the tests',

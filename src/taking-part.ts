@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto';
+import type { Pool } from 'pg';
+import type { Config } from './config.ts';
+import type { Gateway } from './gateway/gateway.ts';
+import type { SpentSince } from './gateway/ledger-question.ts';
+import { settleGone } from './gateway/shared-limits.ts';
+import { createShares } from './gateway/shares.ts';
+import { markWriter, unmarkWriter } from './living-writers.ts';
+import type { Log } from './log.ts';
+import { type NameClaims, nameClaims } from './name-claims.ts';
+import { joinProcesses, type ProcessRegistry, tagOf } from './process-registry.ts';
+import { spoolDirOf } from './recovery.ts';
+import type { EventStore } from './store/event-store.ts';
+
+/** This process among those that serve over the same database. */
+export interface Part {
+  readonly writerId: string;
+  /** Begins with the tag of this process, by which the ledger tells its spend from that of others. */
+  readonly newRequestId: () => string;
+  readonly claimName: NameClaims['claim'];
+  /** Resolves when every other process knows of this one; nothing may be served before. */
+  join(gateway: Gateway): Promise<void>;
+  /** `drained`: nothing is left in the spool. */
+  leave(drained: boolean): Promise<void>;
+}
+
+export interface PartOptions {
+  readonly config: Config;
+  readonly pool: Pool;
+  readonly store: EventStore;
+  readonly settled: (position: bigint) => Promise<void>;
+  readonly spentSince: SpentSince;
+  readonly writerId: string;
+  readonly monotonicMs: () => number;
+  readonly log: Log;
+}
+
+export function takePart(options: PartOptions): Part {
+  const { config, pool, store, settled, spentSince, writerId, monotonicMs, log } = options;
+  const spoolDir = spoolDirOf(config);
+  const tag = tagOf(writerId);
+  const names = nameClaims({ pool, current: async () => await settled(await store.head()) });
+  let registry: ProcessRegistry | null = null;
+  const standing = {
+    get trustedUntilMs() {
+      return registry?.trustedUntilMs ?? -Infinity;
+    },
+    trusted: () => registry!.trusted(),
+  };
+  const shares = createShares({ pool, holder: writerId, monotonicMs, log, standing });
+  markWriter(spoolDir, writerId);
+  return {
+    writerId,
+    newRequestId: () => tag + randomUUID().slice(tag.length),
+    claimName: names.claim,
+    async join(gateway) {
+      registry = await joinProcesses({
+        pool,
+        id: writerId,
+        monotonicMs,
+        log,
+        async onOthers() {
+          await names.share();
+          await gateway.share({ shares, pool, tag });
+        },
+        onLapsed: shares.lapsed,
+        onGone: (gone) => settleGone(pool, spentSince, gone),
+      });
+      await registry.joined;
+    },
+    async leave(drained) {
+      await names.stop();
+      await shares
+        .stop()
+        .catch((error: unknown) => log.warn({ err: error }, 'shares of limits were not given back'));
+      await registry?.leave();
+      if (drained) unmarkWriter(spoolDir, writerId);
+    },
+  };
+}
