@@ -134,6 +134,8 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /tag/info': [tenantReaders],
   'GET /tag/list': [tenantReaders],
 
+  ...spendRows(),
+
   'POST /api/tenants': [admin],
   'GET /api/tenants': [viewers],
   'GET /api/tenants/:id': [viewers],
@@ -153,6 +155,31 @@ function endUserRows(name: string): Readonly<Record<string, Row>> {
     ...Object.fromEntries(written.map((verb) => [`POST /${name}/${verb}`, [tenantAdmins] as const])),
     [`GET /${name}/info`]: [tenantReaders],
     [`GET /${name}/list`]: [tenantReaders],
+  };
+}
+
+/** What of it somebody sees follows from what is theirs (spend-scope.ts). */
+function spendRows(): Readonly<Record<string, Row>> {
+  const rowsFor = (paths: readonly string[], roles: readonly Role[]) =>
+    Object.fromEntries(paths.map((path) => [`GET ${path}`, [roles] as const]));
+  const single = ['', '/v2', '/ui', '/ui/:request_id', '/session/ui'].map((end) => `/spend/logs${end}`);
+  const own = ['/spend/keys', '/spend/users', '/spend/tags', '/user/daily/activity', '/team/daily/activity'];
+  const families = ['organization', 'customer', 'end_user', 'tag', 'agent'];
+  const sums = ['logs', 'keys', 'models', 'teams', 'provider', 'tags', 'all_tag_names', 'report'];
+  const activity = ['', '/model', '/exceptions', '/exceptions/deployment'];
+  return {
+    ...rowsFor([...single, ...own, '/user/daily/activity/aggregated'], people),
+    ...rowsFor(
+      [
+        ...families.map((family) => `/${family}/daily/activity`),
+        '/global/spend',
+        ...sums.map((name) => `/global/spend/${name}`),
+        ...activity.map((end) => `/global/activity${end}`),
+        '/provider/budgets',
+      ],
+      tenantReaders,
+    ),
+    'POST /global/spend/end_users': [tenantReaders],
   };
 }
 

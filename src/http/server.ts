@@ -29,6 +29,7 @@ import { planRoutes } from './plans.ts';
 import { projectRoutes } from './projects.ts';
 import { routeTable } from './route-table.ts';
 import { settleForRead, settleSpend } from './settle.ts';
+import { spendRoutes } from './spend.ts';
 import { tagRoutes } from './tags.ts';
 import { teamMemberRoutes } from './team-members.ts';
 import { teamReadRoutes } from './team-reads.ts';
@@ -84,6 +85,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(customerRoutes(deps));
   app.register(budgetRoutes(deps, issuer));
   app.register(tagRoutes(deps));
+  app.register(spendRoutes(deps));
   app.register(modelRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
   app.register(projectRoutes(deps, issuer));
