@@ -29,6 +29,7 @@ import type { Deployment } from './domain/deployment.ts';
 import { type Follower, follow, loadTable } from './follow.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
+import { createQuote } from './gateway/quote.ts';
 import { recoverSpool } from './gateway/spool-recovery.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { startRotation } from './http/rotate-due.ts';
@@ -321,6 +322,7 @@ function httpOf(
     version: options.version,
     log,
     models: () => options.deployments,
+    quote: createQuote(() => options.deployments),
     status: () => statusOf(options, gateway),
     metrics: () => [
       ...logMetrics({ ...options, seals: options.seals.facts }),

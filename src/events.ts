@@ -13,6 +13,7 @@ import type { LogSealEvent } from './domain/log-seal.ts';
 import type { PlanEvent } from './domain/plan.ts';
 import type { SpendEvent } from './domain/spend.ts';
 import type { TaxStatusDeclared } from './domain/tax-status.ts';
+import type { ProjectSpendAdjusted } from './domain/team-spend.ts';
 import type { TenantEvent } from './domain/tenant.ts';
 import type { VatIdChecked } from './domain/vat-check.ts';
 
@@ -21,6 +22,7 @@ export type DomainEvent =
   | AgencyEvent
   | PlanEvent
   | TenantEvent
+  | ProjectSpendAdjusted
   | KeyEvent
   | SpendEvent
   | PeriodClosed

@@ -2,6 +2,8 @@ import type { FastifyServerFactory } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Kysely } from 'kysely';
 import type { Json, JsonObject } from '../domain/json.ts';
+import type { Terms } from '../domain/plan.ts';
+import type { Usage } from '../domain/spend.ts';
 import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
@@ -36,6 +38,8 @@ export interface HttpDeps {
   readonly log: Log;
   /** What the gateway can serve; several deployments may share a public name. */
   readonly models: () => readonly ServedModel[];
+  /** What a request with this usage would be charged; null for unknown models. */
+  readonly quote: (terms: Terms | null, model: string, usage: Usage) => bigint | 'unpriced' | null;
   readonly status: () => HealthFacts;
   readonly metrics: () => readonly Metric[];
   readonly runInvoices: RunInvoices;

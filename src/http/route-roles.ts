@@ -7,6 +7,8 @@
  * user what belongs to the user, a key without a user itself.
  */
 export const ROLES = [
+  /** The master key and no other. */
+  'master',
   /** The master key, and keys of users with this role. */
   'proxy_admin',
   'proxy_admin_viewer',
@@ -179,7 +181,10 @@ function spendRows(): Readonly<Record<string, Row>> {
       ],
       tenantReaders,
     ),
+    'POST /spend/calculate': [keys],
+    'POST /cost/estimate': [keys],
     'POST /global/spend/end_users': [tenantReaders],
+    'POST /global/spend/reset': [['master']],
   };
 }
 

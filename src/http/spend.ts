@@ -5,6 +5,8 @@ import { globalReportRoutes } from './global-reports.ts';
 import { globalSpendRoutes } from './global-spend.ts';
 import { spendListRoutes } from './spend-lists.ts';
 import { spendLogRoutes } from './spend-logs.ts';
+import { spendPriceRoutes } from './spend-price.ts';
+import { spendResetRoute } from './spend-reset.ts';
 
 /** All routes about what was spent. */
 export function spendRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
@@ -14,6 +16,8 @@ export function spendRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
     app.register(dailyActivityRoutes(deps));
     app.register(globalSpendRoutes(deps));
     app.register(globalReportRoutes(deps));
+    app.register(spendPriceRoutes(deps));
+    app.register(spendResetRoute(deps));
     done();
   };
 }

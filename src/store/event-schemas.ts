@@ -184,6 +184,10 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
     upcasts: [],
   },
   'project.closed': { read: ProjectOnly, upcasts: [] },
+  'project.spend-adjusted': {
+    read: ProjectOnly.extend({ byNanos: Integer, fromNanos: Integer, toNanos: Integer }),
+    upcasts: [],
+  },
   'project.member-added': { read: ProjectMember, upcasts: [] },
   'project.member-changed': { read: ProjectMember, upcasts: [] },
   'project.member-removed': { read: ProjectOnly.extend({ userId: z.string() }), upcasts: [] },

@@ -302,3 +302,74 @@ describe('sums over everything', () => {
     expect(visitors).toEqual([{ end_user: 'visitor', total_count: 2, total_spend: 2 * ONE }]);
   });
 });
+
+describe('setting back all spend', () => {
+  const reset = (bearer?: string, key = 'reset-1') =>
+    admin.call({
+      url: '/global/spend/reset',
+      body: {},
+      headers: { 'idempotency-key': key },
+      ...(bearer === undefined ? {} : { bearer }),
+    });
+  const shown = async () => {
+    const { info } = (await as('master', `/key/info?key=${keyOf['service']!.token}`)).body;
+    const team = (await as('master', `/team/info?team_id=${TEAM}`)).body.team_info;
+    return [info.spend, team.spend];
+  };
+
+  test('is for the master key alone', async () => {
+    for (const person of ['proxy_admin', 'org_admin', 'internal_user'] as const) {
+      expect(await reset(who.keys[person]), person).toMatchObject({
+        status: 401,
+        body: { error: { reason: 'admin_only' } },
+      });
+    }
+  });
+
+  test('shows keys and teams with nothing spent, and leaves the requests as they were', async () => {
+    const before = (await v2('master')).body;
+    expect(await shown()).not.toEqual([0, 0]);
+    expect((await reset()).body.status).toBe('success');
+    expect(await shown()).toEqual([0, 0]);
+    expect((await v2('master')).body).toEqual(before);
+    const [position] = await Promise.all([admin.deps.store.head(), reset()]);
+    expect(await admin.deps.store.head()).toBe(position);
+  });
+
+  test('lets new spend count from there, also when the request comes once more', async () => {
+    await spend(admin, keyOf['service']!, { admittedAt: '2026-11-20T11:00:00.000Z' });
+    expect((await reset()).status).toBe(200);
+    const [key, team] = await shown();
+    expect(key).toBeCloseTo(ONE, 10);
+    expect(team).toBeCloseTo(ONE, 10);
+    await reset(undefined, 'reset-2');
+    expect(await shown()).toEqual([0, 0]);
+  });
+});
+
+describe('prices', () => {
+  const calculate = (body: object) => as('internal_user', '/spend/calculate', body);
+
+  test('are told of a prompt, and of an answer with its usage', async () => {
+    const answer = {
+      model: 'demo-small',
+      usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
+    };
+    expect((await calculate({ completion_response: answer })).body).toEqual({ cost: 0.00002 });
+    const prompt = { model: 'demo-small', messages: [{ role: 'user', content: 'Hello there' }] };
+    expect((await calculate(prompt)).body.cost).toBeGreaterThan(0);
+    const estimate = { model: 'demo-small', input_tokens: 10, output_tokens: 5, num_requests_per_day: 100 };
+    expect((await as('internal_user', '/cost/estimate', estimate)).body).toMatchObject({
+      cost_per_request: 0.00002,
+      daily_cost: 0.002,
+      monthly_cost: null,
+    });
+  });
+
+  test.each([{}, { model: 'demo-small' }, { messages: [] }, { model: 'nobody', messages: [] }])(
+    'are not told of %j',
+    async (body) => {
+      expect((await calculate(body)).status).toBe(400);
+    },
+  );
+});

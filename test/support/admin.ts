@@ -104,6 +104,8 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       version: '0.0.0-test',
       log,
       models: () => ['demo-small', 'demo-large', 'openai/gpt-4o', 'other/*'].map(servedModel),
+      quote: (_terms, model, { inputTokens, outputTokens }) =>
+        model === 'demo-small' ? BigInt(inputTokens * 1_000 + outputTokens * 2_000) : null,
       status: () => ({
         head: appended,
         keyTableAgeMs: 0,

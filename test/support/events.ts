@@ -445,6 +445,10 @@ export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   }),
   'project.closed': () => ({ type: 'project.closed', data: { projectId: 'prj_1' } }),
   'key.spend-adjusted': keySpendAdjusted,
+  'project.spend-adjusted': () => ({
+    type: 'project.spend-adjusted',
+    data: { projectId: 'prj_1', byNanos: -262_500n, fromNanos: 262_500n, toNanos: 0n },
+  }),
   'user.registered': userRegistered,
   'user.changed': () => ({
     type: 'user.changed',

@@ -105,6 +105,10 @@ const peopleEvent = fc.oneof(
   fc.record({ tenantId: id('ten'), userId: id('usr') }).map(make.tenantMemberAdded),
   fc.record({ tenantId: id('ten') }).map((data) => ({ type: 'tenant.closed', data }) as const),
   fc.record({ keyId: id('key'), byNanos: whole }).map(make.keySpendAdjusted),
+  fc.record({ projectId: id('prj'), byNanos: whole }).map((amounts) => ({
+    type: 'project.spend-adjusted' as const,
+    data: { fromNanos: 262_500n, toNanos: 0n, ...amounts },
+  })),
 );
 const billingEvent = fc.oneof(
   fc.record({ agencyId: id('age'), period: fc.constantFrom(...MONTHS) }).map(make.periodClosed),
