@@ -3,6 +3,7 @@ import type { AuditorEvent } from './domain/auditor.ts';
 import type { BudgetEvent } from './domain/budget.ts';
 import type { CustomerEvent } from './domain/customer.ts';
 import type { InvitationEvent } from './domain/invitation.ts';
+import type { ModelEvent } from './domain/model.ts';
 import type { TagEvent } from './domain/tag.ts';
 import type { UserEvent } from './domain/user.ts';
 import type { PeriodClosed } from './domain/billing-period.ts';
@@ -36,7 +37,8 @@ export type DomainEvent =
   | InvitationEvent
   | CustomerEvent
   | BudgetEvent
-  | TagEvent;
+  | TagEvent
+  | ModelEvent;
 
 export type EventType = DomainEvent['type'];
 export type EventOf<T extends EventType> = Extract<DomainEvent, { type: T }>;

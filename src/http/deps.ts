@@ -7,6 +7,7 @@ import type { Usage } from '../domain/spend.ts';
 import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
+import type { CredentialSeal } from '../model-credentials.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { BillingDesk } from './billing-desk.ts';
 import type { Tables } from './read.ts';
@@ -38,6 +39,10 @@ export interface HttpDeps {
   readonly log: Log;
   /** What the gateway can serve; several deployments may share a public name. */
   readonly models: () => readonly ServedModel[];
+  /** How credentials of upstreams are kept. */
+  readonly credentials: CredentialSeal;
+  /** Where models are served that do not say it themselves. */
+  readonly upstreamBaseUrl: string | undefined;
   /** What a request with this usage would be charged; null for unknown models. */
   readonly quote: (terms: Terms | null, model: string, usage: Usage) => bigint | 'unpriced' | null;
   readonly status: () => HealthFacts;
@@ -65,6 +70,12 @@ export interface ServedModel {
   readonly publicName: string;
   /** Id of the deployment. */
   readonly id: string;
+  /** What the upstream calls it; null passes the requested name on. */
+  readonly upstreamModel: string | null;
+  readonly baseUrl: string;
+  readonly maxOutputTokens: number;
+  readonly requestsPerMinute?: number | undefined;
+  readonly tokensPerMinute?: number | undefined;
 }
 
 export interface HealthFacts {

@@ -22,7 +22,9 @@ import { keyExtraRoutes } from './key-extras.ts';
 import { keyReadRoutes } from './key-reads.ts';
 import { keyRoutes } from './keys.ts';
 import { metricsRoutes } from './metrics.ts';
+import { modelReadRoutes } from './model-reads.ts';
 import { modelRoutes } from './models.ts';
+import { modelWriteRoutes } from './model-writes.ts';
 import { organizationRoutes } from './organizations.ts';
 import { describeApi, serveDescription } from './openapi.ts';
 import { planRoutes } from './plans.ts';
@@ -87,6 +89,8 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(tagRoutes(deps));
   app.register(spendRoutes(deps));
   app.register(modelRoutes(deps));
+  app.register(modelReadRoutes(deps));
+  app.register(modelWriteRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
