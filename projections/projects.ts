@@ -4,7 +4,7 @@ import { defineProjection, toJson } from '../src/projection.ts';
 /** The projects of all tenants. */
 export const projects = defineProjection({
   name: 'projects',
-  version: 2,
+  version: 3,
   columns: {
     project_id: 'text',
     tenant_id: 'text',
@@ -23,6 +23,12 @@ export const projects = defineProjection({
     /** Soft budget, further budgets and limits by model, amounts as decimal strings. */
     extra: 'json',
     options: 'json',
+    /** What its recorded spend is shown with in addition, all corrections by hand together. */
+    spend_adjusted: 'sum',
+    /** The last of them: the amount that it was set to, and from where in the log on spend counts on top. */
+    adjusted_at: 'instant?',
+    adjusted_position: 'bigint?',
+    adjusted_to: 'nanos?',
     opened_at: 'instant',
     updated_at: 'instant',
     closed_at: 'instant?',
@@ -41,6 +47,10 @@ export const projects = defineProjection({
         environments,
         limits: limits === null ? null : toJson(limits),
         ...settingColumns(NO_PROJECT_SETTINGS),
+        spend_adjusted: 0n,
+        adjusted_at: null,
+        adjusted_position: null,
+        adjusted_to: null,
         opened_at: occurredAt,
         updated_at: occurredAt,
         closed_at: null,
@@ -60,6 +70,17 @@ export const projects = defineProjection({
       op: 'update',
       where: { project_id: projectId },
       set: { status: 'closed', updated_at: occurredAt, closed_at: occurredAt, closed_by: actor.id },
+    }),
+    'project.spend-adjusted': ({ projectId, byNanos, toNanos }, { occurredAt, position }) => ({
+      op: 'update',
+      where: { project_id: projectId },
+      set: {
+        adjusted_at: occurredAt,
+        adjusted_position: position,
+        adjusted_to: toNanos,
+        updated_at: occurredAt,
+      },
+      by: { spend_adjusted: byNanos },
     }),
     'project.blocked': ({ projectId }, { occurredAt }) => ({
       op: 'update',

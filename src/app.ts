@@ -3,15 +3,6 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { agencies } from '../projections/agencies.ts';
-import { budgets } from '../projections/budgets.ts';
-import { customers } from '../projections/customers.ts';
-import { keys } from '../projections/keys.ts';
-import { members } from '../projections/members.ts';
-import { projects } from '../projections/projects.ts';
-import { tags } from '../projections/tags.ts';
-import { tenants } from '../projections/tenants.ts';
-import { users } from '../projections/users.ts';
 import { publicKeys } from './audit/public-keys.ts';
 import { type SealSchedule, startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
@@ -27,9 +18,11 @@ import { demoDeployments } from './demo/deployments.ts';
 import { type SimulatedUpstream, startSimulatedUpstream } from './demo/simulated-upstream.ts';
 import type { Deployment } from './domain/deployment.ts';
 import { type Follower, follow, loadTable } from './follow.ts';
+import { gatewayTables } from './gateway-tables.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
 import type { SpentSince } from './gateway/ledger-question.ts';
+import { createQuote } from './gateway/quote.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { startRotation } from './http/rotate-due.ts';
 import { createHttp } from './http/server.ts';
@@ -38,7 +31,8 @@ import { lockInstance } from './instance-lock.ts';
 import { gatewayMetrics, logMetrics } from './log-metrics.ts';
 import type { Log } from './log.ts';
 import { masterKeyOf, serverSecretOf } from './master-key.ts';
-import { memoryTable } from './memory-table.ts';
+import { createModelBook, type ModelBook } from './model-book.ts';
+import { type CredentialSeal, credentialSeal, saltKeyOf } from './model-credentials.ts';
 import { type Projector, startProjector } from './projector.ts';
 import { readModels } from './read-models.ts';
 import { recoverSpools, spoolDirOf } from './recovery.ts';
@@ -91,8 +85,21 @@ export async function startApp(options: AppOptions): Promise<App> {
     if (options.isWorker !== true) await recoverSpools({ ...options, store, pool: database.pool });
     const core = await startCore(options, installation, closers);
     const seals = await startSeals(options, core, closers);
-    const deployments = config.deployments ?? (await simulate(config, closers));
-    const server = await serve({ ...options, ...core, seals, database, deployments, masterKey }, closers);
+    const configured = config.deployments ?? (await simulate(config, closers));
+    const credentials = credentialSeal(saltKeyOf(config.settings.LITELLM_SALT_KEY, config.dataDir));
+    const upstreamBaseUrl = config.settings.UPSTREAM_BASE_URL;
+    const { log } = options;
+    const book = createModelBook({
+      configured,
+      table: core.tables.models,
+      seal: credentials,
+      upstreamBaseUrl,
+      log,
+    });
+    const server = await serve(
+      { ...options, ...core, seals, database, book, credentials, masterKey },
+      closers,
+    );
     return { url: urlOf(server, config), masterKey, close: () => closeAll(closers) };
   } catch (error) {
     await closeAll(closers);
@@ -116,7 +123,7 @@ interface Core {
   readonly startPosition: bigint;
   readonly own: OwnTenant;
   readonly projector: Projector;
-  readonly tables: ReturnType<typeof keyTables>;
+  readonly tables: ReturnType<typeof gatewayTables>;
   readonly follower: Follower;
 }
 
@@ -130,7 +137,7 @@ async function startCore(options: AppOptions, installation: Installation, closer
   closers.push(projector.stop);
   const startPosition = await store.head();
   await projector.reached(startPosition, CATCH_UP_MS_MAX);
-  const tables = keyTables();
+  const tables = gatewayTables();
   const all = Object.values(tables);
   for (const table of all) await loadTable(pool, table);
   const following = new AbortController();
@@ -178,20 +185,6 @@ async function startSeals(
   return schedule;
 }
 
-function keyTables() {
-  return {
-    keys: memoryTable(keys, { indexes: ['token_hash', 'old_token_hash'] }),
-    projects: memoryTable(projects),
-    tenants: memoryTable(tenants),
-    agencies: memoryTable(agencies),
-    users: memoryTable(users),
-    members: memoryTable(members),
-    budgets: memoryTable(budgets),
-    customers: memoryTable(customers),
-    tags: memoryTable(tags),
-  };
-}
-
 /** Notes how far this process has written, so that a read can wait for its own writes. */
 function counting(store: EventStore): {
   readonly store: EventStore;
@@ -214,7 +207,8 @@ function counting(store: EventStore): {
 interface ServeOptions extends AppOptions, Core {
   readonly database: Installation['database'];
   readonly seals: SealSchedule;
-  readonly deployments: readonly Deployment[];
+  readonly book: ModelBook;
+  readonly credentials: CredentialSeal;
   readonly masterKey: string;
 }
 
@@ -272,7 +266,7 @@ function gatewayOf(options: ServeOptions, spentSince: SpentSince, { writerId, ne
     store,
     writerId,
     tables: { ...tables, isCurrent: () => follower.isCurrent(STALE_MS_MAX, outageMsMax) },
-    deployments: options.deployments,
+    deployments: options.book.current,
     routing: config.routing,
     masterKey: options.masterKey,
     ownTenantId: own.tenantId,
@@ -316,7 +310,10 @@ function httpOf(
     keyHeader: config.keyHeader,
     version: options.version,
     log,
-    models: () => options.deployments,
+    models: options.book.current,
+    quote: createQuote(options.book.current),
+    credentials: options.credentials,
+    upstreamBaseUrl: config.settings.UPSTREAM_BASE_URL,
     status: () => statusOf(options, gateway),
     metrics: () => [
       ...logMetrics({ ...options, seals: options.seals.facts }),

@@ -190,6 +190,7 @@ export const refusals = {
   customer_exists: [400, 'bad_request_error', 'Customer already exists, passed user_id={id}.'],
   budget_exists: [400, 'bad_request_error', 'A budget with the id {id} already exists.'],
   tag_exists: [400, 'bad_request_error', 'Tag {id} already exists.'],
+  model_exists: [400, 'bad_request_error', 'A model with the id {id} already exists.'],
   member_exists: [400, 'team_member_already_in_team', 'The user {userId} is already in the team.'],
   organization_member_exists: [
     400,

@@ -3,6 +3,7 @@ import type { AuditorEvent } from './domain/auditor.ts';
 import type { BudgetEvent } from './domain/budget.ts';
 import type { CustomerEvent } from './domain/customer.ts';
 import type { InvitationEvent } from './domain/invitation.ts';
+import type { ModelEvent } from './domain/model.ts';
 import type { TagEvent } from './domain/tag.ts';
 import type { UserEvent } from './domain/user.ts';
 import type { PeriodClosed } from './domain/billing-period.ts';
@@ -13,6 +14,7 @@ import type { LogSealEvent } from './domain/log-seal.ts';
 import type { PlanEvent } from './domain/plan.ts';
 import type { SpendEvent } from './domain/spend.ts';
 import type { TaxStatusDeclared } from './domain/tax-status.ts';
+import type { ProjectSpendAdjusted } from './domain/team-spend.ts';
 import type { TenantEvent } from './domain/tenant.ts';
 import type { VatIdChecked } from './domain/vat-check.ts';
 
@@ -21,6 +23,7 @@ export type DomainEvent =
   | AgencyEvent
   | PlanEvent
   | TenantEvent
+  | ProjectSpendAdjusted
   | KeyEvent
   | SpendEvent
   | PeriodClosed
@@ -34,7 +37,8 @@ export type DomainEvent =
   | InvitationEvent
   | CustomerEvent
   | BudgetEvent
-  | TagEvent;
+  | TagEvent
+  | ModelEvent;
 
 export type EventType = DomainEvent['type'];
 export type EventOf<T extends EventType> = Extract<DomainEvent, { type: T }>;

@@ -35,7 +35,7 @@ export interface LitellmConfig {
 const CostPerToken = z.union([z.number().nonnegative(), z.string()]).nullish();
 const Name = z.string().min(1);
 
-const ModelEntry = z.looseObject({
+export const ModelEntry = z.looseObject({
   model_name: Name,
   litellm_params: z.looseObject({
     model: Name,
@@ -110,7 +110,7 @@ export function readLitellmConfig(
   const { model_list: models = [], general_settings: general, litellm_settings: settings } = parsed.data;
   const deployments = models.flatMap((entry, index) => {
     const baseUrl = entry.litellm_params.api_base ?? upstreamBaseUrl;
-    if (baseUrl !== undefined) return [toDeployment(entry, baseUrl, index)];
+    if (baseUrl !== undefined) return [deploymentFrom(entry, baseUrl, `${entry.model_name}#${index + 1}`)];
     problems.push(`model_list.${index}.litellm_params.api_base: set it, or UPSTREAM_BASE_URL`);
     return [];
   });
@@ -151,11 +151,17 @@ function resolve(
   return Object.fromEntries(entries.filter(([, item]) => item !== undefined));
 }
 
-function toDeployment(entry: z.infer<typeof ModelEntry>, baseUrl: string, index: number): Deployment {
+/** What a request costs upstream, each per single piece. */
+export const COST_PARAMS: readonly string[] = Object.keys(ModelEntry.shape.litellm_params.shape).filter(
+  (name) => /_cost(_|$)/.test(name),
+);
+
+/** `id` is used where the entry names none. */
+export function deploymentFrom(entry: z.infer<typeof ModelEntry>, baseUrl: string, id: string): Deployment {
   const { litellm_params: params, model_info: info, model_name: publicName } = entry;
   const model = withoutProvider(params.model);
   return {
-    id: info?.id ?? `${publicName}#${index + 1}`,
+    id: info?.id ?? id,
     publicName,
     upstreamModel: model.includes('*') ? null : model,
     baseUrl: withVersionPath(baseUrl),

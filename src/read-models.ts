@@ -14,6 +14,7 @@ import { budgets } from '../projections/budgets.ts';
 import { customers } from '../projections/customers.ts';
 import { invitations } from '../projections/invitations.ts';
 import { members } from '../projections/members.ts';
+import { models } from '../projections/models.ts';
 import { tags } from '../projections/tags.ts';
 import { users } from '../projections/users.ts';
 import type { Projection } from './projection.ts';
@@ -38,6 +39,7 @@ export const readModels: readonly Projection[] = [
   customers,
   budgets,
   tags,
+  models,
 ];
 
 /** Throws an Error that lists the names there are. */

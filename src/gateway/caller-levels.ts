@@ -85,7 +85,8 @@ export function levelsOfKey(
   const { zone } = agency;
   if (project !== null) {
     const { project_id: id } = project;
-    const scope = { name: 'project', id, subject: `Team=${id}`, zone } as const;
+    const correction = correctionOf(project);
+    const scope = { name: 'project', id, subject: `Team=${id}`, zone, correction } as const;
     add(scope, projectAllowance(project), true, served(namesIn(project.options, 'model_aliases')));
   }
   const { tenant_id: tenantId } = rows.tenant;
@@ -157,7 +158,12 @@ function keyScope({ key, agency }: CallerRows): Scope {
   return { name: 'key', id: key.key_id, subject, zone: agency.zone, correction: correctionOf(key) };
 }
 
-function correctionOf(row: CallerRows['key']): Correction | null {
+type Corrected = Pick<
+  CallerRows['key'],
+  'adjusted_position' | 'adjusted_at' | 'adjusted_to' | 'spend_adjusted'
+>;
+
+function correctionOf(row: Corrected): Correction | null {
   const { adjusted_position: position, adjusted_at: at, adjusted_to: toNanos } = row;
   if (position === null || at === null || toNanos === null) return null;
   return { position, atMs: Date.parse(at), toNanos, sumNanos: row.spend_adjusted };

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readCredential } from '../credentials.ts';
-import type { Deployment } from '../domain/deployment.ts';
 import { formatNanos } from '../domain/money.ts';
 import { type Routing, ROUTING_DEFAULT } from '../domain/routing.ts';
 import { Refusal } from '../errors.ts';
@@ -18,7 +17,7 @@ import { createKeyTable, type KeyTables } from './key-table.ts';
 import { createLimiter, type Limiter, type SpentSince } from './limiter.ts';
 import { createNamedSubjects, levelsOf, type SubjectTables } from './named-subjects.ts';
 import { createPlaces } from './places.ts';
-import { createRouter } from './router.ts';
+import { createRouter, type Deployments } from './router.ts';
 import { isAbsolute, requireRoute, routeOf, type Target } from './routes.ts';
 import type { FailureLog } from './drain.ts';
 import { createSpendWriter } from './spend-writer.ts';
@@ -37,7 +36,7 @@ export interface GatewayDeps {
   /** New for every start of the process: part of the names of its spend streams. */
   readonly writerId: string;
   readonly tables: KeyTables & SubjectTables;
-  readonly deployments: readonly Deployment[];
+  readonly deployments: Deployments;
   readonly routing?: Routing;
   readonly masterKey: string;
   /** The agency's own tenant: what the master key spends is recorded under it. */

@@ -52,7 +52,7 @@ function tariff(
   atCost: boolean,
   pricesOf: (model: string, costs: Rates | null) => Rates | null,
 ): Tariff {
-  const remembered = new Map<Deployment, Map<string, Offer | null>>();
+  const remembered = new WeakMap<Deployment, Map<string, Offer | null>>();
   return {
     currency,
     offer(model, deployment) {

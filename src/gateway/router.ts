@@ -24,7 +24,12 @@ export interface Router {
   /** Whether others share its name, so that it can be left alone. */
   hasOthers(deployment: Deployment): boolean;
   standings(): readonly Standing[];
+  /** Goes up whenever what can be served has changed. */
+  generation(): number;
 }
+
+/** The deployments there are; the same array as long as they stay the same. */
+export type Deployments = readonly Deployment[] | (() => readonly Deployment[]);
 
 export interface Alternative {
   readonly model: string;
@@ -35,28 +40,39 @@ const NONE: readonly string[] = [];
 
 /** `random` gives numbers from 0 to less than 1; `nowMs` is a clock that never goes back. */
 export function createRouter(
-  deployments: readonly Deployment[],
+  deployments: Deployments,
   random: () => number,
   routing: Routing = ROUTING_DEFAULT,
   nowMs: () => number = () => 0,
 ): Router {
   const countsTokens = routing.strategy === 'usage-based-routing';
-  const byName = new Map<string, Standing[]>();
-  const byDeployment = new Map<Deployment, Standing>();
-  for (const deployment of deployments) {
-    const standing = newStanding(deployment, countsTokens);
-    byDeployment.set(deployment, standing);
-    const group = byName.get(deployment.publicName);
-    if (group === undefined) byName.set(deployment.publicName, [standing]);
-    else group.push(standing);
-  }
-  // The longest prefix is the most precise, `*` the least.
-  const wildcards = [...byName.keys()]
-    .filter((name) => name === '*' || name.endsWith('/*'))
-    .toSorted((a, b) => b.length - a.length);
+  const source = typeof deployments === 'function' ? deployments : () => deployments;
+  // Of deployments that are gone, too: requests to them may still be on their way.
+  const byDeployment = new WeakMap<Deployment, Standing>();
+  let served: Served = { deployments: [], standings: [], byName: new Map(), wildcards: [] };
+  let generation = 0;
   const choose = chooser(routing, random, nowMs);
 
+  function standingOf(deployment: Deployment): Standing {
+    let standing = byDeployment.get(deployment);
+    if (standing === undefined) {
+      standing = newStanding(deployment, countsTokens);
+      byDeployment.set(deployment, standing);
+    }
+    return standing;
+  }
+
+  function current(): Served {
+    const now = source();
+    if (now !== served.deployments) {
+      served = servedBy(now, now.map(standingOf));
+      generation += 1;
+    }
+    return served;
+  }
+
   function groupOf(model: string): readonly Standing[] | undefined {
+    const { byName, wildcards } = current();
     const exact = byName.get(model);
     if (exact !== undefined && !wildcards.includes(model)) return exact;
     const wildcard = wildcards.find((name) => matchesName(name, model));
@@ -106,10 +122,36 @@ export function createRouter(
     alternatives,
     fallbacks,
     contextFallbacks,
-    standingOf: (deployment) => byDeployment.get(deployment)!,
-    hasOthers: ({ publicName }) => byName.get(publicName)!.length > 1,
-    standings: () => [...byDeployment.values()],
+    standingOf,
+    hasOthers: ({ publicName }) => (current().byName.get(publicName)?.length ?? 0) > 1,
+    standings: () => current().standings,
+    generation() {
+      current();
+      return generation;
+    },
   };
+}
+
+interface Served {
+  readonly deployments: readonly Deployment[];
+  readonly standings: readonly Standing[];
+  readonly byName: ReadonlyMap<string, readonly Standing[]>;
+  /** The longest prefix is the most precise and comes first, `*` last. */
+  readonly wildcards: readonly string[];
+}
+
+function servedBy(deployments: readonly Deployment[], standings: readonly Standing[]): Served {
+  const byName = new Map<string, Standing[]>();
+  for (const standing of standings) {
+    const { publicName } = standing.deployment;
+    const group = byName.get(publicName);
+    if (group === undefined) byName.set(publicName, [standing]);
+    else group.push(standing);
+  }
+  const wildcards = [...byName.keys()]
+    .filter((name) => name === '*' || name.endsWith('/*'))
+    .toSorted((a, b) => b.length - a.length);
+  return { deployments, standings, byName, wildcards };
 }
 
 function isLimited({ deployment }: Standing): boolean {

@@ -9,8 +9,13 @@ import type { Router } from './router.ts';
 const REMEMBERED_MAX = 1_000;
 
 export function worstRates(router: Router): (tariff: Tariff, model: string, offer: Offer) => Rates {
-  const known = new WeakMap<Tariff, Map<string, Rates>>();
+  let known = new WeakMap<Tariff, Map<string, Rates>>();
+  let generation = -1;
   return (tariff, model, offer) => {
+    if (router.generation() !== generation) {
+      generation = router.generation();
+      known = new WeakMap();
+    }
     let byModel = known.get(tariff);
     if (byModel === undefined) known.set(tariff, (byModel = new Map<string, Rates>()));
     let rates = byModel.get(model);

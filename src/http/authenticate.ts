@@ -72,7 +72,7 @@ async function callerWith(deps: HttpDeps, key: KeyRow): Promise<Caller> {
 export function rolesOf(caller: Caller): readonly Role[] {
   switch (caller.role) {
     case 'proxy_admin':
-      return caller.key === null ? ['proxy_admin'] : ['proxy_admin', 'key'];
+      return caller.key === null ? ['master', 'proxy_admin'] : ['proxy_admin', 'key'];
     case 'user':
       return [...rolesIn(caller.standing), 'key'];
     case 'key':
@@ -153,6 +153,10 @@ const ROUTE_GROUPS: Readonly<Record<string, readonly string[]>> = {
     '/user/info',
     '/user/filter/ui',
     '/models',
+    '/model/info',
+    '/v1/model/info',
+    '/v2/model/info',
+    '/model_group/info',
     '/models/*',
     '/v1/models',
     '/v1/models/*',

@@ -33,7 +33,7 @@ import {
   type TeamFields,
   teamOptionsFrom,
 } from './team-fields.ts';
-import { resolveMembers } from './team-people.ts';
+import { requireNamable, resolveMembers } from './team-people.ts';
 import { limitsOfTeam, type TeamRow } from './team-view.ts';
 
 /** The commands that the routes of teams.ts carry out. */
@@ -64,6 +64,7 @@ export async function newTeam(
   requireSensible(state, await tenantOf(deps.db, tenantId));
   const name = body.team_alias || projectId;
   const limits = limitsOrNull(state.limits);
+  await requireNamable(deps, body.members_with_roles ?? [], { caller, tenantId });
   const opened = await openProject(deps, command, {
     tenantId,
     projectId,
@@ -87,7 +88,7 @@ export async function newTeam(
     ...(body.blocked === true ? { blocked: true } : {}),
   } as const;
   const changed = await onTenant(deps, partOf(command, 'settings'), owner, change);
-  const members = await firstMembers(deps, command, body, caller);
+  const members = await firstMembers(deps, command, body, caller, tenantId);
   if (members.length === 0) return { projectId, position: later(opened.position, changed.position) };
   const added = await onTenant(deps, partOf(command, 'members'), owner, {
     type: 'add-members',
@@ -103,8 +104,12 @@ async function firstMembers(
   command: Command,
   body: NewTeam,
   caller: Caller | null,
+  tenantId: string,
 ): Promise<readonly ProjectMember[]> {
-  const named = await resolveMembers(deps, command, body.members_with_roles ?? []);
+  const named = await resolveMembers(deps, command, body.members_with_roles ?? [], {
+    caller,
+    tenantId,
+  });
   const creator = caller?.role === 'user' ? userIdOf(caller) : null;
   const members = named.map(({ userId, role }) => ({ userId, role, limits: NO_MEMBER_LIMITS }));
   if (creator === null || members.some(({ userId }) => userId === creator)) return members;
@@ -223,8 +228,13 @@ export function later(a: bigint, b: bigint): bigint {
 }
 
 /** Throws Refusal(not_found | not_yours) unless the caller leads the team. */
-export function requireLead(caller: Caller | null, team: TeamRow, leads: boolean): void {
+/** `missing` is what is said of a team that is not there, and of those of others. */
+export function requireLead(
+  caller: Caller | null,
+  team: TeamRow,
+  leads: boolean,
+  missing: Refusal = new Refusal('not_found', { what: 'team' }, { param: 'team_id' }),
+): void {
   if (leads || isAdmin(caller)) return;
-  const missing = new Refusal('not_found', { what: 'team' }, { param: 'team_id' });
   throw notYours(caller, team, missing, 'Only admins of the team or its organization can do this.');
 }

@@ -183,6 +183,10 @@ async function userNamed(deps: HttpDeps, fields: UserFields): Promise<UserView> 
 function requireOwnFields(caller: Caller | null, view: UserView, fields: object): void {
   if (isAdmin(caller)) return;
   if (view.user_id !== userIdOf(caller)) {
+    // Who is in organizations exists only for those who share one, as in what is read of users.
+    const known = caller?.role === 'user' ? caller.standing.tenants : new Map<string, string>();
+    const hidden = view.organizations.length > 0 && !view.organizations.some((id) => known.has(id));
+    if (hidden) throw new Refusal('not_found', { what: 'user' }, { param: 'user_id' });
     throw new Refusal('not_yours', { problem: 'You may only change yourself.' }, { param: 'user_id' });
   }
   const forbidden = Object.entries(fields).find(

@@ -2,9 +2,12 @@ import type { FastifyServerFactory } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Kysely } from 'kysely';
 import type { Json, JsonObject } from '../domain/json.ts';
+import type { Terms } from '../domain/plan.ts';
+import type { Usage } from '../domain/spend.ts';
 import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
+import type { CredentialSeal } from '../model-credentials.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { BillingDesk } from './billing-desk.ts';
 import type { Tables } from './read.ts';
@@ -38,6 +41,12 @@ export interface HttpDeps {
   readonly log: Log;
   /** What the gateway can serve; several deployments may share a public name. */
   readonly models: () => readonly ServedModel[];
+  /** How credentials of upstreams are kept. */
+  readonly credentials: CredentialSeal;
+  /** Where models are served that do not say it themselves. */
+  readonly upstreamBaseUrl: string | undefined;
+  /** What a request with this usage would be charged; null for unknown models. */
+  readonly quote: (terms: Terms | null, model: string, usage: Usage) => bigint | 'unpriced' | null;
   readonly status: () => HealthFacts;
   readonly metrics: () => readonly Metric[];
   readonly runInvoices: RunInvoices;
@@ -63,6 +72,12 @@ export interface ServedModel {
   readonly publicName: string;
   /** Id of the deployment. */
   readonly id: string;
+  /** What the upstream calls it; null passes the requested name on. */
+  readonly upstreamModel: string | null;
+  readonly baseUrl: string;
+  readonly maxOutputTokens: number;
+  readonly requestsPerMinute?: number | undefined;
+  readonly tokensPerMinute?: number | undefined;
 }
 
 export interface HealthFacts {

@@ -98,6 +98,10 @@ function deploymentsRoute(app: App, deps: HttpDeps): void {
       schema: {
         summary: 'The deployments as the gateway sees them; calls nobody',
         tags: ['health'],
+        querystring: z.object({
+          model: z.string().max(500).optional().describe('Of one public name'),
+          model_id: z.string().max(500).optional(),
+        }),
         response: {
           200: z.object({
             healthy_endpoints: z.array(Deployment),
@@ -109,8 +113,12 @@ function deploymentsRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    () => {
-      const { deployments } = deps.status();
+    ({ query: { model, model_id: modelId } }) => {
+      const deployments = deps
+        .status()
+        .deployments.filter(
+          ({ id, publicName }) => (model ?? publicName) === publicName && (modelId ?? id) === id,
+        );
       const shown = (wanted: boolean) =>
         deployments
           .filter(({ healthy }) => healthy === wanted)

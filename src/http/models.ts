@@ -84,7 +84,7 @@ function modelAnswer(id: string): z.output<typeof Model> {
 }
 
 /** The public names that the caller may use, in the order of the deployments. */
-async function namesFor(deps: HttpDeps, caller: Caller | null): Promise<readonly string[]> {
+export async function namesFor(deps: HttpDeps, caller: Caller | null): Promise<readonly string[]> {
   const served = [...new Set(deps.models().map(({ publicName }) => publicName))];
   const key = keyOf(caller);
   if (key === null) return served;

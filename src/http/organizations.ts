@@ -229,7 +229,10 @@ function memberRoutes(app: App, deps: HttpDeps): void {
       const { body, caller } = request;
       const command = commandOf(deps, request);
       const row = await ledBy(deps, caller, body.organization_id);
-      const people = await resolveMembers(deps, command, [body.member].flat());
+      const people = await resolveMembers(deps, command, [body.member].flat(), {
+        caller,
+        tenantId: row.tenant_id,
+      });
       const budget = budgetFrom(body.max_budget_in_organization) ?? null;
       const members = people.map(({ userId, role }) => ({ userId, role, budget }));
       const { position } = await onTenant(deps, command, row, { type: 'add-tenant-members', members });

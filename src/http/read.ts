@@ -12,6 +12,7 @@ import type { budgets } from '../../projections/budgets.ts';
 import type { customers } from '../../projections/customers.ts';
 import type { invitations } from '../../projections/invitations.ts';
 import type { members } from '../../projections/members.ts';
+import type { models } from '../../projections/models.ts';
 import type { tags } from '../../projections/tags.ts';
 import type { users } from '../../projections/users.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
@@ -37,6 +38,7 @@ export interface Tables {
   readonly invitations: RowOf<(typeof invitations)['columns']>;
   readonly members: RowOf<(typeof members)['columns']>;
   readonly tags: RowOf<(typeof tags)['columns']>;
+  readonly models: RowOf<(typeof models)['columns']>;
   readonly users: RowOf<(typeof users)['columns']>;
   readonly contacts: {
     readonly subject_id: string;

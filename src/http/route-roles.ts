@@ -7,6 +7,8 @@
  * user what belongs to the user, a key without a user itself.
  */
 export const ROLES = [
+  /** The master key and no other. */
+  'master',
   /** The master key, and keys of users with this role. */
   'proxy_admin',
   'proxy_admin_viewer',
@@ -75,6 +77,15 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /v1/models/*': [keys],
   'GET /models': [keys],
   'GET /models/*': [keys],
+  'GET /model': [keys],
+  'GET /model/info': [keys],
+  'GET /v1/model/info': [keys],
+  'GET /v2/model/info': [keys],
+  'GET /model_group/info': [keys],
+  'POST /model/new': [admin, 'role_forbidden'],
+  'POST /model/update': [admin, 'role_forbidden'],
+  'PATCH /model/:model_id/update': [admin, 'role_forbidden'],
+  'POST /model/delete': [admin, 'role_forbidden'],
 
   'POST /user/new': [tenantAdmins],
   'POST /user/update': [people],
@@ -134,6 +145,8 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /tag/info': [tenantReaders],
   'GET /tag/list': [tenantReaders],
 
+  ...spendRows(),
+
   'POST /api/tenants': [admin],
   'GET /api/tenants': [viewers],
   'GET /api/tenants/:id': [viewers],
@@ -153,6 +166,34 @@ function endUserRows(name: string): Readonly<Record<string, Row>> {
     ...Object.fromEntries(written.map((verb) => [`POST /${name}/${verb}`, [tenantAdmins] as const])),
     [`GET /${name}/info`]: [tenantReaders],
     [`GET /${name}/list`]: [tenantReaders],
+  };
+}
+
+/** What of it somebody sees follows from what is theirs (spend-scope.ts). */
+function spendRows(): Readonly<Record<string, Row>> {
+  const rowsFor = (paths: readonly string[], roles: readonly Role[]) =>
+    Object.fromEntries(paths.map((path) => [`GET ${path}`, [roles] as const]));
+  const single = ['', '/v2', '/ui', '/ui/:request_id', '/session/ui'].map((end) => `/spend/logs${end}`);
+  const own = ['/spend/keys', '/spend/users', '/spend/tags', '/user/daily/activity', '/team/daily/activity'];
+  const families = ['organization', 'customer', 'end_user', 'tag', 'agent'];
+  const sums = ['logs', 'keys', 'models', 'teams', 'provider', 'tags', 'all_tag_names', 'report'];
+  const activity = ['', '/model', '/exceptions', '/exceptions/deployment'];
+  return {
+    ...rowsFor([...single, ...own, '/user/daily/activity/aggregated'], people),
+    ...rowsFor(
+      [
+        ...families.map((family) => `/${family}/daily/activity`),
+        '/global/spend',
+        ...sums.map((name) => `/global/spend/${name}`),
+        ...activity.map((end) => `/global/activity${end}`),
+        '/provider/budgets',
+      ],
+      tenantReaders,
+    ),
+    'POST /spend/calculate': [keys],
+    'POST /cost/estimate': [keys],
+    'POST /global/spend/end_users': [tenantReaders],
+    'POST /global/spend/reset': [['master']],
   };
 }
 

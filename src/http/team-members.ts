@@ -8,7 +8,7 @@ import { later, requireLead } from './change-team.ts';
 import { deleteKeys } from './change-user.ts';
 import { type Command, commandOf, hasRun, partOf, takeEffect } from './command.ts';
 import type { App, HttpDeps } from './deps.ts';
-import { isTeamAdmin } from './permissions.ts';
+import { isAdmin, isTeamAdmin } from './permissions.ts';
 import { onTenant } from './project-command.ts';
 import { Amount, optional, refusalAnswers, Whole } from './schemas.ts';
 import { settle } from './settle.ts';
@@ -68,7 +68,10 @@ function addRoute(app: App, deps: HttpDeps): void {
       const { body, caller } = request;
       const command = commandOf(deps, request);
       const team = await teamLedBy(deps, caller, body.team_id, 'not_found');
-      const people = await resolveMembers(deps, command, [body.member].flat());
+      const people = await resolveMembers(deps, command, [body.member].flat(), {
+        caller,
+        tenantId: team.tenant_id,
+      });
       const limits = memberLimitsFrom(body, NO_MEMBER_LIMITS);
       const members = people.map(({ userId, role }) => ({ userId, role, limits }));
       const add = { type: 'add-members', projectId: team.project_id, members } as const;
@@ -131,7 +134,8 @@ function bulkAddRoute(app: App, deps: HttpDeps): void {
       const { body, caller } = request;
       const command = commandOf(deps, request);
       const team = await teamLedBy(deps, caller, body.team_id, 'not_found');
-      const named = body.all_users === true ? await everybody(deps) : (body.members ?? []);
+      const named =
+        body.all_users === true ? await everybody(deps, caller, team.tenant_id) : (body.members ?? []);
       if (named.length === 0) {
         throw new Refusal('bad_request', { problem: 'Send members or all_users.' }, { param: 'members' });
       }
@@ -142,7 +146,10 @@ function bulkAddRoute(app: App, deps: HttpDeps): void {
         const about = { user_id: member.user_id ?? null, user_email: member.user_email ?? null };
         try {
           const part = partOf(command, `member ${member.user_id ?? member.user_email ?? ''}`);
-          const [person] = await resolveMembers(deps, part, [member]);
+          const [person] = await resolveMembers(deps, part, [member], {
+            caller,
+            tenantId: team.tenant_id,
+          });
           const members = [{ ...person!, limits }];
           const add = { type: 'add-members', projectId: team.project_id, members } as const;
           latest = later(latest, (await onTenant(deps, part, team, add)).position);
@@ -160,8 +167,21 @@ function bulkAddRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-async function everybody({ db }: HttpDeps): Promise<readonly z.output<typeof MemberBody>[]> {
-  const rows = await db.selectFrom('users').select('user_id').orderBy('user_id').execute();
+/** All users there are, for those who are no administrators all members of the organization. */
+async function everybody(
+  { db }: HttpDeps,
+  caller: Caller | null,
+  tenantId: string,
+): Promise<readonly z.output<typeof MemberBody>[]> {
+  const rows = isAdmin(caller)
+    ? await db.selectFrom('users').select('user_id').orderBy('user_id').execute()
+    : await db
+        .selectFrom('members')
+        .select('user_id')
+        .distinct()
+        .where('tenant_id', '=', tenantId)
+        .orderBy('user_id')
+        .execute();
   return rows.map(({ user_id }) => ({ user_id, role: 'user' }));
 }
 
@@ -283,12 +303,12 @@ async function teamLedBy(
     .where('projects.project_id', '=', teamId)
     .where('projects.status', '!=', 'closed')
     .executeTakeFirst();
-  if (team === undefined) {
-    const problem = `Team id=${teamId} does not exist in db`;
-    throw missing === 'not_found'
+  const problem = `Team id=${teamId} does not exist in db`;
+  const refusal =
+    missing === 'not_found'
       ? new Refusal('not_found', { what: 'team' }, { param: 'team_id' })
       : new Refusal('bad_request', { problem }, { param: 'team_id' });
-  }
-  requireLead(caller, team, isTeamAdmin(caller, team));
+  if (team === undefined) throw refusal;
+  requireLead(caller, team, isTeamAdmin(caller, team), refusal);
   return team;
 }

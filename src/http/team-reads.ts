@@ -147,7 +147,7 @@ const SORTS = {
   team_id: sql`projects.project_id`,
   team_alias: sql`project_names.name`,
   created_at: sql`projects.opened_at`,
-  spend: sql`coalesce(spend_totals.price_nanos, 0)`,
+  spend: sql`coalesce(spend_totals.price_nanos, 0) + projects.spend_adjusted`,
 } as const;
 
 function pagedRoute(app: App, deps: HttpDeps): void {

@@ -53,11 +53,11 @@ export function teamRows(db: Db) {
       join.on('spend_totals.level', '=', 'project').onRef('spend_totals.id', '=', 'projects.project_id'),
     )
     .selectAll('projects')
-    .select((eb) => [
+    .select([
       'project_names.name',
       'agencies.zone',
       sql<boolean>`tenants.own and tenants.contact_version = 0`.as('own'),
-      eb.fn.coalesce('spend_totals.price_nanos', eb.lit(0)).$castTo<bigint>().as('spend'),
+      sql<bigint>`coalesce(spend_totals.price_nanos, 0) + projects.spend_adjusted`.as('spend'),
       sql<readonly ShownMember[]>`coalesce((
         select jsonb_agg(jsonb_build_object('user_id', m.user_id, 'role', m.role, 'user_email', c.data ->> 'email')
                          order by m.added_at, m.user_id)

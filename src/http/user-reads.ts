@@ -75,6 +75,11 @@ function infoRoute(app: App, deps: HttpDeps): void {
       let teams = teamRows(db).where('projects.status', '!=', 'closed');
       if (userId !== null) {
         keys = keys.where('keys.user_id', '=', userId);
+        if (userId !== userIdOf(caller) && !seesAll(caller)) {
+          // Elsewhere the same person is none of an organization admin's business.
+          keys = keys.where('keys.tenant_id', 'in', ['', ...ledBy(caller)]);
+          teams = teams.where('projects.tenant_id', 'in', ['', ...ledBy(caller)]);
+        }
         teams = teams.where('projects.project_id', 'in', row!.teams.length === 0 ? [''] : row!.teams);
       }
       const [shownKeys, shownTeams] = await Promise.all([

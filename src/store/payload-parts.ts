@@ -17,6 +17,13 @@ export const Instant = z.string();
 export const Count = z.number().int();
 export const JsonValue: z.ZodType<Json> = z.json();
 export const JsonRecord: z.ZodType<JsonObject> = z.record(z.string(), JsonValue);
+export const Model = z.object({
+  id: z.string(),
+  name: z.string(),
+  params: JsonRecord,
+  info: JsonRecord,
+  sealed: z.string().nullable(),
+});
 export const EnvironmentName = z.enum(ENVIRONMENTS);
 export const UnitName = z.enum(UNITS);
 

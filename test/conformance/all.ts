@@ -5,6 +5,7 @@ import { sectionC } from './section-c.ts';
 import { sectionD } from './section-d.ts';
 import { sectionE } from './section-e.ts';
 import { sectionF } from './section-f.ts';
+import { sectionG } from './section-g.ts';
 import { sectionH } from './section-h.ts';
 
 /** Every case there is, by section. */
@@ -15,5 +16,6 @@ export const sections: Readonly<Record<string, readonly Case[]>> = {
   'D. Data-plane authentication': sectionD,
   'E. Budgets': sectionE,
   'F. Rate limits': sectionF,
+  'G. Spend and reporting': sectionG,
   'H. Teams, users, customers, organizations, budgets': sectionH,
 };

@@ -86,7 +86,6 @@ export const sectionC: readonly Case[] = [
   {
     id: '52',
     title: 'the master key sets all spend back',
-    waitsFor: 'POST /global/spend/reset',
     async run(t) {
       const admin = await somebody(t, 'proxy_admin');
       assertStatus(await t.post('/global/spend/reset', {}, admin.key), 401);
@@ -94,6 +93,23 @@ export const sectionC: readonly Case[] = [
       assertStatus(await t.chat(key), 200);
       assert.equal((await t.post('/global/spend/reset', {})).body.status, 'success');
       assert.equal((await t.info(key)).spend, 0);
+      const { body } = await t.get(`/spend/logs?api_key=${key}`);
+      assert.ok(body.length === 1 && body[0].spend > 0);
+    },
+  },
+  {
+    id: '52b',
+    title: 'a team whose budget was spent serves again when all spend is set back',
+    async run(t) {
+      const budget = { max_budget: 0.00002, budget_duration: '30d' };
+      const { team_id } = (await t.post('/team/new', budget)).body;
+      const { key } = await t.key({ team_id });
+      let calls = 0;
+      while (calls < 50 && (await t.chat(key)).status === 200) calls += 1;
+      assert.ok(calls > 0 && calls < 50, `${calls} calls`);
+      assert.equal((await t.post('/global/spend/reset', {})).body.status, 'success');
+      assert.equal((await t.get(`/team/info?team_id=${team_id}`)).body.team_info.spend, 0);
+      assertStatus(await t.chat(key), 200);
     },
   },
   {

@@ -140,7 +140,6 @@ export const sectionD: readonly Case[] = [
   {
     id: '76',
     title: 'what a key sees of the models has no secrets',
-    waitsFor: 'GET /model/info',
     async run(t) {
       const { key } = await t.key({ models: [t.model] });
       const [all, own] = [await t.get('/model/info'), await t.get('/model/info', key)];

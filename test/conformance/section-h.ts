@@ -169,4 +169,57 @@ export const sectionH: readonly Case[] = [
       assertStatus(await t.post('/budget/delete', { id: budget_id }), 200);
     },
   },
+  {
+    id: '134',
+    title: 'a model is added, priced anew and removed while the server runs',
+    async run(t) {
+      const { data } = (await t.get('/model/info')).body;
+      const of = (id: string) => data.find((one: { model_name: string }) => one.model_name === id);
+      const { api_base } = of(t.model).litellm_params;
+      const name = t.fresh('model');
+      const api_key = 'sk-simulated-upstream';
+      const params = {
+        model: `openai/${t.model}`,
+        api_base,
+        api_key,
+        input_cost_per_token: 1e-6,
+        output_cost_per_token: 2e-6,
+      };
+      const made = await t.post('/model/new', { model_name: name, litellm_params: params });
+      assertStatus(made, 200);
+      const { model_id } = made.body;
+      assert.ok(!JSON.stringify(made.body).includes(api_key));
+      const shown = await t.get(`/model/info?litellm_model_id=${model_id}`);
+      assert.equal(shown.body.data[0].model_info.input_cost_per_token, 1e-6);
+      assert.ok(!JSON.stringify(shown.body).includes(api_key));
+      const listed = (await t.get('/v1/models')).body.data as { id: string }[];
+      assert.ok(listed.some(({ id }) => id === name));
+      const { key } = await t.key();
+      const cost = async (): Promise<number> => {
+        const answer = await t.chat(key, { model: name });
+        assertStatus(answer, 200);
+        const { prompt_tokens: input, completion_tokens: output } = answer.body.usage;
+        assert.equal(answer.headers.get('x-litellm-model-id'), model_id);
+        return (Number(answer.headers.get('x-litellm-response-cost')) - input * 1e-6) / output;
+      };
+      assert.ok(Math.abs((await cost()) - 2e-6) < 1e-12);
+      const change = { litellm_params: { output_cost_per_token: 5e-6 } };
+      assertStatus(await t.send('PATCH', `/model/${model_id}/update`, change), 200);
+      assert.ok(Math.abs((await cost()) - 5e-6) < 1e-12);
+      const cleared = { litellm_params: { output_cost_per_token: null } };
+      assertStatus(await t.send('PATCH', `/model/${model_id}/update`, cleared), 200);
+      assert.ok(Math.abs(await cost()) < 1e-12);
+      assertStatus(await t.send('PATCH', `/model/${t.fresh('none')}/update`, change), 404);
+      assertStatus(await t.post('/model/delete', { id: model_id }), 200);
+      assertStatus(await t.post('/model/delete', { id: model_id }), 400);
+      assertStatus(await t.get(`/model/info?litellm_model_id=${model_id}`), 400);
+      assertStatus(await t.chat(key, { model: name }), 400);
+      const user = await somebody(t, 'internal_user');
+      assertStatus(
+        await t.post('/model/new', { model_name: name, litellm_params: params }, user.key),
+        401,
+        403,
+      );
+    },
+  },
 ];

@@ -25,6 +25,10 @@ test('a project is open in its environments, with limits left to the contract', 
       member_limits: { requestsPerMinute: null, tokensPerMinute: null, budget: null },
       extra: { softBudgetNanos: null, budgets: [], byModel: {} },
       options: {},
+      spend_adjusted: 0n,
+      adjusted_at: null,
+      adjusted_position: null,
+      adjusted_to: null,
       opened_at: AT,
       updated_at: AT,
       closed_at: null,
@@ -64,5 +68,15 @@ test('a change replaces limits and settings, and a closed one stays with who clo
       closed_at: AT,
       closed_by: 'default_user_id',
     },
+  ]);
+});
+
+test('spend that was set by hand is remembered with its place in the log', () => {
+  const adjusted = {
+    type: 'project.spend-adjusted',
+    data: { projectId: 'prj_1', byNanos: -5n, fromNanos: 5n, toNanos: 0n },
+  } as const;
+  expect(project(projects, [projectOpened(), adjusted, adjusted])).toMatchObject([
+    { spend_adjusted: -10n, adjusted_to: 0n, adjusted_position: 3n },
   ]);
 });

@@ -16,6 +16,7 @@ import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import type { Tables } from '../../src/http/read.ts';
 import { createHttp } from '../../src/http/server.ts';
+import { credentialSeal } from '../../src/model-credentials.ts';
 import { startProjector } from '../../src/projector.ts';
 import { readModels } from '../../src/read-models.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
@@ -105,6 +106,10 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       version: '0.0.0-test',
       log,
       models: () => ['demo-small', 'demo-large', 'openai/gpt-4o', 'other/*'].map(servedModel),
+      credentials: credentialSeal('salt of the tests'),
+      upstreamBaseUrl: undefined,
+      quote: (_terms, model, { inputTokens, outputTokens }) =>
+        model === 'demo-small' ? BigInt(inputTokens * 1_000 + outputTokens * 2_000) : null,
       status: () => ({
         head: appended,
         keyTableAgeMs: 0,
@@ -152,7 +157,13 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
 }
 
 function servedModel(publicName: string) {
-  return { publicName, id: `${publicName} at upstream` };
+  return {
+    publicName,
+    id: `${publicName} at upstream`,
+    upstreamModel: null,
+    baseUrl: 'https://upstream.example/v1',
+    maxOutputTokens: 4096,
+  };
 }
 
 async function call(

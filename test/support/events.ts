@@ -382,6 +382,24 @@ export function tenantMemberAdded(
   return { type: 'tenant.member-added', data: { ...member, ...data } };
 }
 
+export function modelAdded(data: Overrides<'model.added'> = {}): EventOf<'model.added'> {
+  return {
+    type: 'model.added',
+    data: {
+      id: 'mod_1',
+      name: 'gpt-4o-mini',
+      params: {
+        model: 'openai/gpt-4o-mini',
+        api_base: 'https://upstream.example/v1',
+        input_cost_per_token: '0.00000015',
+      },
+      info: { mode: 'chat' },
+      sealed: 'v1.AAAAAAAA.bm9uY2U.c2VhbGVk',
+      ...data,
+    },
+  };
+}
+
 export function keySpendAdjusted(data: Overrides<'key.spend-adjusted'> = {}): EventOf<'key.spend-adjusted'> {
   const amounts = { byNanos: -262_500n, fromNanos: 262_500n, toNanos: 0n };
   return { type: 'key.spend-adjusted', data: { keyId: 'key_1', ...amounts, ...data } };
@@ -445,6 +463,10 @@ export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   }),
   'project.closed': () => ({ type: 'project.closed', data: { projectId: 'prj_1' } }),
   'key.spend-adjusted': keySpendAdjusted,
+  'project.spend-adjusted': () => ({
+    type: 'project.spend-adjusted',
+    data: { projectId: 'prj_1', byNanos: -262_500n, fromNanos: 262_500n, toNanos: 0n },
+  }),
   'user.registered': userRegistered,
   'user.changed': () => ({
     type: 'user.changed',
@@ -466,6 +488,9 @@ export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
     data: { ...budgetDefined().data, limits: limits({ budget: { nanos: 7n, window: '30d' } }) },
   }),
   'budget.removed': () => ({ type: 'budget.removed', data: { id: 'bud_1' } }),
+  'model.added': modelAdded,
+  'model.changed': () => ({ type: 'model.changed', data: { ...modelAdded().data, sealed: null } }),
+  'model.removed': () => ({ type: 'model.removed', data: { id: 'mod_1' } }),
   'tag.defined': tagDefined,
   'tag.changed': () => ({ type: 'tag.changed', data: { ...tagDefined().data, description: null } }),
   'tag.removed': () => ({ type: 'tag.removed', data: { id: 'blue' } }),

@@ -99,12 +99,17 @@ const peopleEvent = fc.oneof(
   })),
   fc.record({ id: id('bud'), limits }).map(make.budgetDefined),
   fc.record({ id: text, ...subject }).map(make.tagDefined),
+  fc.record({ id: id('mod'), name: text }).map(make.modelAdded),
   fc.record({ projectId: id('prj'), userId: id('usr') }).map(make.projectMemberAdded),
   fc.record({ projectId: id('prj') }).map((data) => ({ type: 'project.closed', data }) as const),
   fc.record({ projectId: id('prj'), limits: fc.option(limits) }).map(make.projectChanged),
   fc.record({ tenantId: id('ten'), userId: id('usr') }).map(make.tenantMemberAdded),
   fc.record({ tenantId: id('ten') }).map((data) => ({ type: 'tenant.closed', data }) as const),
   fc.record({ keyId: id('key'), byNanos: whole }).map(make.keySpendAdjusted),
+  fc.record({ projectId: id('prj'), byNanos: whole }).map((amounts) => ({
+    type: 'project.spend-adjusted' as const,
+    data: { fromNanos: 262_500n, toNanos: 0n, ...amounts },
+  })),
 );
 const billingEvent = fc.oneof(
   fc.record({ agencyId: id('age'), period: fc.constantFrom(...MONTHS) }).map(make.periodClosed),
@@ -191,6 +196,8 @@ function onceOnly(event: DomainEvent, tenantId: string): string | null {
       return `invitation ${event.data.invitationId}`;
     case 'budget.defined':
       return `budget ${event.data.id}`;
+    case 'model.added':
+      return `model ${event.data.id}`;
     case 'customer.registered':
     case 'tag.defined':
       // As a table holds it: names that differ only in what no table can hold are one.
