@@ -31,6 +31,7 @@ import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
 import { recoverSpool } from './gateway/spool-recovery.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
+import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation } from './installation.ts';
@@ -344,6 +345,7 @@ function httpOf(
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(startRotation(deps).stop);
+  closers.push(startContractChanges(deps).stop);
   return createHttp(deps);
 }
 

@@ -37,6 +37,11 @@ export const refusals = {
     'permission_error',
     'The contract behind this key is suspended. Please contact your provider.',
   ],
+  contract_ended: [
+    403,
+    'permission_error',
+    'The contract behind this key has ended. Please contact your provider.',
+  ],
   two_credentials: [
     400,
     'bad_request_error',
@@ -204,6 +209,12 @@ export const refusals = {
     409,
     'bad_request_error',
     'The organization has a contract, so what it used is still to be invoiced; it cannot be deleted.',
+  ],
+  no_contract: [409, 'bad_request_error', 'The tenant {tenantId} has no contract.'],
+  notice_period: [
+    409,
+    'bad_request_error',
+    'The contract has a notice period of {notice}: it can end at {earliest} at the earliest. Send waive_notice to end it sooner.',
   ],
   tenant_not_active: [409, 'bad_request_error', 'The tenant is {status}.'],
   project_exists: [400, 'bad_request_error', 'A project with the id {projectId} already exists.'],

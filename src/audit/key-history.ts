@@ -1,7 +1,10 @@
 import { type Kysely, sql } from 'kysely';
 import type { keys } from '../../projections/keys.ts';
 import type { Json } from '../domain/json.ts';
+import type { ContractVersion } from '../domain/contract.ts';
 import { key, type KeyState } from '../domain/key.ts';
+import type { Budget } from '../domain/limits.ts';
+import { tenantLimitsFor } from '../domain/plan.ts';
 import type { TenantState } from '../domain/tenant.ts';
 import type { Actor } from '../events.ts';
 import type { RowIn } from '../projection.ts';
@@ -9,7 +12,7 @@ import { hashSecret } from '../secrets.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { type FieldChange, isAfter, type KeyView, replayKey, type Step } from './replay.ts';
 import { type MonthSpend, spendOfKey, type SpendTables } from './key-spend.ts';
-import { type TenantFacts, tenantFacts } from './tenant-facts.ts';
+import { contractOf, type TenantFacts, tenantFacts } from './tenant-facts.ts';
 import { agencyAt, windowSpend, type WindowSpend } from './window-spend.ts';
 
 /**
@@ -176,13 +179,19 @@ async function budgetsAt(
       id: projectId ?? '',
       budget: owner.projects.get(projectId ?? '')?.limits?.budget ?? null,
     },
-    { level: 'tenant', id: state.tenantId, budget: owner.contract?.terms.tenantLimits.budget ?? null },
+    { level: 'tenant', id: state.tenantId, budget: tenantBudgetOf(contractOf(owner, moment.at)) },
   ] as const;
   const budgets: WindowSpend[] = [];
   for (const { level, id, budget } of levels) {
     if (budget !== null) budgets.push(await windowSpend(db, budget, { level, id }, zoned));
   }
   return budgets;
+}
+
+/** Of all keys together, by the contract. */
+export function tenantBudgetOf(contract: ContractVersion | null): Budget | null {
+  if (contract === null || contract.terms === null) return null;
+  return tenantLimitsFor(contract.terms, contract.agreed).budget;
 }
 
 /** The same questions in the same order as the gateway asks them. */

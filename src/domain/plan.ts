@@ -42,7 +42,18 @@ export interface Terms {
   readonly limits: Readonly<Record<Environment, Limits>>;
   /** Limits of all keys of the tenant together. */
   readonly tenantLimits: Limits;
+  /** Days from the beginning of the contract on which no fees are due; left out: none. */
+  readonly trialDays?: number | undefined;
+  /** How long before its end a contract has to be given notice, a duration; left out: not at all. */
+  readonly notice?: string | undefined;
 }
+
+/** What a contract sets apart from its plan, higher or lower. What is left out is the plan's. */
+export interface Agreed {
+  readonly limits?: Readonly<Partial<Record<Environment, AgreedLimits | undefined>>> | undefined;
+  readonly tenantLimits?: AgreedLimits | undefined;
+}
+export type AgreedLimits = { readonly [N in keyof Limits]?: Limits[N] | undefined };
 
 // Events. These names and shapes are stored for ever; see store/codec.ts before changing one.
 export type PlanPublished = { readonly type: 'plan.published'; readonly data: { readonly terms: Terms } };
@@ -74,8 +85,19 @@ function evolve(_state: PlanState, event: PlanEvent): PlanState {
 }
 
 /** The limits that a contract gives a key of this environment. */
-export function limitsFor(terms: Terms, environment: Environment): Limits {
-  return terms.limits[environment];
+export function limitsFor(terms: Terms, environment: Environment, agreed: Agreed | null): Limits {
+  return withAgreed(terms.limits[environment], agreed?.limits?.[environment]);
+}
+
+/** The limits that a contract gives all keys of the tenant together. */
+export function tenantLimitsFor(terms: Terms, agreed: Agreed | null): Limits {
+  return withAgreed(terms.tenantLimits, agreed?.tenantLimits);
+}
+
+function withAgreed(limits: Limits, agreed: AgreedLimits | undefined): Limits {
+  if (agreed === undefined) return limits;
+  const set = Object.entries(agreed).filter(([, value]) => value !== undefined);
+  return { ...limits, ...(Object.fromEntries(set) as Partial<Limits>) };
 }
 
 /**
@@ -88,9 +110,10 @@ export function resolveLimits(
   terms: Terms | null,
   environment: Environment | null,
   asked: Partial<Limits>,
+  agreed: Agreed | null = null,
 ): Limits {
   const scope = environment ?? 'production';
-  const own = terms === null ? UNLIMITED : limitsFor(terms, scope);
+  const own = terms === null ? UNLIMITED : limitsFor(terms, scope, agreed);
   const resolved: Limits = {
     requestsPerMinute: asked.requestsPerMinute ?? own.requestsPerMinute,
     tokensPerMinute: asked.tokensPerMinute ?? own.tokensPerMinute,
@@ -98,7 +121,7 @@ export function resolveLimits(
     models: asked.models === undefined || asked.models.length === 0 ? own.models : asked.models,
     budget: asked.budget ?? own.budget,
   };
-  if (terms !== null) guard(terms, scope, resolved);
+  if (terms !== null) guard(terms, scope, resolved, agreed);
   return resolved;
 }
 
@@ -111,8 +134,13 @@ export function resolveLimits(
  * none, may therefore hold no more than one of the contract's does.
  * Throws Refusal(contract_forbids), and RangeError when a window is no duration.
  */
-export function guard(terms: Terms, environment: Environment, asked: Limits): void {
-  const own = limitsFor(terms, environment);
+export function guard(
+  terms: Terms,
+  environment: Environment,
+  asked: Limits,
+  agreed: Agreed | null = null,
+): void {
+  const own = limitsFor(terms, environment, agreed);
   const forbid = (term: string, param: string, allowed: string, wanted: string): never => {
     throw new Refusal('contract_forbids', { term, allowed, asked: wanted, environment }, { param });
   };

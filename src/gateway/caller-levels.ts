@@ -8,7 +8,8 @@ import type { users } from '../../projections/users.ts';
 import { NO_EXTRA, readBudgets, readExtra, readMemberLimits } from '../domain/extra-limits.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import { type Budget, type Limits, UNLIMITED } from '../domain/limits.ts';
-import { readLimits, readTerms } from '../domain/terms-json.ts';
+import { tenantLimitsFor } from '../domain/plan.ts';
+import { readAgreed, readLimits, readTerms } from '../domain/terms-json.ts';
 import type { RowIn } from '../projection.ts';
 import type { Accounts } from './accounts.ts';
 import {
@@ -178,8 +179,8 @@ function projectAllowance(row: NonNullable<CallerRows['project']>): Allowance {
 
 /** What the contract says and what was agreed beside it hold together. */
 function tenantAllowance({ tenant, tenantBudget }: CallerRows): Allowance {
-  const { terms } = tenant;
-  const contract = terms === null ? NOTHING_LIMITED : allowanceOf(readTerms(terms).tenantLimits, NO_EXTRA);
+  const agreed = contractLimitsOf(tenant);
+  const contract = agreed === null ? NOTHING_LIMITED : allowanceOf(agreed, NO_EXTRA);
   const limits = tenant.limits === null ? UNLIMITED : readLimits(tenant.limits);
   const extra = readExtra(tenant.extra);
   const beside = tenantBudget === null ? allowanceOf(limits, extra) : attached(limits, extra, tenantBudget);
@@ -187,9 +188,15 @@ function tenantAllowance({ tenant, tenantBudget }: CallerRows): Allowance {
 }
 
 /** The contract's, and those agreed beside it. */
-export function tenantLimitsOf({ terms, limits }: CallerRows['tenant']): readonly Limits[] {
-  const contract = terms === null ? [] : [readTerms(terms).tenantLimits];
+export function tenantLimitsOf(tenant: CallerRows['tenant']): readonly Limits[] {
+  const { limits } = tenant;
+  const agreed = contractLimitsOf(tenant);
+  const contract = agreed === null ? [] : [agreed];
   return limits === null ? contract : [...contract, readLimits(limits)];
+}
+
+function contractLimitsOf({ terms, agreed }: CallerRows['tenant']): Limits | null {
+  return terms === null ? null : tenantLimitsFor(readTerms(terms), readAgreed(agreed));
 }
 
 /** What a member's row leaves open, the project says for all of its members. */

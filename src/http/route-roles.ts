@@ -137,6 +137,8 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /api/tenants': [admin],
   'GET /api/tenants': [viewers],
   'GET /api/tenants/:id': [viewers],
+  'POST /api/tenants/:id/contract/preview': [viewers],
+  'POST /api/tenants/:id/contract': [admin],
   'POST /api/projects': [admin],
   'GET /api/projects': [viewers],
   'GET /api/projects/:id': [viewers],

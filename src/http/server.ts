@@ -9,6 +9,7 @@ import { auditorRoutes } from './auditors.ts';
 import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
+import { contractRoutes } from './contracts.ts';
 import { customerRoutes } from './customers.ts';
 import type { HttpDeps } from './deps.ts';
 import { bookkeepingRoutes } from './bookkeeping.ts';
@@ -86,6 +87,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(tagRoutes(deps));
   app.register(modelRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
+  app.register(contractRoutes(deps));
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
   app.register(agencyRoutes(deps));

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { TOKENS_PER_RATE } from '../domain/money.ts';
-import type { ModelPrice, Terms, UnitRates } from '../domain/plan.ts';
+import { type Limits, UNLIMITED } from '../domain/limits.ts';
+import type { Agreed, AgreedLimits, ModelPrice, Terms, UnitRates } from '../domain/plan.ts';
 import { OTHER_UNITS, type OtherUnit, priceBase } from '../domain/spend.ts';
 import { limitsAnswer, LimitsAnswer, Money, money } from './schemas.ts';
 
@@ -36,6 +37,41 @@ export const TermsAnswer = z
     tenant_limits: LimitsAnswer.describe('Of all keys of the tenant together'),
   })
   .meta({ id: 'Terms' });
+
+const AgreedLimitsAnswer = LimitsAnswer.partial();
+export const AgreedAnswer = z
+  .object({
+    production: AgreedLimitsAnswer.optional(),
+    staging: AgreedLimitsAnswer.optional(),
+    tenant: AgreedLimitsAnswer.optional(),
+  })
+  .nullable()
+  .describe('What the contract sets apart from the plan');
+
+export function agreedAnswer(agreed: Agreed | null, currency: string): z.infer<typeof AgreedAnswer> {
+  if (agreed === null) return null;
+  const { production, staging } = agreed.limits ?? {};
+  const sets = Object.entries({ production, staging, tenant: agreed.tenantLimits });
+  return Object.fromEntries(
+    sets.flatMap(([name, limits]) =>
+      limits === undefined ? [] : [[name, agreedLimitsAnswer(limits, currency)] as const],
+    ),
+  );
+}
+
+/** Only the members that are set. */
+function agreedLimitsAnswer(agreed: AgreedLimits, currency: string): z.infer<typeof AgreedLimitsAnswer> {
+  const shown = limitsAnswer({ ...UNLIMITED, ...(agreed as Partial<Limits>) }, currency);
+  const names = {
+    requestsPerMinute: 'requests_per_minute',
+    tokensPerMinute: 'tokens_per_minute',
+    parallelRequests: 'parallel_requests',
+    models: 'models',
+    budget: 'budget',
+  } as const;
+  const set = (Object.keys(names) as (keyof typeof names)[]).filter((name) => agreed[name] !== undefined);
+  return Object.fromEntries(set.map((name) => [names[name], shown[names[name]]]));
+}
 
 export function termsAnswer(terms: Terms): z.infer<typeof TermsAnswer> {
   const { currency, prices } = terms;

@@ -6,6 +6,9 @@ import { VAT_CHECK_SOURCES } from '../domain/vat-check.ts';
 import type { EventOf, EventType } from '../events.ts';
 import {
   Agency,
+  Agreed,
+  ContractOnly,
+  ContractVersion,
   Count,
   Customer,
   EnvironmentName,
@@ -163,7 +166,20 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
   'tenant.suspended': { read: TenantOnly.extend({ reason: z.string() }), upcasts: [] },
   'tenant.reinstated': { read: TenantOnly, upcasts: [] },
   'contract.signed': {
-    read: TenantOnly.extend({ contractId: z.string(), effectiveFrom: Instant, terms: Terms }),
+    read: ContractOnly.extend({ terms: Terms, agreed: Agreed.optional() }),
+    upcasts: [],
+  },
+  'contract.amended': {
+    read: ContractOnly.extend({ terms: Terms, agreed: Agreed.optional() }),
+    upcasts: [],
+  },
+  'contract.ended': { read: ContractOnly, upcasts: [] },
+  'contract.applied': {
+    read: TenantOnly.extend({
+      version: ContractVersion.nullable(),
+      planned: z.array(ContractVersion),
+      paused: z.boolean(),
+    }),
     upcasts: [],
   },
   'project.opened': {
@@ -199,7 +215,10 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
     }),
     upcasts: [],
   },
-  'key.limits-changed': { read: KeyOnly.extend({ limits: Limits }), upcasts: [] },
+  'key.limits-changed': {
+    read: KeyOnly.extend({ limits: Limits, pausedParallel: Count.nullable().optional() }),
+    upcasts: [],
+  },
   'key.changed': { read: KeyOnly.extend({ settings: KeySettings }), upcasts: [] },
   'key.blocked': { read: KeyOnly, upcasts: [] },
   'key.unblocked': { read: KeyOnly, upcasts: [] },

@@ -30,6 +30,12 @@ export const Limits = z.object({
   budget: Budget.nullable(),
 });
 
+const AgreedLimits = Limits.partial();
+export const Agreed = z.object({
+  limits: z.object({ production: AgreedLimits.optional(), staging: AgreedLimits.optional() }).optional(),
+  tenantLimits: AgreedLimits.optional(),
+});
+
 export const MemberLimits = z.object({
   requestsPerMinute: Count.nullable(),
   tokensPerMinute: Count.nullable(),
@@ -71,6 +77,23 @@ export const Terms = z.object({
   }),
   limits: z.object({ production: Limits, staging: Limits }),
   tenantLimits: Limits,
+  trialDays: Count.optional(),
+  notice: z.string().optional(),
+});
+
+export const ContractVersion = z.object({
+  contractId: z.string(),
+  effectiveFrom: Instant,
+  terms: Terms.nullable(),
+  agreed: Agreed.nullable(),
+});
+/** An event of a contract, without what was agreed. */
+export const ContractOnly = z.object({
+  tenantId: z.string(),
+  contractId: z.string(),
+  effectiveFrom: Instant,
+  planned: z.array(ContractVersion).optional(),
+  included: z.array(z.object({ effectiveFrom: Instant, nanos: Integer })).optional(),
 });
 
 export const Agency = z.object({
