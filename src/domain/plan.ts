@@ -3,7 +3,8 @@ import { windowsTouched } from './duration.ts';
 import { canonicalJson } from './json.ts';
 import { type Budget, type Environment, type Limits, UNLIMITED } from './limits.ts';
 import { formatNanos } from './money.ts';
-import type { OtherUnit } from './spend.ts';
+import type { OtherUnit, Unit } from './spend.ts';
+import type { Tiers } from './tiers.ts';
 import { Refusal } from '../errors.ts';
 
 /**
@@ -18,6 +19,8 @@ export interface ModelPrice {
   readonly outputRate: bigint;
   /** Nanos per million of other units; left out when the model has no price for any. */
   readonly unitRates?: UnitRates | undefined;
+  /** Prices that depend on the month's quantity, by unit; the rates above are those of the first step. */
+  readonly tiers?: Readonly<Partial<Record<Unit, Tiers>>> | undefined;
 }
 export type UnitRates = Readonly<Partial<Record<OtherUnit, bigint>>>;
 
@@ -26,6 +29,22 @@ export interface PriceBook {
   readonly models: Readonly<Record<string, ModelPrice>>;
   /** For a model without a price of its own: cost plus so many percent, a decimal such as "20". Null: such a model cannot be called. */
   readonly markupPercent: string | null;
+}
+
+/** `block`: included usage is all that may be used. `throttle`: beyond it, all keys together are this slow. */
+export type Overage =
+  | { readonly policy: 'block' }
+  | { readonly policy: 'throttle'; readonly requestsPerMinute: number };
+
+/** What keys and projects have to keep to; null or left out: no rule. */
+export interface KeyRules {
+  /** Longest life of a key, a duration. */
+  readonly lifetimeMax: string | null;
+  /** How often a key has to get a new secret, a duration. */
+  readonly rotation: string | null;
+  /** Keys and open projects of the tenant. */
+  readonly keysMax: number | null;
+  readonly projectsMax: number | null;
 }
 
 export interface Terms {
@@ -42,6 +61,17 @@ export interface Terms {
   readonly limits: Readonly<Record<Environment, Limits>>;
   /** Limits of all keys of the tenant together. */
   readonly tenantLimits: Limits;
+  /** Per open project and period, net; left out: nothing. */
+  readonly projectFeeNanos?: bigint | undefined;
+  /** Tokens of a period that the fee already covers, beside `includedUsageNanos`; left out: none. */
+  readonly includedTokens?: bigint | undefined;
+  /** The least that usage of a period comes to, what is included taken off; left out: nothing. */
+  readonly commitmentNanos?: bigint | undefined;
+  /** True: fees are due on the invoice before their month. */
+  readonly feesInAdvance?: boolean | undefined;
+  /** What happens beyond the included usage; left out: it is billed. */
+  readonly overage?: Overage | undefined;
+  readonly keyRules?: KeyRules | undefined;
   /** Days from the beginning of the contract on which no fees are due; left out: none. */
   readonly trialDays?: number | undefined;
   /** How long before its end a contract has to be given notice, a duration; left out: not at all. */

@@ -1,9 +1,19 @@
 import { canonicalJson, type Json, type JsonObject } from './json.ts';
 import { type Budget, ENVIRONMENTS, type Environment, type Limits } from './limits.ts';
 import type { ContractVersion, KeyLimits } from './contract.ts';
-import type { Agreed, AgreedLimits, ModelPrice, PriceBook, Terms, UnitRates } from './plan.ts';
+import type {
+  Agreed,
+  AgreedLimits,
+  KeyRules,
+  ModelPrice,
+  Overage,
+  PriceBook,
+  Terms,
+  UnitRates,
+} from './plan.ts';
+import type { Tiers } from './tiers.ts';
 import type { IncludedFrom } from './tenant-contract.ts';
-import { OTHER_UNITS } from './spend.ts';
+import { OTHER_UNITS, UNITS } from './spend.ts';
 
 /**
  * Contract terms and limits as plain JSON, the form in which read models hold them: bigints are
@@ -34,6 +44,12 @@ export function readTerms(json: Json): Terms {
       ENVIRONMENTS.map((name) => [name, limitsAt(limits[name], `limits.${name}`)]),
     ) as Record<Environment, Limits>,
     tenantLimits: limitsAt(terms['tenantLimits'], 'tenantLimits'),
+    ...given('projectFeeNanos', terms, integerAt),
+    ...given('includedTokens', terms, integerAt),
+    ...given('commitmentNanos', terms, integerAt),
+    ...given('feesInAdvance', terms, flagAt),
+    ...given('overage', terms, overageAt),
+    ...given('keyRules', terms, keyRulesAt),
     ...given('trialDays', terms, countAt),
     ...given('notice', terms, textAt),
   };
@@ -126,7 +142,49 @@ function modelPriceAt(json: Json, path: string): ModelPrice {
     ...(price['unitRates'] === undefined
       ? {}
       : { unitRates: unitRatesAt(price['unitRates'], `${path}.unitRates`) }),
+    ...given('tiers', price, tiersAt),
   };
+}
+
+function tiersAt(json: Json | undefined, path: string): NonNullable<ModelPrice['tiers']> {
+  const units = objectAt(json, path);
+  const known = UNITS.filter((unit) => units[unit] !== undefined);
+  return Object.fromEntries(known.map((unit) => [unit, tierAt(units[unit], `${path}.${unit}`)]));
+}
+
+function tierAt(json: Json | undefined, path: string): Tiers {
+  const { mode, steps = null, packageSize } = objectAt(json, path);
+  if (mode !== 'graduated' && mode !== 'volume' && mode !== 'package') throw wrong(`${path}.mode`, 'a mode');
+  return {
+    mode,
+    steps: listAt(steps, `${path}.steps`).map((one) => {
+      const { upTo, rate } = objectAt(one, `${path}.steps`);
+      return { upTo: orNull(upTo, `${path}.upTo`, integerAt), rate: integerAt(rate, `${path}.rate`) };
+    }),
+    packageSize: integerAt(packageSize, `${path}.packageSize`),
+  };
+}
+
+function overageAt(json: Json | undefined, path: string): Overage {
+  const { policy, requestsPerMinute } = objectAt(json, path);
+  if (policy === 'block') return { policy };
+  if (policy !== 'throttle') throw wrong(`${path}.policy`, 'a policy');
+  return { policy, requestsPerMinute: countAt(requestsPerMinute, `${path}.requestsPerMinute`) };
+}
+
+function keyRulesAt(json: Json | undefined, path: string): KeyRules {
+  const { lifetimeMax, rotation, keysMax, projectsMax } = objectAt(json, path);
+  return {
+    lifetimeMax: orNull(lifetimeMax, `${path}.lifetimeMax`, textAt),
+    rotation: orNull(rotation, `${path}.rotation`, textAt),
+    keysMax: orNull(keysMax, `${path}.keysMax`, countAt),
+    projectsMax: orNull(projectsMax, `${path}.projectsMax`, countAt),
+  };
+}
+
+function flagAt(json: Json | undefined, path: string): boolean {
+  if (typeof json !== 'boolean') throw wrong(path, 'true or false');
+  return json;
 }
 
 function unitRatesAt(json: Json, path: string): UnitRates {

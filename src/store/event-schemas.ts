@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LINE_KINDS } from '../domain/invoice.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { OTHER_UNITS, OUTCOMES } from '../domain/spend.ts';
 import { TAX_CATEGORIES, TAX_STATUSES, TREATMENTS } from '../domain/tax.ts';
@@ -91,16 +92,19 @@ const TaxCase = z.object({ treatment: z.enum(TREATMENTS), evidence: z.string().n
 const InvoiceDraft = z.object({
   invoiceId: z.string(),
   period: z.string(),
+  rules: z.literal(2).optional(),
   currency: z.string(),
   taxCase: TaxCase,
   replaces: z.string().nullable(),
   lines: z.array(
     z.object({
-      kind: z.enum(['fee', 'usage', 'included']),
+      kind: z.enum(LINE_KINDS),
       projectId: z.string().nullable(),
       model: z.string().nullable(),
       unit: UnitName.nullable(),
       serviceMonth: z.string(),
+      from: z.string().optional(),
+      to: z.string().optional(),
       quantity: Integer,
       priceRate: Integer.nullable(),
       nanos: Integer,

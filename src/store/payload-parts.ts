@@ -71,12 +71,40 @@ export const Terms = z.object({
         cachedInputRate: Integer,
         outputRate: Integer,
         unitRates: z.partialRecord(z.enum(OTHER_UNITS), Integer).optional(),
+        tiers: z
+          .partialRecord(
+            UnitName,
+            z.object({
+              mode: z.enum(['graduated', 'volume', 'package']),
+              steps: z.array(z.object({ upTo: Integer.nullable(), rate: Integer })),
+              packageSize: Integer,
+            }),
+          )
+          .optional(),
       }),
     ),
     markupPercent: z.string().nullable(),
   }),
   limits: z.object({ production: Limits, staging: Limits }),
   tenantLimits: Limits,
+  projectFeeNanos: Integer.optional(),
+  includedTokens: Integer.optional(),
+  commitmentNanos: Integer.optional(),
+  feesInAdvance: z.boolean().optional(),
+  overage: z
+    .discriminatedUnion('policy', [
+      z.object({ policy: z.literal('block') }),
+      z.object({ policy: z.literal('throttle'), requestsPerMinute: Count }),
+    ])
+    .optional(),
+  keyRules: z
+    .object({
+      lifetimeMax: z.string().nullable(),
+      rotation: z.string().nullable(),
+      keysMax: Count.nullable(),
+      projectsMax: Count.nullable(),
+    })
+    .optional(),
   trialDays: Count.optional(),
   notice: z.string().optional(),
 });
