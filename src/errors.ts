@@ -225,6 +225,11 @@ export const refusals = {
     'bad_request_error',
     'The contract of this tenant does not allow it: {term} is {allowed} in {environment}, asked for {asked}.',
   ],
+  key_rule: [
+    400,
+    'bad_request_error',
+    'The contract of this tenant does not allow it: {rule} is {allowed}, asked for {asked}.',
+  ],
   plan_version_immutable: [
     409,
     'bad_request_error',

@@ -31,10 +31,10 @@ export interface PriceBook {
   readonly markupPercent: string | null;
 }
 
-/** `block`: included usage is all that may be used. `throttle`: beyond it, all keys together are this slow. */
-export type Overage =
-  | { readonly policy: 'block' }
-  | { readonly policy: 'throttle'; readonly requestsPerMinute: number };
+/** `block`: what the month includes is all that may be used. */
+export interface Overage {
+  readonly policy: 'block';
+}
 
 /** What keys and projects have to keep to; null or left out: no rule. */
 export interface KeyRules {

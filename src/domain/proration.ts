@@ -115,6 +115,24 @@ export function monthlySum(
   return parts.reduce((sum, part) => sum + share(amount(part.terms), part), 0n);
 }
 
+/** What a month includes, from how much was included from when on. */
+export function monthlyIncluded(
+  included: readonly { readonly effectiveFrom: string; readonly nanos: bigint }[],
+  period: string,
+  zone: string,
+): bigint {
+  const { first, last } = periodDays(period);
+  const days = dayNumber(last) - dayNumber(first) + 1;
+  const place = (day: number): number => Math.min(Math.max(day - dayNumber(first), 0), days);
+  const dated = included
+    .map(({ effectiveFrom, nanos }) => ({ day: dayNumber(localDate(effectiveFrom, zone)), nanos }))
+    .filter(({ day }, index, all) => all[index + 1]?.day !== day);
+  return dated.reduce((sum, { day, nanos }, index) => {
+    const span = { fromDay: place(day), toDay: place(dated[index + 1]?.day ?? Infinity), days };
+    return span.fromDay < span.toDay ? sum + shareOf(nanos, span) : sum;
+  }, 0n);
+}
+
 function dayNumber(date: string): number {
   return Date.parse(`${date}T00:00:00Z`) / DAY_MS;
 }

@@ -2,6 +2,7 @@ import type { Decider } from './decider.ts';
 import { unreachable } from './decider.ts';
 import { type ExtraLimits, NO_EXTRA } from './extra-limits.ts';
 import { canonicalJson, type JsonObject } from './json.ts';
+import { requireRoom } from './key-rules.ts';
 import type { Budget, Environment, Limits } from './limits.ts';
 import type { Agreed, Terms } from './plan.ts';
 import {
@@ -177,6 +178,7 @@ function decide(command: TenantCommand, state: TenantState): readonly TenantEven
       if (state.projects.has(command.project.projectId)) {
         throw new Refusal('project_exists', { projectId: command.project.projectId }, { param: 'team_id' });
       }
+      requireRoom('projects_max', state.terms?.keyRules?.projectsMax, openProjects(state) + 1);
       return [{ type: 'project.opened', data: { tenantId, ...command.project } }];
     case 'change': {
       const settings = { ...state.settings, ...command.settings };
@@ -201,6 +203,10 @@ function decide(command: TenantCommand, state: TenantState): readonly TenantEven
     default:
       return decideProject(command, state.projects.get(command.projectId));
   }
+}
+
+function openProjects({ projects }: KnownTenant): number {
+  return [...projects.values()].filter(({ status }) => status !== 'closed').length;
 }
 
 type MemberCommand = Extract<
@@ -244,6 +250,13 @@ function memberOf(state: KnownTenant, userId: string): TenantMember {
 function onboard(command: Extract<TenantCommand, { type: 'onboard' }>): readonly TenantEvent[] {
   const { tenantId } = command.tenant;
   const seen = new Set<string>();
+  const rules = command.contract?.terms.keyRules;
+  requireRoom('projects_max', rules?.projectsMax, command.projects.length);
+  requireRoom(
+    'keys_max',
+    rules?.keysMax,
+    command.projects.flatMap(({ environments }) => environments).length,
+  );
   for (const { projectId } of command.projects) {
     if (seen.has(projectId)) throw new Refusal('project_exists', { projectId }, { param: 'projects' });
     seen.add(projectId);

@@ -166,10 +166,9 @@ function tierAt(json: Json | undefined, path: string): Tiers {
 }
 
 function overageAt(json: Json | undefined, path: string): Overage {
-  const { policy, requestsPerMinute } = objectAt(json, path);
-  if (policy === 'block') return { policy };
-  if (policy !== 'throttle') throw wrong(`${path}.policy`, 'a policy');
-  return { policy, requestsPerMinute: countAt(requestsPerMinute, `${path}.requestsPerMinute`) };
+  const { policy } = objectAt(json, path);
+  if (policy !== 'block') throw wrong(`${path}.policy`, 'a policy');
+  return { policy };
 }
 
 function keyRulesAt(json: Json | undefined, path: string): KeyRules {

@@ -57,7 +57,8 @@ function dueAt(tenant: TenantRow, nowMs: number): Due {
   const steps = stepsThrough(tenant.followed === null ? null : readKeyLimits(tenant.followed), due);
   const terms = applied === null || applied.terms === null ? null : toJson(applied.terms);
   const agreed = applied === null || applied.agreed === null ? null : toJson(applied.agreed);
-  const inForce = due.length === 0 ? tenant : { ...tenant, terms, agreed };
+  const from = applied === null ? tenant.effective_from : applied.effectiveFrom;
+  const inForce = due.length === 0 ? tenant : { ...tenant, terms, agreed, effective_from: from };
   const keys = new WeakMap<KeyRow, KeyRow>();
   const keyNow = (key: KeyRow): KeyRow => {
     let now = keys.get(key);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ENVIRONMENTS, type Environment } from '../domain/limits.ts';
+import { withKeyRules } from '../domain/key-rules.ts';
 import { type Agreed, resolveLimits, type Terms } from '../domain/plan.ts';
 import type { Command } from './command.ts';
 import type { HttpDeps } from './deps.ts';
@@ -71,17 +72,22 @@ export async function openKeys(
       name: `${projectId}/${environment}`,
       secret: null,
       limits: resolveLimits(terms, environment, {}, agreed),
-      settings: {
-        alias: null,
-        userId: null,
-        projectId,
-        environment,
-        expiresAt: null,
-        aliases: {},
-        allowedRoutes: [],
-        metadata: {},
-        options: {},
-      },
+      keysMax: terms?.keyRules?.keysMax ?? null,
+      settings: withKeyRules(
+        terms?.keyRules,
+        {
+          alias: null,
+          userId: null,
+          projectId,
+          environment,
+          expiresAt: null,
+          aliases: {},
+          allowedRoutes: [],
+          metadata: {},
+          options: {},
+        },
+        command.at,
+      ),
       blocked: false,
     };
     const issued = await issuer.generateWithFreshAlias(wanted, `${slug}-${environment}`);

@@ -91,12 +91,7 @@ export const Terms = z.object({
   includedTokens: Integer.optional(),
   commitmentNanos: Integer.optional(),
   feesInAdvance: z.boolean().optional(),
-  overage: z
-    .discriminatedUnion('policy', [
-      z.object({ policy: z.literal('block') }),
-      z.object({ policy: z.literal('throttle'), requestsPerMinute: Count }),
-    ])
-    .optional(),
+  overage: z.object({ policy: z.literal('block') }).optional(),
   keyRules: z
     .object({
       lifetimeMax: z.string().nullable(),

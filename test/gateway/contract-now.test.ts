@@ -94,3 +94,21 @@ test('a tenant that is reinstated can use its paused keys at once', async () => 
   world.apply({ type: 'tenant.reinstated', data: { tenantId: 'ten_1' } });
   expect((await world.chat()).status).toBe(200);
 });
+
+test('a contract that blocks beyond its included usage refuses what goes beyond it, by days in its first month', async () => {
+  later.now = AT;
+  // One request costs 48 nanos. Ten of thirty days of 432 nanos are 144: three requests.
+  const overage = { includedUsageNanos: 432n, overage: { policy: 'block' } } as const;
+  world = await startWorld({ limits: {}, terms: overage, deps: clock });
+  const signed = { contractId: 'con_1', effectiveFrom: '2026-11-21T09:00:00.000Z', terms: priced(overage) };
+  world.apply({ type: 'contract.signed', data: { tenantId: 'ten_1', ...signed } });
+  const statuses = async (count: number) => {
+    const answers: number[] = [];
+    for (let i = 0; i < count; i += 1) answers.push((await world.chat()).status);
+    return answers;
+  };
+  later.now = Date.parse('2026-11-25T10:00:00.000Z');
+  expect(await statuses(4)).toEqual([200, 200, 200, 422]);
+  later.now = Date.parse('2026-12-02T10:00:00.000Z');
+  expect(await statuses(10)).toEqual([...Array.from({ length: 9 }, () => 200), 422]);
+});

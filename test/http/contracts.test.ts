@@ -16,7 +16,9 @@ const plan = (name: string, fee: bigint, requestsPerMinute: number, different = 
 let admin: Admin;
 beforeAll(async () => {
   const noticed = plan('noticed', 20n, 60, { notice: '30d' });
-  admin = await startAdmin({ terms: [plan('starter', 49n, 100), plan('studio', 149n, 500), noticed] });
+  const keyRules = { lifetimeMax: '30d', rotation: '7d', keysMax: 3, projectsMax: 1 };
+  const ruled = plan('ruled', 20n, 60, { keyRules });
+  admin = await startAdmin({ terms: [plan('starter', 49n, 100), plan('studio', 149n, 500), noticed, ruled] });
 });
 afterAll(() => admin?.close());
 
@@ -191,4 +193,19 @@ test('what is no change of a contract is refused', async () => {
   expect(await refusal({ plan: 'studio', effective: 'soon' })).toBe('invalid_input');
   const own = await admin.call({ url: '/api/tenants/ten_own/contract', body: { plan: 'studio' } });
   expect(own).toMatchObject({ status: 409, body: { error: { reason: 'no_contract' } } });
+});
+
+describe('the rules of a plan', () => {
+  test('hold for every way to make a key or a project', async () => {
+    const tenant = await onboarded('ruled');
+    const shown = (await admin.call({ url: `/key/info?key=${tenant.production.token}` })).body.info;
+    expect(shown).toMatchObject({ expires: '2026-12-11T10:00:00.000Z', rotation_interval: '7d' });
+    const generate = (body: object) =>
+      admin.call({ url: '/key/generate', body: { organization_id: tenant.id, ...body } });
+    expect((await generate({ duration: '60d' })).body.error).toMatchObject({ reason: 'key_rule' });
+    const several = await Promise.all([1, 2, 3].map(() => generate({})));
+    expect(several.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 400, 400]);
+    const open = () => admin.call({ url: '/api/projects', body: { tenant_id: tenant.id, name: 'Lager' } });
+    expect((await open()).body.error).toMatchObject({ reason: 'key_rule', detail: { rule: 'projects_max' } });
+  });
 });
