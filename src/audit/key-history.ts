@@ -110,7 +110,7 @@ export async function keyHistory(
     position: last === undefined ? null : String(last.position),
     log_position: String(logPosition),
     state: last?.view ?? null,
-    acceptance: acceptanceOf(last?.state ?? { status: 'absent' }, owner.state, at),
+    acceptance: acceptanceOf(last?.state ?? { status: 'absent' }, owner, at),
     budgets: await budgetsAt(deps, last?.state ?? key.initial, owner, { agencyId, at, until }),
     last_change: last === undefined ? null : lastChange(stepJson(last)),
     steps: steps.map(stepJson),
@@ -195,9 +195,10 @@ export function tenantBudgetOf(contract: ContractVersion | null): Budget | null 
 }
 
 /** The same questions in the same order as the gateway asks them. */
-function acceptanceOf(state: KeyState, owner: TenantState, at: string): Acceptance {
+function acceptanceOf(state: KeyState, owner: TenantFacts, at: string): Acceptance {
   const instant = Date.parse(at);
-  const refusal = refusalOf(state, owner, instant);
+  const hasEnded = contractOf(owner, at)?.terms === null;
+  const refusal = refusalOf(state, owner.state, instant, hasEnded);
   const inGrace =
     (state.status === 'active' || state.status === 'blocked') &&
     state.graceEndsAt !== null &&
@@ -205,12 +206,13 @@ function acceptanceOf(state: KeyState, owner: TenantState, at: string): Acceptan
   return { secret: refusal === null, old_secret: refusal === null && inGrace, refusal };
 }
 
-function refusalOf(state: KeyState, owner: TenantState, instant: number): string | null {
+function refusalOf(state: KeyState, owner: TenantState, instant: number, hasEnded: boolean): string | null {
   if (state.status === 'absent' || state.status === 'deleted') return 'unknown_key';
   if (state.status === 'blocked') return 'key_blocked';
   const { expiresAt, projectId } = state.settings;
   if (expiresAt !== null && instant >= Date.parse(expiresAt)) return 'key_expired';
   if (owner.status === 'suspended') return 'tenant_suspended';
+  if (hasEnded) return 'contract_ended';
   if (projectId === null || owner.status === 'absent') return null;
   return owner.projects.get(projectId)?.status === 'blocked' ? 'project_blocked' : null;
 }

@@ -115,7 +115,7 @@ async function amendedMonths(
 }
 
 /** Open from the local day of its opening to the day before that of its closing. */
-function projectDays(
+export function projectDays(
   { projectId, openedAt, closedAt }: ContractAtCut['projects'][number],
   zone: string,
 ): ProjectDays {

@@ -3,7 +3,7 @@ import { windowsTouched } from './duration.ts';
 import { canonicalJson } from './json.ts';
 import { type Budget, type Environment, type Limits, UNLIMITED } from './limits.ts';
 import { formatNanos } from './money.ts';
-import type { OtherUnit, Unit } from './spend.ts';
+import type { OtherUnit, Rates, Unit } from './spend.ts';
 import type { Tiers } from './tiers.ts';
 import { Refusal } from '../errors.ts';
 
@@ -112,6 +112,12 @@ function decide({ terms }: PlanCommand, state: PlanState): readonly PlanEvent[] 
 
 function evolve(_state: PlanState, event: PlanEvent): PlanState {
   return { terms: event.data.terms };
+}
+
+/** What requests are recorded at. */
+export function ratesOf({ inputRate, cachedInputRate, outputRate, unitRates }: ModelPrice): Rates {
+  const rates = { input: inputRate, 'cached-input': cachedInputRate, output: outputRate };
+  return unitRates === undefined ? rates : { ...rates, ...unitRates };
 }
 
 /** The limits that a contract gives a key of this environment. */

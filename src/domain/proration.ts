@@ -30,8 +30,8 @@ export function partsOf(
   period: string,
   zone: string,
 ): readonly ContractPart[] {
-  const { first, last } = periodDays(period);
-  const days = dayNumber(last) - dayNumber(first) + 1;
+  const { first } = periodDays(period);
+  const days = monthDays(period);
   const place = (day: number): number => Math.min(Math.max(day - dayNumber(first), 0), days);
   const dated = datedVersions(versions, zone);
   const parts: ContractPart[] = [];
@@ -115,14 +115,19 @@ export function monthlySum(
   return parts.reduce((sum, part) => sum + share(amount(part.terms), part), 0n);
 }
 
+/** How many days a month has. */
+export function monthDays(period: string): number {
+  return Number(periodDays(period).last.slice(8));
+}
+
 /** What a month includes, from how much was included from when on. */
 export function monthlyIncluded(
   included: readonly { readonly effectiveFrom: string; readonly nanos: bigint }[],
   period: string,
   zone: string,
 ): bigint {
-  const { first, last } = periodDays(period);
-  const days = dayNumber(last) - dayNumber(first) + 1;
+  const { first } = periodDays(period);
+  const days = monthDays(period);
   const place = (day: number): number => Math.min(Math.max(day - dayNumber(first), 0), days);
   const dated = included
     .map(({ effectiveFrom, nanos }) => ({ day: dayNumber(localDate(effectiveFrom, zone)), nanos }))

@@ -61,6 +61,8 @@ export interface ServedModel {
   readonly publicName: string;
   /** Id of the deployment. */
   readonly id: string;
+  /** Its flat fee per month, nanos; left out: none. */
+  readonly monthlyCostNanos?: bigint | undefined;
 }
 
 export interface HealthFacts {

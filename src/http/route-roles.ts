@@ -142,6 +142,8 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /api/projects': [admin],
   'GET /api/projects': [viewers],
   'GET /api/projects/:id': [viewers],
+  'GET /api/reports/margin': [viewers],
+  'POST /api/invoices/preview': [viewers],
   'GET /api/plans': [viewers],
   'GET /api/agencies': [viewers],
   'POST /api/audit/credentials': [admin],
