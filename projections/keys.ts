@@ -7,7 +7,7 @@ import { limitColumns } from './subject-columns.ts';
 /** Every virtual key there ever was. Deleted ones stay, so that their spend has an owner. */
 export const keys = defineProjection({
   name: 'keys',
-  version: 3,
+  version: 4,
   columns: {
     key_id: 'text',
     /** Lower-case hex SHA-256 of the secret. */
@@ -35,6 +35,10 @@ export const keys = defineProjection({
     parallel_requests: 'bigint?',
     budget_nanos: 'nanos?',
     budget_window: 'text?',
+    /** True while its contract or tenant lets it run nothing: parallel_requests is 0 then. */
+    paused: 'boolean',
+    /** What parallel_requests is again when it is not paused any more. */
+    paused_parallel: 'bigint?',
     /** Requested model name -> model that serves it. */
     aliases: 'json',
     allowed_routes: 'text[]',
@@ -99,6 +103,8 @@ export const keys = defineProjection({
         tenant_id: tenantId,
         status: 'active',
         ...limitColumns(limits),
+        paused: false,
+        paused_parallel: null,
         ...settingColumns(settings),
         created_at: recorded.occurredAt,
         created_by: recorded.actor.id,
@@ -113,10 +119,16 @@ export const keys = defineProjection({
         deleted_by: null,
       },
     }),
-    'key.limits-changed': ({ keyId, limits }, recorded) => ({
+    'key.limits-changed': ({ keyId, limits, pausedParallel }, recorded) => ({
       op: 'update',
       where: { key_id: keyId },
-      set: { ...limitColumns(limits), ...touched(recorded) },
+      set: {
+        ...limitColumns(limits),
+        paused: pausedParallel !== undefined,
+        paused_parallel:
+          pausedParallel === undefined || pausedParallel === null ? null : BigInt(pausedParallel),
+        ...touched(recorded),
+      },
     }),
     'key.changed': ({ keyId, settings }, recorded) => ({
       op: 'update',

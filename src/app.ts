@@ -24,6 +24,7 @@ import { createLedger } from './gateway/ledger.ts';
 import type { SpentSince } from './gateway/ledger-question.ts';
 import { createQuote } from './gateway/quote.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
+import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation } from './installation.ts';
@@ -337,6 +338,7 @@ function httpOf(
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(startRotation(deps).stop);
+  closers.push(startContractChanges(deps).stop);
   return createHttp(deps);
 }
 

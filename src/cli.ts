@@ -9,7 +9,7 @@ import type { CommandContext } from './commands/context.ts';
 import { auditExport } from './commands/export.ts';
 import { importCommand } from './commands/import.ts';
 import { invoiceDocument, invoiceExport, invoiceRun, invoiceVerify } from './commands/invoice.ts';
-import { plansCheck } from './commands/plans.ts';
+import { plansCheck, plansDiff } from './commands/plans.ts';
 import { rebuildCommand } from './commands/rebuild.ts';
 import { resetCommand } from './commands/reset.ts';
 import { startCommand } from './commands/start.ts';
@@ -39,6 +39,11 @@ const commands: readonly Command[] = [
     words: ['plans:check'],
     usage: 'plans:check [--json]                        check plans/*.yaml',
     run: plansCheck,
+  },
+  {
+    words: ['plans:diff'],
+    usage: 'plans:diff <name> [from] [to] [--json]      what differs: published versions, or file',
+    run: plansDiff,
   },
   {
     words: ['invoice', 'run'],

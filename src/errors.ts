@@ -37,6 +37,11 @@ export const refusals = {
     'permission_error',
     'The contract behind this key is suspended. Please contact your provider.',
   ],
+  contract_ended: [
+    403,
+    'permission_error',
+    'The contract behind this key has ended. Please contact your provider.',
+  ],
   two_credentials: [
     400,
     'bad_request_error',
@@ -206,6 +211,12 @@ export const refusals = {
     'bad_request_error',
     'The organization has a contract, so what it used is still to be invoiced; it cannot be deleted.',
   ],
+  no_contract: [409, 'bad_request_error', 'The tenant {tenantId} has no contract.'],
+  notice_period: [
+    409,
+    'bad_request_error',
+    'The contract has a notice period of {notice}: it can end at {earliest} at the earliest. Send waive_notice to end it sooner.',
+  ],
   tenant_not_active: [409, 'bad_request_error', 'The tenant is {status}.'],
   project_exists: [400, 'bad_request_error', 'A project with the id {projectId} already exists.'],
   project_not_open: [409, 'bad_request_error', 'The project {projectId} is {status}.'],
@@ -214,6 +225,11 @@ export const refusals = {
     400,
     'bad_request_error',
     'The contract of this tenant does not allow it: {term} is {allowed} in {environment}, asked for {asked}.',
+  ],
+  key_rule: [
+    400,
+    'bad_request_error',
+    'The contract of this tenant does not allow it: {rule} is {allowed}, asked for {asked}.',
   ],
   plan_version_immutable: [
     409,

@@ -5,7 +5,7 @@ import {
   MAX_OUTPUT_TOKENS_DEFAULT,
   UPSTREAM_TIMEOUT_MS_DEFAULT,
 } from './domain/deployment.ts';
-import { rateFromPerToken } from './domain/money.ts';
+import { nanosFromNumber, rateFromPerToken } from './domain/money.ts';
 import type { Routing } from './domain/routing.ts';
 import type { OtherUnit, Rates } from './domain/spend.ts';
 import {
@@ -60,7 +60,12 @@ export const ModelEntry = z.looseObject({
     extra_headers: z.record(z.string(), z.string()).optional(),
   }),
   model_info: z
-    .looseObject({ id: Name.optional(), max_output_tokens: z.number().int().positive().optional() })
+    .looseObject({
+      id: Name.optional(),
+      max_output_tokens: z.number().int().positive().optional(),
+      /** Flat fee of a dedicated endpoint, in the currency of the agency. */
+      monthly_cost: z.union([z.number().min(0), z.string().regex(/^\d{1,9}(\.\d{1,9})?$/)]).optional(),
+    })
     .optional(),
 });
 
@@ -168,6 +173,7 @@ export function deploymentFrom(entry: z.infer<typeof ModelEntry>, baseUrl: strin
     apiKey: params.api_key ?? null,
     maxOutputTokens: info?.max_output_tokens ?? MAX_OUTPUT_TOKENS_DEFAULT,
     costRates: costRatesOf(params),
+    ...(info?.monthly_cost === undefined ? {} : { monthlyCostNanos: nanosFromNumber(info.monthly_cost) }),
     weight: params.weight ?? 1,
     timeoutMs: params.timeout === undefined ? UPSTREAM_TIMEOUT_MS_DEFAULT : Math.ceil(params.timeout * 1000),
     streamTimeoutMs:

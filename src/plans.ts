@@ -1,11 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
-import { parseDuration } from './domain/duration.ts';
-import type { Budget, Limits } from './domain/limits.ts';
-import { formatNanos, parseNanos, TOKENS_PER_RATE } from './domain/money.ts';
-import { type ModelPrice, plan, type Terms, type UnitRates } from './domain/plan.ts';
-import type { OtherUnit } from './domain/spend.ts';
+import { formatNanos } from './domain/money.ts';
+import { plan, type Terms } from './domain/plan.ts';
+import { PlanFile, termsOf } from './plan-file.ts';
 import { type CommandMeta, load, transact } from './transact.ts';
 import type { EventStore } from './store/event-store.ts';
 import { readYaml, type YamlProblem } from './yaml-file.ts';
@@ -35,129 +32,6 @@ export class PlansInvalid extends Error {
     this.problems = problems;
   }
 }
-
-const AMOUNT = 'write the amount in quotes with two decimals, such as "12.34"';
-const RATE =
-  'write the price of 1,000,000 tokens in quotes with at most three decimals, such as "0.15", so that one token costs whole nanos';
-const PERCENT = 'write the percentage in quotes, such as "20" or "12.5", or null';
-
-const Amount = z
-  .string(AMOUNT)
-  .regex(/^\d{1,9}\.\d{2}$/, AMOUNT)
-  .transform(parseNanos);
-const Rate = z
-  .string(RATE)
-  .regex(/^\d{1,6}(\.\d{1,3})?$/, RATE)
-  .transform(parseNanos);
-const Percent = z
-  .string(PERCENT)
-  .regex(/^\d{1,4}(\.\d{1,4})?$/, PERCENT)
-  .transform((text) => formatNanos(parseNanos(text)));
-const Count = z.number('write a whole number, or null for no limit').int().max(1_000_000_000);
-const Text = z.string().trim().min(1);
-
-const Window = z.string().superRefine((text, context) => {
-  try {
-    parseDuration(text);
-  } catch (error) {
-    context.addIssue((error as RangeError).message);
-  }
-});
-
-const PER_PIECE = 'write the price of one in quotes, with at most nine decimals, such as "0.04"';
-const PieceRate = z
-  .string(PER_PIECE)
-  .regex(/^\d{1,6}(\.\d{1,9})?$/, PER_PIECE)
-  .transform((text) => parseNanos(text) * TOKENS_PER_RATE);
-
-/** Other units by their name in the file; all may be left out. */
-const OtherRates = {
-  cache_write: Rate.optional(),
-  audio_input: Rate.optional(),
-  audio_output: Rate.optional(),
-  characters: Rate.optional(),
-  image: PieceRate.optional(),
-  search: PieceRate.optional(),
-  second: PieceRate.optional(),
-};
-
-const PriceOfModel = z
-  .strictObject({ input: Rate, cached_input: Rate, output: Rate, ...OtherRates })
-  .transform(({ input, cached_input: cached, output, ...others }): ModelPrice => {
-    const unitRates = unitRatesOf(others);
-    const tokens = { inputRate: input, cachedInputRate: cached, outputRate: output };
-    return unitRates === null ? tokens : { ...tokens, unitRates };
-  });
-
-function unitRatesOf(
-  raw: Readonly<Partial<Record<keyof typeof OtherRates, bigint | undefined>>>,
-): UnitRates | null {
-  const rates: readonly (readonly [OtherUnit, bigint | undefined])[] = [
-    ['cache-write', raw.cache_write],
-    ['audio-input', raw.audio_input],
-    ['audio-output', raw.audio_output],
-    ['character', raw.characters],
-    ['image', raw.image],
-    ['search', raw.search],
-    ['second', raw.second],
-  ];
-  const given = rates.filter(([, rate]) => rate !== undefined);
-  return given.length === 0 ? null : Object.fromEntries(given);
-}
-
-const LimitSet = z
-  .strictObject({
-    requests_per_minute: Count.positive().nullable(),
-    tokens_per_minute: Count.positive().nullable(),
-    parallel_requests: Count.positive().nullable(),
-    budget: z
-      .strictObject({ amount: Amount, window: Window.nullable() })
-      .transform((raw): Budget => ({ nanos: raw.amount, window: raw.window }))
-      .nullable(),
-    models: z.array(z.string().regex(/^(\*|[^\s*]+(\/\*)?)$/, 'write a model name, prefix/* or *')),
-  })
-  .transform(
-    (raw): Limits => ({
-      requestsPerMinute: raw.requests_per_minute,
-      tokensPerMinute: raw.tokens_per_minute,
-      parallelRequests: raw.parallel_requests,
-      models: raw.models,
-      budget: raw.budget,
-    }),
-  );
-
-const PlanFile = z
-  .strictObject({
-    name: z.string().regex(/^[a-z][a-z0-9-]{0,39}$/, 'write lower-case letters, digits and -'),
-    version: z.number('write a whole number from 1 on').int().positive(),
-    title: Text,
-    description: Text,
-    // Currencies with two decimals: invoices count in hundredths.
-    currency: z.enum(['EUR', 'USD', 'CHF', 'GBP']),
-    monthly_fee: Amount,
-    included_usage: Amount,
-    prices: z.strictObject({
-      markup_percent: Percent.nullable(),
-      models: z.record(z.string().regex(/^[^\s*]{1,200}$/, 'write one model name, without *'), PriceOfModel),
-    }),
-    limits: z.strictObject({ production: LimitSet, staging: LimitSet }),
-    tenant_limits: LimitSet,
-  })
-  .superRefine((file, context) => {
-    if (file.prices.markup_percent !== null) return;
-    const sets = { 'limits.production': file.limits.production, 'limits.staging': file.limits.staging };
-    for (const [place, { models }] of Object.entries({ ...sets, tenant_limits: file.tenant_limits })) {
-      for (const [index, name] of models.entries()) {
-        if (name.endsWith('*') || Object.hasOwn(file.prices.models, name)) continue;
-        const path = [...place.split('.'), 'models', index];
-        context.addIssue({
-          code: 'custom',
-          path,
-          message: `${name} has no price, and there is no markup_percent`,
-        });
-      }
-    }
-  });
 
 /** Every plan of the folder, by name. Throws PlansInvalid with all problems of all files. */
 export function readPlans(dir: string): readonly PlanDefinition[] {
@@ -197,19 +71,6 @@ function collect(dir: string): { plans: readonly PlanDefinition[]; problems: rea
 
 function problemText(file: string, { line, column, path, message }: YamlProblem): string {
   return `${file}:${line}:${column} ${path === '' ? '' : `${path}: `}${message}`;
-}
-
-function termsOf(file: z.infer<typeof PlanFile>): Terms {
-  return {
-    plan: file.name,
-    planVersion: file.version,
-    currency: file.currency,
-    monthlyFeeNanos: file.monthly_fee,
-    includedUsageNanos: file.included_usage,
-    prices: { models: file.prices.models, markupPercent: file.prices.markup_percent },
-    limits: file.limits,
-    tenantLimits: file.tenant_limits,
-  };
 }
 
 function summary({ terms, title }: PlanDefinition): string {

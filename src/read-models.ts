@@ -10,6 +10,7 @@ import { spendLog } from '../projections/spend-log.ts';
 import { spendTotals } from '../projections/spend-totals.ts';
 import { tenants } from '../projections/tenants.ts';
 import { usage } from '../projections/usage.ts';
+import { billedLines } from '../projections/billed-lines.ts';
 import { budgets } from '../projections/budgets.ts';
 import { customers } from '../projections/customers.ts';
 import { invitations } from '../projections/invitations.ts';
@@ -30,6 +31,7 @@ export const readModels: readonly Projection[] = [
   spendLog,
   usage,
   includedUsage,
+  billedLines,
   invoices,
   periods,
   auditors,

@@ -3,6 +3,8 @@ import type { Pool } from 'pg';
 import { totalsOf } from '../domain/invoice-lines.ts';
 import { formatInvoiceNumber } from '../domain/invoice-number.ts';
 import {
+  billedBy,
+  type BilledLine,
   grantedBy,
   type InvoiceCancelled,
   type InvoiceDraft,
@@ -41,6 +43,8 @@ export type RecomputeDraft = (invoice: {
   readonly period: string;
   /** By month, in nanos: what invoices drafted before this one granted. */
   readonly includedGranted: ReadonlyMap<string, bigint>;
+  /** Lines of those invoices, without the cancelled ones. */
+  readonly billed: readonly BilledLine[];
 }) => Promise<InvoiceDraft | null>;
 
 interface Drafted {
@@ -51,6 +55,7 @@ interface Drafted {
   readonly draftHash: string;
   /** As the document states them. */
   readonly totals: { readonly net: string; readonly tax: string; readonly gross: string };
+  readonly billed: readonly BilledLine[];
   readonly included: readonly { readonly month: string; readonly nanos: bigint }[];
   finalized: { readonly position: bigint; readonly data: InvoiceFinalized['data'] } | null;
   cancelled: { readonly position: bigint; readonly data: InvoiceCancelled['data'] } | null;
@@ -116,6 +121,7 @@ export function invoiceCheck(): InvoiceCheck {
       period,
       draftHash: sha256(canonicalJson(draft)),
       totals: { net: formatCents(netCents), tax: formatCents(taxCents), gross: formatCents(grossCents) },
+      billed: billedBy(draft),
       included: grantedBy(draft),
       finalized: null,
       cancelled: null,
@@ -148,16 +154,28 @@ export function invoiceCheck(): InvoiceCheck {
     onProgress: ((done: number, total: number) => void) | undefined,
   ): Promise<void> {
     const granted = new Map<string, Map<string, bigint>>();
+    const billed = new Map<string, Map<string, readonly BilledLine[]>>();
     let done = 0;
-    for (const [kind, invoiceId, { position, agencyId, tenantId, period, draftHash, included }] of steps) {
+    for (const [kind, invoiceId, drafted] of steps) {
+      const { position, agencyId, tenantId, period, draftHash, included, billed: lines } = drafted;
       const includedGranted = granted.get(tenantId) ?? new Map<string, bigint>();
       granted.set(tenantId, includedGranted);
+      const ofTenant = billed.get(tenantId) ?? new Map<string, readonly BilledLine[]>();
+      billed.set(tenantId, ofTenant);
       if (kind === 'cancelled') {
         addTo(includedGranted, included, -1n);
+        ofTenant.delete(invoiceId);
         continue;
       }
       try {
-        const draft = await recompute({ invoiceId, agencyId, tenantId, period, includedGranted });
+        const draft = await recompute({
+          invoiceId,
+          agencyId,
+          tenantId,
+          period,
+          includedGranted,
+          billed: [...ofTenant.values()].flat(),
+        });
         if (draft === null)
           check.fail(position, `${invoiceId} has no closed period or no contract in the log`);
         else if (sha256(canonicalJson(draft)) !== draftHash) {
@@ -171,6 +189,7 @@ export function invoiceCheck(): InvoiceCheck {
         check.fail(position, `${invoiceId} cannot be computed again: ${error.message}`);
       }
       addTo(includedGranted, included, 1n);
+      ofTenant.set(invoiceId, lines);
       done += 1;
       onProgress?.(done, drafts.size);
     }

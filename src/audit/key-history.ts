@@ -1,7 +1,10 @@
 import { type Kysely, sql } from 'kysely';
 import type { keys } from '../../projections/keys.ts';
 import type { Json } from '../domain/json.ts';
+import type { ContractVersion } from '../domain/contract.ts';
 import { key, type KeyState } from '../domain/key.ts';
+import type { Budget } from '../domain/limits.ts';
+import { tenantLimitsFor } from '../domain/plan.ts';
 import type { TenantState } from '../domain/tenant.ts';
 import type { Actor } from '../events.ts';
 import type { RowIn } from '../projection.ts';
@@ -9,7 +12,7 @@ import { hashSecret } from '../secrets.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { type FieldChange, isAfter, type KeyView, replayKey, type Step } from './replay.ts';
 import { type MonthSpend, spendOfKey, type SpendTables } from './key-spend.ts';
-import { type TenantFacts, tenantFacts } from './tenant-facts.ts';
+import { contractOf, type TenantFacts, tenantFacts } from './tenant-facts.ts';
 import { agencyAt, windowSpend, type WindowSpend } from './window-spend.ts';
 
 /**
@@ -107,7 +110,7 @@ export async function keyHistory(
     position: last === undefined ? null : String(last.position),
     log_position: String(logPosition),
     state: last?.view ?? null,
-    acceptance: acceptanceOf(last?.state ?? { status: 'absent' }, owner.state, at),
+    acceptance: acceptanceOf(last?.state ?? { status: 'absent' }, owner, at),
     budgets: await budgetsAt(deps, last?.state ?? key.initial, owner, { agencyId, at, until }),
     last_change: last === undefined ? null : lastChange(stepJson(last)),
     steps: steps.map(stepJson),
@@ -176,7 +179,7 @@ async function budgetsAt(
       id: projectId ?? '',
       budget: owner.projects.get(projectId ?? '')?.limits?.budget ?? null,
     },
-    { level: 'tenant', id: state.tenantId, budget: owner.contract?.terms.tenantLimits.budget ?? null },
+    { level: 'tenant', id: state.tenantId, budget: tenantBudgetOf(contractOf(owner, moment.at)) },
   ] as const;
   const budgets: WindowSpend[] = [];
   for (const { level, id, budget } of levels) {
@@ -185,10 +188,17 @@ async function budgetsAt(
   return budgets;
 }
 
+/** Of all keys together, by the contract. */
+export function tenantBudgetOf(contract: ContractVersion | null): Budget | null {
+  if (contract === null || contract.terms === null) return null;
+  return tenantLimitsFor(contract.terms, contract.agreed).budget;
+}
+
 /** The same questions in the same order as the gateway asks them. */
-function acceptanceOf(state: KeyState, owner: TenantState, at: string): Acceptance {
+function acceptanceOf(state: KeyState, owner: TenantFacts, at: string): Acceptance {
   const instant = Date.parse(at);
-  const refusal = refusalOf(state, owner, instant);
+  const hasEnded = contractOf(owner, at)?.terms === null;
+  const refusal = refusalOf(state, owner.state, instant, hasEnded);
   const inGrace =
     (state.status === 'active' || state.status === 'blocked') &&
     state.graceEndsAt !== null &&
@@ -196,12 +206,13 @@ function acceptanceOf(state: KeyState, owner: TenantState, at: string): Acceptan
   return { secret: refusal === null, old_secret: refusal === null && inGrace, refusal };
 }
 
-function refusalOf(state: KeyState, owner: TenantState, instant: number): string | null {
+function refusalOf(state: KeyState, owner: TenantState, instant: number, hasEnded: boolean): string | null {
   if (state.status === 'absent' || state.status === 'deleted') return 'unknown_key';
   if (state.status === 'blocked') return 'key_blocked';
   const { expiresAt, projectId } = state.settings;
   if (expiresAt !== null && instant >= Date.parse(expiresAt)) return 'key_expired';
   if (owner.status === 'suspended') return 'tenant_suspended';
+  if (hasEnded) return 'contract_ended';
   if (projectId === null || owner.status === 'absent') return null;
   return owner.projects.get(projectId)?.status === 'blocked' ? 'project_blocked' : null;
 }

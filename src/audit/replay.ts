@@ -97,6 +97,7 @@ function viewOf(state: KeyState, before: KeyView): KeyView {
     parallel_requests: limits.parallelRequests,
     budget: limits.budget === null ? null : formatNanos(limits.budget.nanos),
     budget_window: limits.budget?.window ?? null,
+    paused: state.pausedParallel !== undefined,
     aliases: settings.aliases,
     allowed_routes: settings.allowedRoutes,
     metadata: settings.metadata,

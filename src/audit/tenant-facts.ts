@@ -1,5 +1,7 @@
 import type { Limits } from '../domain/limits.ts';
-import { type ContractSigned, tenant, type TenantEvent, type TenantState } from '../domain/tenant.ts';
+import type { ContractVersion } from '../domain/contract.ts';
+import { standing } from '../domain/tenant-contract.ts';
+import { tenant, type TenantEvent, type TenantState } from '../domain/tenant.ts';
 import type { Recorded } from '../events.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { isAfter } from './replay.ts';
@@ -7,8 +9,6 @@ import { isAfter } from './replay.ts';
 /** A tenant at a moment: the state that decided commands, and what an auditor asks for beyond it. */
 export interface TenantFacts {
   readonly state: TenantState;
-  /** Signed last. Null while there is none, and for the agency's own tenant. */
-  readonly contract: ContractSigned['data'] | null;
   /** Why it is suspended; null while it is not. */
   readonly suspendedReason: string | null;
   readonly projects: ReadonlyMap<string, { readonly limits: Limits | null; readonly openedAt: string }>;
@@ -23,7 +23,6 @@ export async function tenantFacts(
   until: bigint | string | undefined,
 ): Promise<TenantFacts> {
   let state = tenant.initial;
-  let contract: ContractSigned['data'] | null = null;
   let suspendedReason: string | null = null;
   const projects = new Map<string, { limits: Limits | null; openedAt: string }>();
   const events: Recorded<TenantEvent>[] = [];
@@ -32,12 +31,17 @@ export async function tenantFacts(
     const { event, occurredAt } = recorded as Recorded<TenantEvent>;
     state = tenant.evolve(state, event);
     events.push(recorded as Recorded<TenantEvent>);
-    if (event.type === 'contract.signed') contract = event.data;
     if (event.type === 'tenant.suspended') suspendedReason = event.data.reason;
     if (event.type === 'tenant.reinstated') suspendedReason = null;
     if (event.type === 'project.opened') {
       projects.set(event.data.projectId, { limits: event.data.limits, openedAt: occurredAt });
     }
   }
-  return { state, contract, suspendedReason, projects, events };
+  return { state, suspendedReason, projects, events };
+}
+
+/** What is in force at an instant, whether keys follow it already or not. Null without a contract. */
+export function contractOf({ state }: TenantFacts, at: string): ContractVersion | null {
+  if (state.status === 'absent') return null;
+  return standing(state.contract, at, state.status === 'suspended').applied;
 }

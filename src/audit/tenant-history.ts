@@ -1,6 +1,5 @@
 import { type Kysely, sql } from 'kysely';
 import type { Json } from '../domain/json.ts';
-import type { Limits } from '../domain/limits.ts';
 import { formatNanos } from '../domain/money.ts';
 import { toJson } from '../projection.ts';
 import {
@@ -11,10 +10,11 @@ import {
   type LastChange,
   type Moment,
   instantOf,
+  tenantBudgetOf,
 } from './key-history.ts';
 import { knownUntil } from './key-spend.ts';
 import { type KeyView, replayKey, type Step } from './replay.ts';
-import { type TenantFacts, tenantFacts } from './tenant-facts.ts';
+import { contractOf, type TenantFacts, tenantFacts } from './tenant-facts.ts';
 import { agencyAt, windowSpend, type WindowSpend } from './window-spend.ts';
 
 /**
@@ -46,6 +46,14 @@ export type TenantView = {
   readonly effective_from: string | null;
   /** Everything that was agreed, amounts in nanos; null without a contract. */
   readonly terms: Json;
+  /** What it sets apart from the plan; null for nothing. */
+  readonly agreed: Json;
+  /** Changes that are agreed and not in force yet, oldest first; `plan` null ends the contract. */
+  readonly planned: readonly {
+    readonly effective_from: string;
+    readonly plan: string | null;
+    readonly plan_version: number | null;
+  }[];
   /** By id. */
   readonly projects: { readonly [id: string]: Json };
   /** By id, as in a key's own history: fingerprints instead of secrets. */
@@ -78,14 +86,14 @@ export async function tenantHistory(
     .at(-1);
   const at = await instantOf(deps, until, last);
   const zoned = { at, until, ...(await agencyAt(store, agencyId, until)) };
-  const budget = facts.contract?.terms.tenantLimits.budget ?? null;
+  const budget = tenantBudgetOf(contractOf(facts, at));
   return {
     tenant_id: tenantId,
     agency_id: agencyId,
     at,
     position: last === undefined ? null : String(last.position),
     log_position: String(logPosition),
-    state: facts.state.status === 'absent' ? null : viewOf(facts, keys),
+    state: facts.state.status === 'absent' ? null : viewOf(facts, keys, at),
     budgets: budget === null ? [] : [await windowSpend(db, budget, { level: 'tenant', id: tenantId }, zoned)],
     spend: await spendOfTenant(db, tenantId, until),
     last_change: last === undefined ? null : changeOf(last),
@@ -116,31 +124,39 @@ async function keysAt(
   return keys;
 }
 
-function viewOf(
-  { state, contract, suspendedReason, projects }: TenantFacts,
-  keys: readonly KeyAt[],
-): TenantView {
+function viewOf(facts: TenantFacts, keys: readonly KeyAt[], at: string): TenantView {
+  const { state, suspendedReason, projects } = facts;
   const opened = state.status === 'absent' ? [] : [...state.projects];
+  const contract = contractOf(facts, at);
+  const planned = state.status === 'absent' ? [] : state.contract.planned;
   return {
     status: state.status,
     suspended_reason: suspendedReason,
-    plan: contract?.terms.plan ?? null,
-    plan_version: contract?.terms.planVersion ?? null,
+    plan: contract?.terms?.plan ?? null,
+    plan_version: contract?.terms?.planVersion ?? null,
     contract_id: contract?.contractId ?? null,
     effective_from: contract?.effectiveFrom ?? null,
-    terms: contract === null ? null : toJson(contract.terms),
+    terms: jsonOrNull(contract?.terms ?? null),
+    agreed: jsonOrNull(contract?.agreed ?? null),
+    planned: planned
+      .filter(({ effectiveFrom }) => effectiveFrom > at)
+      .map(({ effectiveFrom, terms }) => ({
+        effective_from: effectiveFrom,
+        plan: terms?.plan ?? null,
+        plan_version: terms?.planVersion ?? null,
+      })),
     projects: Object.fromEntries(
       opened.map(([id, { status, environments }]) => {
         const { limits = null, openedAt = null } = projects.get(id) ?? {};
-        return [id, { status, environments, limits: limitsJson(limits), opened_at: openedAt }];
+        return [id, { status, environments, limits: jsonOrNull(limits), opened_at: openedAt }];
       }),
     ),
     keys: Object.fromEntries(keys.map(({ keyId, last }) => [keyId, last.view])),
   };
 }
 
-function limitsJson(limits: Limits | null): Json {
-  return limits === null ? null : toJson(limits);
+function jsonOrNull(value: object | null): Json {
+  return value === null ? null : toJson(value);
 }
 
 async function spendOfTenant(

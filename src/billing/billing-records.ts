@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { type Kysely, sql } from 'kysely';
 import type { Pool } from 'pg';
+import type { billedLines } from '../../projections/billed-lines.ts';
 import type { includedUsage } from '../../projections/included-usage.ts';
 import type { tenants } from '../../projections/tenants.ts';
 import type { usage } from '../../projections/usage.ts';
 import type { UsageSum } from '../domain/invoice-lines.ts';
+import type { BilledLine } from '../domain/invoice.ts';
 import type { Unit } from '../domain/spend.ts';
 import { Refusal } from '../errors.ts';
 import type { RowIn } from '../projection.ts';
@@ -17,6 +19,8 @@ export interface BillingRecords {
   usage(tenantId: string, period: string): Promise<readonly UsageSum[]>;
   /** By month, in nanos: what invoices have granted of the tenant's included usage so far. */
   includedGranted(tenantId: string): Promise<ReadonlyMap<string, bigint>>;
+  /** Lines of the tenant's invoices so far, without those of cancelled ones. */
+  billed(tenantId: string): Promise<readonly BilledLine[]>;
   /** The newest contact of an agency or tenant as it was given; null when there is none. */
   contact(subjectId: string): Promise<unknown>;
   /** By project id; without those that have no name. */
@@ -49,6 +53,7 @@ export interface BillingTables {
   readonly tenants: RowIn<typeof tenants>;
   readonly usage: RowIn<typeof usage>;
   readonly included_usage: RowIn<typeof includedUsage>;
+  readonly billed_lines: RowIn<typeof billedLines>;
   readonly contacts: { readonly subject_id: string; readonly version: number; readonly data: unknown };
   readonly project_names: { readonly project_id: string; readonly name: string };
   readonly brands: {
@@ -109,6 +114,14 @@ export function billingRecords(database: {
         .where('tenant_id', '=', tenantId)
         .execute();
       return new Map(rows.map((row) => [row.month, row.granted_nanos]));
+    },
+    async billed(tenantId) {
+      const rows = await db
+        .selectFrom('billed_lines')
+        .selectAll()
+        .where('tenant_id', '=', tenantId)
+        .execute();
+      return rows.map(billedLine);
     },
     async contact(subjectId) {
       const row = await db
@@ -177,6 +190,19 @@ export function usageSum(
     month: row.month,
     quantity: row.quantity,
     priceNanos: row.price_nanos,
+  };
+}
+
+export function billedLine(row: RowIn<typeof billedLines>): BilledLine {
+  return {
+    period: row.period,
+    month: row.month,
+    kind: row.kind as BilledLine['kind'],
+    model: row.model === '' ? null : row.model,
+    unit: row.unit === '' ? null : (row.unit as Unit),
+    priceRate: row.kind === 'usage' ? row.price_rate : null,
+    quantity: row.quantity,
+    nanos: row.nanos,
   };
 }
 

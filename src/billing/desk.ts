@@ -19,6 +19,7 @@ import {
 import type { InvoiceRunDeps } from './issue-invoice.ts';
 import { keepBrand, newestBrand } from './kept-documents.ts';
 import { taxStatusStream } from './tax-facts.ts';
+import { type PreviewRequest, previewOf } from './preview-usage.ts';
 import { checkVatId, type VatCheckRequest, vatChecksOf } from './vat-checks.ts';
 import { verifyInvoice } from './verify-invoice.ts';
 import type { AskVies } from './vies.ts';
@@ -39,6 +40,7 @@ export function billingDesk(deps: DeskDeps) {
   const run: InvoiceRunDeps = { ...deps, records };
   return {
     file: (name: string, kind: FileKind) => invoiceFile(tables, name, kind),
+    preview: (request: PreviewRequest) => previewOf(store, tables, request),
     record: (ref: IssuedRef, command: LifeCommand, meta: CommandMeta) => recordLife(run, ref, command, meta),
     cancel: (request: CancelRequest) => cancelInvoice(run, request),
     proof: async (ref: IssuedRef) => (await verifyInvoice({ store, records }, ref)) as unknown as Json,

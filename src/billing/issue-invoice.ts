@@ -16,14 +16,8 @@ import {
   totalsText,
 } from './documents/invoice-document.ts';
 import { type Parties, readParties, treatmentOf } from './documents/parties.ts';
-import {
-  type AssignedNumber,
-  contractAt,
-  holdsIn,
-  invoiceStream,
-  localDate,
-  numbersStream,
-} from './log-facts.ts';
+import { type AssignedNumber, invoiceStream, localDate, numbersStream } from './log-facts.ts';
+import { contractAtCut, contractFacts } from './contract-facts.ts';
 import { taxCaseOf, taxStatusesAt } from './tax-facts.ts';
 
 /**
@@ -120,13 +114,17 @@ async function newDraft(
   { tenantId, invoiceId, replaces }: Wanted,
 ): Promise<InvoiceDraft | 'skipped' | 'unconcerned'> {
   const { store, records } = deps;
-  const contract = await contractAt(store, tenantId, run.cut);
-  if (contract === null) return 'unconcerned';
+  const contract = await contractAtCut(store, tenantId, run.cut);
+  const terms = contract.versions.findLast((version) => version.terms !== null)?.terms ?? null;
+  if (terms === null) return 'unconcerned';
+  const { agencyId, period, zone } = run;
+  const place = { store, agencyId, period, zone };
   const facts = {
     invoiceId,
     period: run.period,
-    terms: contract.terms,
-    feeDue: holdsIn(contract, run.period, run.zone),
+    terms,
+    feeDue: true,
+    contract: await contractFacts(place, contract, await records.billed(tenantId)),
     usage: await records.usage(tenantId, run.period),
     includedGranted: await records.includedGranted(tenantId),
     taxCase: DOMESTIC,

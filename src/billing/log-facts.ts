@@ -27,7 +27,7 @@ export interface Contract {
   readonly effectiveFrom: string;
 }
 
-/** The contract that was signed last at `until`; null when none was. */
+/** The contract that was agreed last at `until`; null when none was. It held for whole months once. */
 export async function contractAt(
   store: EventStore,
   tenantId: string,
@@ -36,7 +36,7 @@ export async function contractAt(
   let contract: Contract | null = null;
   for await (const { position, event } of store.readStream(`tenant-${tenantId}`)) {
     if (position > until) break;
-    if (event.type === 'contract.signed') contract = event.data;
+    if (event.type === 'contract.signed' || event.type === 'contract.amended') contract = event.data;
   }
   return contract;
 }

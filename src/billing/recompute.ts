@@ -1,7 +1,8 @@
 import { draftInvoice } from '../domain/invoice-lines.ts';
-import type { InvoiceDraft } from '../domain/invoice.ts';
+import type { BilledLine, InvoiceDraft } from '../domain/invoice.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { BillingRecords } from './billing-records.ts';
+import { contractAtCut, contractFacts } from './contract-facts.ts';
 import { agencyAt, closeOf, contractAt, holdsIn, invoiceStream } from './log-facts.ts';
 import { taxStatusesAt } from './tax-facts.ts';
 
@@ -19,6 +20,8 @@ export async function recomputeDraft(
     readonly period: string;
     /** By month, in nanos: what invoices drafted before this one granted. */
     readonly includedGranted: ReadonlyMap<string, bigint>;
+    /** Lines of those invoices, without the cancelled ones. */
+    readonly billed: readonly BilledLine[];
   },
 ): Promise<InvoiceDraft | null> {
   const { store, records } = deps;
@@ -28,12 +31,16 @@ export async function recomputeDraft(
   const contract = close && (await contractAt(store, tenantId, close.position));
   const drafted = await draftIn(store, agencyId, invoiceId);
   if (agency === null || contract === null || drafted === null) return null;
-  const { taxCase, replaces } = drafted.draft;
+  const { taxCase, replaces, rules } = drafted.draft;
+  const { zone } = agency;
+  const atCut = rules === undefined ? null : await contractAtCut(store, tenantId, close!.position);
+  const place = { store, agencyId, period, zone };
   return draftInvoice({
     invoiceId,
     period,
-    terms: contract.terms,
-    feeDue: holdsIn(contract, period, agency.zone),
+    terms: atCut?.versions.findLast((version) => version.terms !== null)?.terms ?? contract.terms,
+    feeDue: holdsIn(contract, period, zone),
+    ...(atCut === null ? {} : { contract: await contractFacts(place, atCut, invoice.billed) }),
     usage: await records.usage(tenantId, period),
     includedGranted,
     taxCase,

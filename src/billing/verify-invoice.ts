@@ -1,5 +1,5 @@
 import { usage } from '../../projections/usage.ts';
-import { grantedBy, type InvoiceDraft } from '../domain/invoice.ts';
+import { billedBy, type BilledLine, grantedBy, type InvoiceDraft } from '../domain/invoice.ts';
 import type { UsageSum } from '../domain/invoice-lines.ts';
 import { canonicalJson } from '../domain/json.ts';
 import { formatCents, formatNanos, parseNanos } from '../domain/money.ts';
@@ -58,7 +58,14 @@ export async function verifyInvoice(deps: VerifyDeps, ref: InvoiceRef): Promise<
   const facts = await factsInLog(store, ref, { draftPosition: drafted.position, cut: close?.position ?? 0n });
   const again = await recomputeDraft(
     { store, records: { usage: () => Promise.resolve(facts.usage(draft.period)) } },
-    { invoiceId, agencyId, tenantId, period: draft.period, includedGranted: facts.granted },
+    {
+      invoiceId,
+      agencyId,
+      tenantId,
+      period: draft.period,
+      includedGranted: facts.granted,
+      billed: facts.billed,
+    },
   );
   const finalized = history.find(({ event }) => event.type === 'invoice.finalized')?.event;
   const issued = finalized?.type === 'invoice.finalized' ? finalized.data : null;
@@ -98,10 +105,12 @@ async function factsInLog(
 ): Promise<{
   readonly usage: (period: string) => readonly UsageSum[];
   readonly granted: ReadonlyMap<string, bigint>;
+  readonly billed: readonly BilledLine[];
   readonly spendEvents: number;
 }> {
   const table = memoryTable(usage);
   const granted = new Map<string, bigint>();
+  const billed = new Map<string, readonly BilledLine[]>();
   let spendEvents = 0;
   const add = (month: string, nanos: bigint) => granted.set(month, (granted.get(month) ?? 0n) + nanos);
   for await (const placed of store.readLog(0n)) {
@@ -114,6 +123,8 @@ async function factsInLog(
     if (placed.tenantId !== tenantId) continue;
     if (type !== 'invoice.drafted' && type !== 'invoice.cancelled') continue;
     const { event } = decode(placed);
+    if (event.type === 'invoice.drafted') billed.set(event.data.invoiceId, billedBy(event.data));
+    if (event.type === 'invoice.cancelled') billed.delete(event.data.invoiceId);
     if (event.type === 'invoice.drafted') for (const one of grantedBy(event.data)) add(one.month, one.nanos);
     if (event.type === 'invoice.cancelled') for (const one of event.data.included) add(one.month, -one.nanos);
   }
@@ -121,6 +132,7 @@ async function factsInLog(
   return {
     usage: (period) => rows.filter((row) => row.invoice_period === period).map(usageSum),
     granted,
+    billed: [...billed.values()].flat(),
     spendEvents,
   };
 }

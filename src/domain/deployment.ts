@@ -16,6 +16,8 @@ export interface Deployment {
   readonly maxOutputTokens: number;
   /** What the agency pays. Null when unknown: then only an explicit price of the contract can sell it. */
   readonly costRates: Rates | null;
+  /** Flat fee of a dedicated endpoint per month, nanos of the agency's currency; left out: none. */
+  readonly monthlyCostNanos?: bigint | undefined;
   /** Relative share of the traffic among deployments of one public name. */
   readonly weight: number;
   /** Longest wait for the whole answer. */

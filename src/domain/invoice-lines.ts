@@ -1,3 +1,4 @@
+import { type ContractFacts, contractFeeLines, monthLines, type Untaxed } from './contract-lines.ts';
 import type { InvoiceDraft, InvoiceLine, InvoiceTax } from './invoice.ts';
 import { toCents } from './money.ts';
 import type { Terms } from './plan.ts';
@@ -41,25 +42,53 @@ export interface InvoiceFacts {
   readonly usage: readonly UsageSum[];
   /** By month: what earlier invoices granted of that month's included usage, in nanos. */
   readonly includedGranted: ReadonlyMap<string, bigint>;
+  /** The contract through time. Left out: drafted before there was such a thing; see InvoiceDraft.rules. */
+  readonly contract?: ContractFacts | undefined;
   readonly taxCase: TaxCase;
   readonly taxStatuses: readonly DatedTaxStatus[];
   /** See InvoiceDraft. */
   readonly replaces: string | null;
 }
 
-type Untaxed = Omit<InvoiceLine, 'tax'>;
-
 /** Always the same draft for the same facts, in whatever order they come. */
 export function draftInvoice(facts: InvoiceFacts): InvoiceDraft {
   const { invoiceId, period, terms, taxCase, taxStatuses, replaces } = facts;
-  const untaxed: Untaxed[] = facts.feeDue ? feeLines(period, terms) : [];
   const usage = facts.usage.map(usageLine).toSorted(byPlace);
+  const untaxed =
+    facts.contract === undefined ? wholeMonths(facts, usage) : byContract(period, usage, facts.contract);
+  const lines = untaxed.map((line) => ({ ...line, tax: lineTax(taxCase, taxStatuses, line.serviceMonth) }));
+  const rules = facts.contract === undefined ? {} : { rules: 2 as const };
+  return {
+    invoiceId,
+    period,
+    ...rules,
+    currency: terms.currency,
+    taxCase,
+    replaces,
+    lines,
+    ...totalsOf(lines),
+  };
+}
+
+function byContract(period: string, usage: readonly Untaxed[], contract: ContractFacts): Untaxed[] {
+  const months = new Set([...usage.map(({ serviceMonth }) => serviceMonth), ...contract.amended, period]);
+  const ofMonths = [...months].toSorted(compare).flatMap((month) => {
+    const ofMonth = usage.filter(({ serviceMonth }) => serviceMonth === month);
+    return [...ofMonth, ...monthLines(month, ofMonth, contract)];
+  });
+  return [...contractFeeLines(period, contract), ...ofMonths];
+}
+
+function wholeMonths(
+  { period, terms, feeDue, includedGranted }: InvoiceFacts,
+  usage: readonly Untaxed[],
+): Untaxed[] {
+  const untaxed = feeDue ? feeLines(period, terms) : [];
   for (const month of new Set(usage.map(({ serviceMonth }) => serviceMonth))) {
     const ofMonth = usage.filter(({ serviceMonth }) => serviceMonth === month);
-    untaxed.push(...ofMonth, ...includedLines(month, ofMonth, terms, facts.includedGranted.get(month) ?? 0n));
+    untaxed.push(...ofMonth, ...includedLines(month, ofMonth, terms, includedGranted.get(month) ?? 0n));
   }
-  const lines = untaxed.map((line) => ({ ...line, tax: lineTax(taxCase, taxStatuses, line.serviceMonth) }));
-  return { invoiceId, period, currency: terms.currency, taxCase, replaces, lines, ...totalsOf(lines) };
+  return untaxed;
 }
 
 /** False for an invoice that nobody needs: it has no line with an amount. */

@@ -10,13 +10,30 @@ import { Refusal } from '../errors.ts';
  * Overdue is not an event, since nothing happens at that moment: the due date is compared with today.
  */
 
+export const LINE_KINDS = [
+  'fee',
+  'project-fee',
+  /** Of fees that earlier invoices charged for a month whose contract was amended since. */
+  'correction',
+  'usage',
+  /** The difference between tiered prices and those at which usage was recorded. */
+  'tier',
+  'included',
+  /** What is missing to the minimum commitment. */
+  'commitment',
+] as const;
+export type LineKind = (typeof LINE_KINDS)[number];
+
 export interface InvoiceLine {
-  readonly kind: 'fee' | 'usage' | 'included';
+  readonly kind: LineKind;
   readonly projectId: string | null;
   readonly model: string | null;
   readonly unit: Unit | null;
   /** `YYYY-MM` in which the service was rendered; an earlier month than the period's is late usage. */
   readonly serviceMonth: string;
+  /** First and last local day of the service; left out: the whole month. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
   /** Tokens for usage lines, else 1. */
   readonly quantity: bigint;
   /** Nanos per million tokens for usage lines; null elsewhere. */
@@ -39,6 +56,11 @@ export interface InvoiceTax {
 export interface InvoiceDraft {
   readonly invoiceId: string;
   readonly period: string;
+  /**
+   * 2: contracts change within a month, and parts of a month are charged as such. Left out: drafted
+   * before that was so; the contract signed last held for whole months.
+   */
+  readonly rules?: 2 | undefined;
   readonly currency: string;
   readonly taxCase: TaxCase;
   /** The cancelled invoice that this one replaces: it bills the same usage; null for a first invoice. */
@@ -195,6 +217,28 @@ function decideIssued(
     default:
       return unreachable(command);
   }
+}
+
+/** A line as later invoices have to know it. */
+export interface BilledLine
+  extends Pick<InvoiceLine, 'kind' | 'model' | 'unit' | 'priceRate' | 'quantity' | 'nanos'> {
+  /** Of the invoice. */
+  readonly period: string;
+  /** Of the service. */
+  readonly month: string;
+}
+
+export function billedBy({ period, lines }: Pick<InvoiceDraft, 'period' | 'lines'>): readonly BilledLine[] {
+  return lines.map(({ kind, serviceMonth, model, unit, priceRate, quantity, nanos }) => ({
+    period,
+    month: serviceMonth,
+    kind,
+    model,
+    unit,
+    priceRate,
+    quantity,
+    nanos,
+  }));
 }
 
 /** What a draft grants of included usage, positive. */

@@ -1,5 +1,6 @@
 import type { Decider } from './decider.ts';
 import { unreachable } from './decider.ts';
+import { carriedOver, type ContractStep } from './contract.ts';
 import type { Environment, Limits } from './limits.ts';
 import type { KeyExtra } from './extra-limits.ts';
 import { canonicalJson, type JsonObject } from './json.ts';
@@ -46,7 +47,12 @@ export type KeyGenerated = {
 };
 export type KeyLimitsChanged = {
   readonly type: 'key.limits-changed';
-  readonly data: { readonly keyId: string; readonly limits: Limits };
+  readonly data: {
+    readonly keyId: string;
+    readonly limits: Limits;
+    /** There while the key is paused with its tenant or contract: the parallel requests that it has again afterwards. */
+    readonly pausedParallel?: number | null | undefined;
+  };
 };
 export type KeyChanged = {
   readonly type: 'key.changed';
@@ -110,6 +116,8 @@ export type KeyCommand =
       readonly settings?: Partial<KeySettings>;
     }
   | { readonly type: 'adjust-spend'; readonly fromNanos: bigint; readonly toNanos: bigint }
+  /** What follows from the contract: its changes since the key was last brought in line, and whether it runs. */
+  | { readonly type: 'comply'; readonly steps: readonly ContractStep[]; readonly paused: boolean }
   | { readonly type: 'delete' };
 
 export type KeyState =
@@ -124,6 +132,8 @@ export type KeyState =
       readonly graceEndsAt: string | null;
       readonly rotations: number;
       readonly limits: Limits;
+      /** Undefined unless it is paused; see KeyLimitsChanged. */
+      readonly pausedParallel?: number | null | undefined;
       readonly settings: KeySettings;
     }
   | { readonly status: 'deleted'; readonly keyId: string };
@@ -162,6 +172,8 @@ function decide(command: KeyCommand, state: KeyState): readonly KeyEvent[] {
         { type: 'key.spend-adjusted', data: { keyId, byNanos: toNanos - fromNanos, fromNanos, toNanos } },
       ];
     }
+    case 'comply':
+      return limitsChange(complied(state, command.steps, command.paused), state);
     case 'delete':
       return [{ type: 'key.deleted', data: { keyId, tokenHash: state.tokenHash } }];
     default:
@@ -181,15 +193,43 @@ function changes(
 ): readonly KeyEvent[] {
   const { keyId } = state;
   const events: KeyEvent[] = [];
-  const limits: Limits = { ...state.limits, ...command.limits };
   const settings: KeySettings = { ...state.settings, ...command.settings };
-  if (canonicalJson(limits) !== canonicalJson(state.limits)) {
-    events.push({ type: 'key.limits-changed', data: { keyId, limits } });
-  }
+  events.push(...limitsChange(asked(state, command.limits), state));
   if (canonicalJson(settings) !== canonicalJson(state.settings)) {
     events.push({ type: 'key.changed', data: { keyId, settings } });
   }
   return events;
+}
+
+type KeyLimits = Pick<LiveKey, 'limits' | 'pausedParallel'>;
+
+/** A paused key stays paused: what is asked for holds when it runs again. */
+function asked({ limits, pausedParallel }: LiveKey, change: Partial<Limits> = {}): KeyLimits {
+  if (pausedParallel === undefined) return { limits: { ...limits, ...change } };
+  const { parallelRequests = pausedParallel, ...others } = change;
+  return { limits: { ...limits, ...others }, pausedParallel: parallelRequests };
+}
+
+/** A key's limits by the contract. Paused, it runs nothing at once, and the rest stays to be seen. */
+export function complied(
+  { limits, pausedParallel, settings }: KeyLimits & { readonly settings: Pick<KeySettings, 'environment'> },
+  steps: readonly ContractStep[],
+  paused: boolean,
+): KeyLimits {
+  const running = pausedParallel === undefined ? limits : { ...limits, parallelRequests: pausedParallel };
+  const carried = carriedOver(running, settings.environment, steps);
+  if (!paused) return { limits: carried };
+  return { limits: { ...carried, parallelRequests: 0 }, pausedParallel: carried.parallelRequests };
+}
+
+function limitsChange({ limits, pausedParallel }: KeyLimits, state: LiveKey): readonly KeyEvent[] {
+  const data = { limits, ...(pausedParallel === undefined ? {} : { pausedParallel }) };
+  const now = {
+    limits: state.limits,
+    ...(state.pausedParallel === undefined ? {} : { pausedParallel: state.pausedParallel }),
+  };
+  if (canonicalJson(data) === canonicalJson(now)) return [];
+  return [{ type: 'key.limits-changed', data: { keyId: state.keyId, ...data } }];
 }
 
 function evolve(state: KeyState, event: KeyEvent): KeyState {
@@ -200,8 +240,11 @@ function evolve(state: KeyState, event: KeyEvent): KeyState {
   }
   if (state.status === 'absent' || state.status === 'deleted') return state;
   switch (event.type) {
-    case 'key.limits-changed':
-      return { ...state, limits: event.data.limits };
+    case 'key.limits-changed': {
+      const { pausedParallel: _, ...rest } = state;
+      const { limits, pausedParallel } = event.data;
+      return { ...rest, limits, ...(pausedParallel === undefined ? {} : { pausedParallel }) };
+    }
     case 'key.changed':
       return { ...state, settings: event.data.settings };
     case 'key.blocked':

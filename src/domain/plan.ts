@@ -3,7 +3,8 @@ import { windowsTouched } from './duration.ts';
 import { canonicalJson } from './json.ts';
 import { type Budget, type Environment, type Limits, UNLIMITED } from './limits.ts';
 import { formatNanos } from './money.ts';
-import type { OtherUnit } from './spend.ts';
+import type { OtherUnit, Rates, Unit } from './spend.ts';
+import type { Tiers } from './tiers.ts';
 import { Refusal } from '../errors.ts';
 
 /**
@@ -18,6 +19,8 @@ export interface ModelPrice {
   readonly outputRate: bigint;
   /** Nanos per million of other units; left out when the model has no price for any. */
   readonly unitRates?: UnitRates | undefined;
+  /** Prices that depend on the month's quantity, by unit; the rates above are those of the first step. */
+  readonly tiers?: Readonly<Partial<Record<Unit, Tiers>>> | undefined;
 }
 export type UnitRates = Readonly<Partial<Record<OtherUnit, bigint>>>;
 
@@ -26,6 +29,22 @@ export interface PriceBook {
   readonly models: Readonly<Record<string, ModelPrice>>;
   /** For a model without a price of its own: cost plus so many percent, a decimal such as "20". Null: such a model cannot be called. */
   readonly markupPercent: string | null;
+}
+
+/** `block`: what the month includes is all that may be used. */
+export interface Overage {
+  readonly policy: 'block';
+}
+
+/** What keys and projects have to keep to; null or left out: no rule. */
+export interface KeyRules {
+  /** Longest life of a key, a duration. */
+  readonly lifetimeMax: string | null;
+  /** How often a key has to get a new secret, a duration. */
+  readonly rotation: string | null;
+  /** Keys and open projects of the tenant. */
+  readonly keysMax: number | null;
+  readonly projectsMax: number | null;
 }
 
 export interface Terms {
@@ -42,7 +61,29 @@ export interface Terms {
   readonly limits: Readonly<Record<Environment, Limits>>;
   /** Limits of all keys of the tenant together. */
   readonly tenantLimits: Limits;
+  /** Per open project and period, net; left out: nothing. */
+  readonly projectFeeNanos?: bigint | undefined;
+  /** Tokens of a period that the fee already covers, beside `includedUsageNanos`; left out: none. */
+  readonly includedTokens?: bigint | undefined;
+  /** The least that usage of a period comes to, what is included taken off; left out: nothing. */
+  readonly commitmentNanos?: bigint | undefined;
+  /** True: fees are due on the invoice before their month. */
+  readonly feesInAdvance?: boolean | undefined;
+  /** What happens beyond the included usage; left out: it is billed. */
+  readonly overage?: Overage | undefined;
+  readonly keyRules?: KeyRules | undefined;
+  /** Days from the beginning of the contract on which no fees are due; left out: none. */
+  readonly trialDays?: number | undefined;
+  /** How long before its end a contract has to be given notice, a duration; left out: not at all. */
+  readonly notice?: string | undefined;
 }
+
+/** What a contract sets apart from its plan, higher or lower. What is left out is the plan's. */
+export interface Agreed {
+  readonly limits?: Readonly<Partial<Record<Environment, AgreedLimits | undefined>>> | undefined;
+  readonly tenantLimits?: AgreedLimits | undefined;
+}
+export type AgreedLimits = { readonly [N in keyof Limits]?: Limits[N] | undefined };
 
 // Events. These names and shapes are stored for ever; see store/codec.ts before changing one.
 export type PlanPublished = { readonly type: 'plan.published'; readonly data: { readonly terms: Terms } };
@@ -73,9 +114,26 @@ function evolve(_state: PlanState, event: PlanEvent): PlanState {
   return { terms: event.data.terms };
 }
 
+/** What requests are recorded at. */
+export function ratesOf({ inputRate, cachedInputRate, outputRate, unitRates }: ModelPrice): Rates {
+  const rates = { input: inputRate, 'cached-input': cachedInputRate, output: outputRate };
+  return unitRates === undefined ? rates : { ...rates, ...unitRates };
+}
+
 /** The limits that a contract gives a key of this environment. */
-export function limitsFor(terms: Terms, environment: Environment): Limits {
-  return terms.limits[environment];
+export function limitsFor(terms: Terms, environment: Environment, agreed: Agreed | null): Limits {
+  return withAgreed(terms.limits[environment], agreed?.limits?.[environment]);
+}
+
+/** The limits that a contract gives all keys of the tenant together. */
+export function tenantLimitsFor(terms: Terms, agreed: Agreed | null): Limits {
+  return withAgreed(terms.tenantLimits, agreed?.tenantLimits);
+}
+
+function withAgreed(limits: Limits, agreed: AgreedLimits | undefined): Limits {
+  if (agreed === undefined) return limits;
+  const set = Object.entries(agreed).filter(([, value]) => value !== undefined);
+  return { ...limits, ...(Object.fromEntries(set) as Partial<Limits>) };
 }
 
 /**
@@ -88,9 +146,10 @@ export function resolveLimits(
   terms: Terms | null,
   environment: Environment | null,
   asked: Partial<Limits>,
+  agreed: Agreed | null = null,
 ): Limits {
   const scope = environment ?? 'production';
-  const own = terms === null ? UNLIMITED : limitsFor(terms, scope);
+  const own = terms === null ? UNLIMITED : limitsFor(terms, scope, agreed);
   const resolved: Limits = {
     requestsPerMinute: asked.requestsPerMinute ?? own.requestsPerMinute,
     tokensPerMinute: asked.tokensPerMinute ?? own.tokensPerMinute,
@@ -98,7 +157,7 @@ export function resolveLimits(
     models: asked.models === undefined || asked.models.length === 0 ? own.models : asked.models,
     budget: asked.budget ?? own.budget,
   };
-  if (terms !== null) guard(terms, scope, resolved);
+  if (terms !== null) guard(terms, scope, resolved, agreed);
   return resolved;
 }
 
@@ -111,8 +170,13 @@ export function resolveLimits(
  * none, may therefore hold no more than one of the contract's does.
  * Throws Refusal(contract_forbids), and RangeError when a window is no duration.
  */
-export function guard(terms: Terms, environment: Environment, asked: Limits): void {
-  const own = limitsFor(terms, environment);
+export function guard(
+  terms: Terms,
+  environment: Environment,
+  asked: Limits,
+  agreed: Agreed | null = null,
+): void {
+  const own = limitsFor(terms, environment, agreed);
   const forbid = (term: string, param: string, allowed: string, wanted: string): never => {
     throw new Refusal('contract_forbids', { term, allowed, asked: wanted, environment }, { param });
   };

@@ -2,8 +2,18 @@ import type { Decider } from './decider.ts';
 import { unreachable } from './decider.ts';
 import { type ExtraLimits, NO_EXTRA } from './extra-limits.ts';
 import { canonicalJson, type JsonObject } from './json.ts';
+import { requireRoom } from './key-rules.ts';
 import type { Budget, Environment, Limits } from './limits.ts';
-import type { Terms } from './plan.ts';
+import type { Agreed, Terms } from './plan.ts';
+import {
+  type ContractCommand,
+  type ContractEvent,
+  type ContractSigned,
+  type ContractState,
+  decideContract,
+  evolveContract,
+  NO_CONTRACT,
+} from './tenant-contract.ts';
 import {
   decideProject,
   evolveProject,
@@ -69,17 +79,6 @@ export type TenantReinstated = {
   readonly type: 'tenant.reinstated';
   readonly data: { readonly tenantId: string };
 };
-export type ContractSigned = {
-  readonly type: 'contract.signed';
-  readonly data: {
-    readonly tenantId: string;
-    readonly contractId: string;
-    /** Instant from which the terms hold. */
-    readonly effectiveFrom: string;
-    /** The whole agreement; no reference to a plan that could change. */
-    readonly terms: Terms;
-  };
-};
 export type TenantChanged = {
   readonly type: 'tenant.changed';
   readonly data: { readonly tenantId: string; readonly settings: TenantSettings };
@@ -107,7 +106,7 @@ export type TenantEvent =
   | TenantMemberAdded
   | TenantMemberChanged
   | TenantMemberRemoved
-  | ContractSigned
+  | ContractEvent
   | ProjectEvent;
 
 export interface NewProject {
@@ -137,6 +136,7 @@ export type TenantCommand =
       readonly budget?: Budget | null;
     }
   | { readonly type: 'remove-tenant-members'; readonly userIds: readonly string[] }
+  | ContractCommand
   | ProjectCommand;
 
 export type TenantState =
@@ -145,7 +145,10 @@ export type TenantState =
       readonly status: 'active' | 'suspended' | 'closed';
       readonly tenantId: string;
       readonly agencyId: string;
+      /** Of the contract that keys follow; null without one. */
       readonly terms: Terms | null;
+      readonly agreed: Agreed | null;
+      readonly contract: ContractState;
       readonly settings: TenantSettings;
       readonly projects: ReadonlyMap<string, ProjectState>;
       /** By user id. */
@@ -175,6 +178,7 @@ function decide(command: TenantCommand, state: TenantState): readonly TenantEven
       if (state.projects.has(command.project.projectId)) {
         throw new Refusal('project_exists', { projectId: command.project.projectId }, { param: 'team_id' });
       }
+      requireRoom('projects_max', state.terms?.keyRules?.projectsMax, openProjects(state) + 1);
       return [{ type: 'project.opened', data: { tenantId, ...command.project } }];
     case 'change': {
       const settings = { ...state.settings, ...command.settings };
@@ -189,6 +193,9 @@ function decide(command: TenantCommand, state: TenantState): readonly TenantEven
       return state.status === 'active' ? [] : [{ type: 'tenant.reinstated', data: { tenantId } }];
     case 'close':
       return [{ type: 'tenant.closed', data: { tenantId } }];
+    case 'agree':
+    case 'apply-contract':
+      return decideContract(command, state.contract, tenantId, state.status === 'suspended');
     case 'add-tenant-members':
     case 'change-tenant-member':
     case 'remove-tenant-members':
@@ -196,6 +203,10 @@ function decide(command: TenantCommand, state: TenantState): readonly TenantEven
     default:
       return decideProject(command, state.projects.get(command.projectId));
   }
+}
+
+function openProjects({ projects }: KnownTenant): number {
+  return [...projects.values()].filter(({ status }) => status !== 'closed').length;
 }
 
 type MemberCommand = Extract<
@@ -239,6 +250,13 @@ function memberOf(state: KnownTenant, userId: string): TenantMember {
 function onboard(command: Extract<TenantCommand, { type: 'onboard' }>): readonly TenantEvent[] {
   const { tenantId } = command.tenant;
   const seen = new Set<string>();
+  const rules = command.contract?.terms.keyRules;
+  requireRoom('projects_max', rules?.projectsMax, command.projects.length);
+  requireRoom(
+    'keys_max',
+    rules?.keysMax,
+    command.projects.flatMap(({ environments }) => environments).length,
+  );
   for (const { projectId } of command.projects) {
     if (seen.has(projectId)) throw new Refusal('project_exists', { projectId }, { param: 'projects' });
     seen.add(projectId);
@@ -258,8 +276,8 @@ function evolve(state: TenantState, event: TenantEvent): TenantState {
   if (event.type === 'tenant.onboarded') {
     const { tenantId, agencyId, contactVersion } = event.data;
     const settings = { ...NO_TENANT_SETTINGS, contactVersion };
-    const nothing = { terms: null, projects: new Map(), members: new Map() };
-    return { status: 'active', tenantId, agencyId, settings, ...nothing };
+    const nothing = { terms: null, agreed: null, projects: new Map(), members: new Map() };
+    return { status: 'active', tenantId, agencyId, settings, contract: NO_CONTRACT, ...nothing };
   }
   if (state.status === 'absent') return state;
   switch (event.type) {
@@ -272,7 +290,13 @@ function evolve(state: TenantState, event: TenantEvent): TenantState {
     case 'tenant.closed':
       return { ...state, status: 'closed', members: new Map() };
     case 'contract.signed':
-      return { ...state, terms: event.data.terms };
+    case 'contract.amended':
+    case 'contract.ended':
+    case 'contract.applied': {
+      const contract = evolveContract(state.contract, event);
+      const { terms = null, agreed = null } = contract.applied ?? {};
+      return { ...state, contract, terms, agreed };
+    }
     case 'tenant.member-added':
     case 'tenant.member-changed': {
       const { userId, role, budget } = event.data;

@@ -1,7 +1,19 @@
 import { canonicalJson, type Json, type JsonObject } from './json.ts';
 import { type Budget, ENVIRONMENTS, type Environment, type Limits } from './limits.ts';
-import type { ModelPrice, PriceBook, Terms, UnitRates } from './plan.ts';
-import { OTHER_UNITS } from './spend.ts';
+import type { ContractVersion, KeyLimits } from './contract.ts';
+import type {
+  Agreed,
+  AgreedLimits,
+  KeyRules,
+  ModelPrice,
+  Overage,
+  PriceBook,
+  Terms,
+  UnitRates,
+} from './plan.ts';
+import type { Tiers } from './tiers.ts';
+import type { IncludedFrom } from './tenant-contract.ts';
+import { OTHER_UNITS, UNITS } from './spend.ts';
 
 /**
  * Contract terms and limits as plain JSON, the form in which read models hold them: bigints are
@@ -32,12 +44,82 @@ export function readTerms(json: Json): Terms {
       ENVIRONMENTS.map((name) => [name, limitsAt(limits[name], `limits.${name}`)]),
     ) as Record<Environment, Limits>,
     tenantLimits: limitsAt(terms['tenantLimits'], 'tenantLimits'),
+    ...given('projectFeeNanos', terms, integerAt),
+    ...given('includedTokens', terms, integerAt),
+    ...given('commitmentNanos', terms, integerAt),
+    ...given('feesInAdvance', terms, flagAt),
+    ...given('overage', terms, overageAt),
+    ...given('keyRules', terms, keyRulesAt),
+    ...given('trialDays', terms, countAt),
+    ...given('notice', terms, textAt),
   };
 }
 
 /** Throws TypeError that names the member at fault. */
 export function readLimits(json: Json): Limits {
   return limitsAt(json, 'limits');
+}
+
+/** Throws TypeError that names the member at fault. */
+export function readAgreed(json: Json): Agreed | null {
+  if (json === null) return null;
+  const { limits, tenantLimits } = objectAt(json, 'agreed');
+  const byEnvironment = limits === undefined ? [] : Object.entries(objectAt(limits, 'agreed.limits'));
+  const read = byEnvironment.map(([name, one]) => [name, agreedLimitsAt(one, `agreed.limits.${name}`)]);
+  return {
+    ...(limits === undefined ? {} : { limits: Object.fromEntries(read) as NonNullable<Agreed['limits']> }),
+    ...(tenantLimits === undefined
+      ? {}
+      : { tenantLimits: agreedLimitsAt(tenantLimits, 'agreed.tenantLimits') }),
+  };
+}
+
+/** Throws TypeError that names the member at fault. */
+export function readKeyLimits(json: Json): KeyLimits {
+  const limits = objectAt(json, 'followed');
+  const read = ENVIRONMENTS.map((name) => [name, limitsAt(limits[name], name)]);
+  return Object.fromEntries(read) as KeyLimits;
+}
+
+/** Throws TypeError that names the member at fault. */
+export function readVersions(json: Json): readonly ContractVersion[] {
+  return listAt(json, 'planned').map((one) => {
+    const { contractId, effectiveFrom, terms = null, agreed = null } = objectAt(one, 'planned');
+    return {
+      contractId: textAt(contractId, 'contractId'),
+      effectiveFrom: textAt(effectiveFrom, 'effectiveFrom'),
+      terms: terms === null ? null : readTerms(terms),
+      agreed: readAgreed(agreed),
+    };
+  });
+}
+
+/** Throws TypeError that names the member at fault. */
+export function readIncluded(json: Json): readonly IncludedFrom[] {
+  return listAt(json, 'included').map((one) => {
+    const { effectiveFrom, nanos } = objectAt(one, 'included');
+    return { effectiveFrom: textAt(effectiveFrom, 'effectiveFrom'), nanos: integerAt(nanos, 'nanos') };
+  });
+}
+
+/** Only what is there is set apart. */
+function agreedLimitsAt(json: Json, path: string): AgreedLimits {
+  const given = objectAt(json, path);
+  const full = limitsAt({ ...NO_LIMITS, ...given }, path);
+  return Object.fromEntries(Object.entries(full).filter(([name]) => name in given));
+}
+
+const NO_LIMITS = {
+  requestsPerMinute: null,
+  tokensPerMinute: null,
+  parallelRequests: null,
+  models: [],
+  budget: null,
+};
+
+function listAt(json: Json, path: string): readonly Json[] {
+  if (!Array.isArray(json)) throw wrong(path, 'a list');
+  return json as readonly Json[];
 }
 
 function priceBookAt(json: Json | undefined, path: string): PriceBook {
@@ -60,7 +142,48 @@ function modelPriceAt(json: Json, path: string): ModelPrice {
     ...(price['unitRates'] === undefined
       ? {}
       : { unitRates: unitRatesAt(price['unitRates'], `${path}.unitRates`) }),
+    ...given('tiers', price, tiersAt),
   };
+}
+
+function tiersAt(json: Json | undefined, path: string): NonNullable<ModelPrice['tiers']> {
+  const units = objectAt(json, path);
+  const known = UNITS.filter((unit) => units[unit] !== undefined);
+  return Object.fromEntries(known.map((unit) => [unit, tierAt(units[unit], `${path}.${unit}`)]));
+}
+
+function tierAt(json: Json | undefined, path: string): Tiers {
+  const { mode, steps = null, packageSize } = objectAt(json, path);
+  if (mode !== 'graduated' && mode !== 'volume' && mode !== 'package') throw wrong(`${path}.mode`, 'a mode');
+  return {
+    mode,
+    steps: listAt(steps, `${path}.steps`).map((one) => {
+      const { upTo, rate } = objectAt(one, `${path}.steps`);
+      return { upTo: orNull(upTo, `${path}.upTo`, integerAt), rate: integerAt(rate, `${path}.rate`) };
+    }),
+    packageSize: integerAt(packageSize, `${path}.packageSize`),
+  };
+}
+
+function overageAt(json: Json | undefined, path: string): Overage {
+  const { policy } = objectAt(json, path);
+  if (policy !== 'block') throw wrong(`${path}.policy`, 'a policy');
+  return { policy };
+}
+
+function keyRulesAt(json: Json | undefined, path: string): KeyRules {
+  const { lifetimeMax, rotation, keysMax, projectsMax } = objectAt(json, path);
+  return {
+    lifetimeMax: orNull(lifetimeMax, `${path}.lifetimeMax`, textAt),
+    rotation: orNull(rotation, `${path}.rotation`, textAt),
+    keysMax: orNull(keysMax, `${path}.keysMax`, countAt),
+    projectsMax: orNull(projectsMax, `${path}.projectsMax`, countAt),
+  };
+}
+
+function flagAt(json: Json | undefined, path: string): boolean {
+  if (typeof json !== 'boolean') throw wrong(path, 'true or false');
+  return json;
 }
 
 function unitRatesAt(json: Json, path: string): UnitRates {
@@ -88,6 +211,16 @@ function budgetAt(json: Json | undefined, path: string): Budget {
     nanos: integerAt(budget['nanos'], `${path}.nanos`),
     window: orNull(budget['window'], `${path}.window`, textAt),
   };
+}
+
+/** What was agreed only sometimes: nothing where it is left out. */
+function given<N extends string, T>(
+  name: N,
+  json: JsonObject,
+  read: (json: Json | undefined, path: string) => T,
+): { readonly [K in N]?: T } {
+  const value = json[name];
+  return value === undefined ? {} : ({ [name]: read(value, name) } as { readonly [K in N]: T });
 }
 
 /** Null stays null; a member that is missing is an error, not null. */

@@ -18,8 +18,8 @@ export interface Admission {
 }
 
 /**
- * Throws Refusal(model_not_allowed | key_expired | project_blocked | tenant_suspended | user_blocked |
- * end_user_blocked | missing_parameter | route_not_allowed | unknown_model).
+ * Throws Refusal(model_not_allowed | key_expired | project_blocked | tenant_suspended | contract_ended |
+ * user_blocked | end_user_blocked | missing_parameter | route_not_allowed | unknown_model).
  */
 export function admit(
   caller: Caller,
@@ -76,6 +76,7 @@ function refuseStanding(caller: Caller): void {
   if (caller.projectBlocked)
     throw new Refusal('project_blocked', { projectId: caller.projectId }, { param: 'None' });
   if (caller.tenantSuspended) throw new Refusal('tenant_suspended');
+  if (caller.contractEnded) throw new Refusal('contract_ended');
   if (caller.userBlocked) throw new Refusal('user_blocked', { userId: caller.userId }, { param: 'None' });
 }
 

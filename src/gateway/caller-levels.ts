@@ -8,7 +8,10 @@ import type { users } from '../../projections/users.ts';
 import { NO_EXTRA, readBudgets, readExtra, readMemberLimits } from '../domain/extra-limits.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import { type Budget, type Limits, UNLIMITED } from '../domain/limits.ts';
-import { readLimits, readTerms } from '../domain/terms-json.ts';
+import { periodBounds, periodOf } from '../domain/period.ts';
+import { tenantLimitsFor } from '../domain/plan.ts';
+import { monthlyIncluded } from '../domain/proration.ts';
+import { readAgreed, readIncluded, readLimits, readTerms } from '../domain/terms-json.ts';
 import type { RowIn } from '../projection.ts';
 import type { Accounts } from './accounts.ts';
 import {
@@ -183,19 +186,49 @@ function projectAllowance(row: NonNullable<CallerRows['project']>): Allowance {
 }
 
 /** What the contract says and what was agreed beside it hold together. */
-function tenantAllowance({ tenant, tenantBudget }: CallerRows): Allowance {
-  const { terms } = tenant;
-  const contract = terms === null ? NOTHING_LIMITED : allowanceOf(readTerms(terms).tenantLimits, NO_EXTRA);
+function tenantAllowance({ tenant, tenantBudget, agency }: CallerRows): Allowance {
+  const agreed = contractLimitsOf(tenant);
+  const contract =
+    agreed === null ? NOTHING_LIMITED : withOverage(allowanceOf(agreed, NO_EXTRA), tenant, agency);
   const limits = tenant.limits === null ? UNLIMITED : readLimits(tenant.limits);
   const extra = readExtra(tenant.extra);
   const beside = tenantBudget === null ? allowanceOf(limits, extra) : attached(limits, extra, tenantBudget);
   return together(contract, beside);
 }
 
+/**
+ * Where nothing beyond the included usage may be used, that is a budget of the month like any other. In
+ * the month in which the contract began or changed it is what the days of that month include.
+ */
+function withOverage(
+  allowed: Allowance,
+  tenant: CallerRows['tenant'],
+  { zone }: CallerRows['agency'],
+): Allowance {
+  const terms = readTerms(tenant.terms);
+  if (terms.overage?.policy !== 'block') return allowed;
+  const nanos = terms.includedUsageNanos;
+  const included = readIncluded(tenant.included);
+  const month = periodOf(tenant.effective_from ?? tenant.onboarded_at, zone);
+  const until = periodBounds(month, zone).endsAt;
+  const ofMonth = monthlyIncluded(included, month, zone);
+  return {
+    ...allowed,
+    budgets: [{ nanos, window: '1mo' }, ...allowed.budgets],
+    temporary: { nanos: ofMonth - nanos, until },
+  };
+}
+
 /** The contract's, and those agreed beside it. */
-export function tenantLimitsOf({ terms, limits }: CallerRows['tenant']): readonly Limits[] {
-  const contract = terms === null ? [] : [readTerms(terms).tenantLimits];
+export function tenantLimitsOf(tenant: CallerRows['tenant']): readonly Limits[] {
+  const { limits } = tenant;
+  const agreed = contractLimitsOf(tenant);
+  const contract = agreed === null ? [] : [agreed];
   return limits === null ? contract : [...contract, readLimits(limits)];
+}
+
+function contractLimitsOf({ terms, agreed }: CallerRows['tenant']): Limits | null {
+  return terms === null ? null : tenantLimitsFor(readTerms(terms), readAgreed(agreed));
 }
 
 /** What a member's row leaves open, the project says for all of its members. */

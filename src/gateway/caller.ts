@@ -45,6 +45,7 @@ export interface Caller {
   readonly expiresAtMs: number;
   readonly projectBlocked: boolean;
   readonly tenantSuspended: boolean;
+  readonly contractEnded: boolean;
   readonly userBlocked: boolean;
   readonly tariff: Tariff;
   /** The key's own. */
@@ -104,6 +105,7 @@ export function callerOfKey(rows: CallerRows, deps: CallerDeps): Caller {
     expiresAtMs: key.expires_at === null ? Infinity : Date.parse(key.expires_at),
     projectBlocked: project?.status === 'blocked',
     tenantSuspended: tenant.status === 'suspended',
+    contractEnded: tenant.contract_id !== null && tenant.terms === null,
     userBlocked: user !== null && (user.options as JsonObject)['blocked'] === true,
     tariff: deps.tariffOf(tenant, agency),
     limits: limitsOf(key),
@@ -149,6 +151,7 @@ export function masterCaller(
     expiresAtMs: Infinity,
     projectBlocked: false,
     tenantSuspended: false,
+    contractEnded: false,
     userBlocked: false,
     tariff: deps.tariffOf(tenant, agency),
     limits: UNLIMITED,

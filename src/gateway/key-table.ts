@@ -13,6 +13,7 @@ import { hashSecret } from '../secrets.ts';
 import type { Accounts } from './accounts.ts';
 import { type Caller, type CallerDeps, callerOfKey, masterCaller } from './caller.ts';
 import type { CallerRows, InstallationLimits } from './caller-levels.ts';
+import { contractClock } from './contract-now.ts';
 import { contractTariff, noTariff, ownTariff, type Tariff } from './offers.ts';
 
 /**
@@ -64,6 +65,7 @@ export function createKeyTable(options: KeyTableOptions): KeyTable {
   const { tables, accounts, ownTenantId, installation } = options;
   const masterHash = hashSecret(options.masterKey);
   const derivedByKey = new WeakMap<KeyRow, Derived>();
+  const inForce = contractClock();
   let master: Derived | null = null;
   const deps: CallerDeps = { accounts, tariffOf: tariffs(), monthOf: monthClocks(), installation };
 
@@ -76,20 +78,20 @@ export function createKeyTable(options: KeyTableOptions): KeyTable {
       throw new Refusal('not_a_virtual_key', { masked: '***' }, { param: 'None' });
     }
     const row = tables.keys.find('token_hash', hash).find(isThere);
-    return row === undefined ? callerByOldSecret(hash, nowMs) : callerOf(row);
+    return row === undefined ? callerByOldSecret(hash, nowMs) : callerOf(row, nowMs);
   }
 
   function callerByOldSecret(hash: string, nowMs: number): Caller {
     const row = tables.keys.find('old_token_hash', hash).find(isThere);
     // Deleted, rotated, mistyped and made-up secrets get the same answer: nothing is to be learnt from it.
     if (row === undefined || !inGrace(row, nowMs)) throw new Refusal('unknown_key', {}, { param: 'key' });
-    return { ...callerOf(row), tokenHash: hash };
+    return { ...callerOf(row, nowMs), tokenHash: hash };
   }
 
-  function callerOf(row: KeyRow): Caller {
-    if (row.status === 'blocked') throw new Refusal('key_blocked', {}, { param: 'None' });
+  function callerOf(stored: KeyRow, nowMs: number): Caller {
+    if (stored.status === 'blocked') throw new Refusal('key_blocked', {}, { param: 'None' });
+    const { key: row, tenant } = inForce(known(tables.tenants.get(stored.tenant_id)), stored, nowMs);
     const project = row.project_id === null ? null : known(tables.projects.get(row.project_id));
-    const tenant = known(tables.tenants.get(row.tenant_id));
     const agency = known(tables.agencies.get(row.agency_id));
     const derived = derivedByKey.get(row);
     if (derived !== undefined && isSame(derived, project, tenant, agency)) {

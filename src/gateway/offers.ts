@@ -1,6 +1,6 @@
 import type { Deployment } from '../domain/deployment.ts';
 import { divideHalfUp, parseNanos, priceRate } from '../domain/money.ts';
-import type { ModelPrice, Terms } from '../domain/plan.ts';
+import { ratesOf, type Terms } from '../domain/plan.ts';
 import { type Rates, rateOf, type Unit, UNITS } from '../domain/spend.ts';
 
 /** What a request to one model at one deployment costs the agency and is sold for. */
@@ -31,7 +31,7 @@ export function contractTariff(terms: Terms): Tariff {
   const { models, markupPercent } = terms.prices;
   const markup = markupPercent === null ? null : parseNanos(markupPercent);
   return tariff(terms.currency, false, (model, costs) => {
-    if (Object.hasOwn(models, model)) return asRates(models[model]!);
+    if (Object.hasOwn(models, model)) return ratesOf(models[model]!);
     if (markup === null || costs === null) return null;
     return eachRate(costs, (rate) => priceRate(divideHalfUp(rate * (WHOLE + markup), WHOLE)));
   });
@@ -71,11 +71,6 @@ function tariff(
       return offer;
     },
   };
-}
-
-function asRates({ inputRate, cachedInputRate, outputRate, unitRates }: ModelPrice): Rates {
-  const rates = { input: inputRate, 'cached-input': cachedInputRate, output: outputRate };
-  return unitRates === undefined ? rates : { ...rates, ...unitRates };
 }
 
 function eachRate(rates: Rates, change: (rate: bigint) => bigint): Rates {

@@ -1,4 +1,5 @@
 import type { Json } from '../domain/json.ts';
+import type { Terms } from '../domain/plan.ts';
 import type { TaxStatus } from '../domain/tax.ts';
 import type { Actor } from '../events.ts';
 import type { CommandMeta } from '../transact.ts';
@@ -57,7 +58,34 @@ export interface VatCheckAnswer {
   };
 }
 
+export interface PreviewedLine {
+  readonly kind: string;
+  readonly project_id: string | null;
+  readonly model: string | null;
+  readonly unit: string | null;
+  readonly quantity: string;
+  /** Decimals. */
+  readonly exact: string;
+  readonly net: string;
+}
+
+export interface PreviewedInvoice {
+  readonly lines: readonly PreviewedLine[];
+  readonly net: string;
+  /** What the month's usage was recorded at. */
+  readonly recorded: string;
+  readonly unpriced: readonly string[];
+}
+
 export interface BillingDesk {
+  /** Prices the recorded usage of a month under other terms; writes nothing. */
+  preview(request: {
+    readonly agencyId: string;
+    readonly tenantId: string;
+    readonly period: string;
+    readonly zone: string;
+    readonly terms: Terms;
+  }): Promise<PreviewedInvoice>;
   /** `name` is an id or a number of an invoice or Stornorechnung. */
   file(name: string, kind: InvoiceFileKind): Promise<ServedFile>;
   record(

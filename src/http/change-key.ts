@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { expiryAfter } from '../domain/duration.ts';
 import { canonicalJson } from '../domain/json.ts';
+import { withKeyRules } from '../domain/key-rules.ts';
 import { key, type KeyCommand, type KeySettings, type KeyState } from '../domain/key.ts';
 import type { Limits } from '../domain/limits.ts';
 import { Refusal } from '../errors.ts';
@@ -61,10 +62,22 @@ export async function generateKey(
   const placed = await fieldsForMaker(deps, caller, asked, maker.route);
   const fields = await withSharedBudget(deps.db, await filledFromMaker(deps.db, caller, placed));
   const { owner, context } = await placeOfNewKey(deps, fields, command.at);
-  const { limits, settings } = newKey(fields, context);
+  const made = newKey(fields, context);
+  const { limits } = made;
+  const rules = context.terms?.keyRules;
+  const settings = withKeyRules(rules, made.settings, command.at);
   await requireNotWider(deps.db, caller, { limits, settings }, { limits: true, expiry: true, routes: true });
   const blocked = fields.blocked === true;
-  const wanted = { command, owner, name: 'key', secret: chosen, limits, settings, blocked };
+  const wanted = {
+    command,
+    owner,
+    name: 'key',
+    secret: chosen,
+    limits,
+    settings,
+    blocked,
+    keysMax: rules?.keysMax ?? null,
+  };
   requireAdminFor(caller, fields);
   const input = { limits, settings };
   const own = derivedId('key', command.commandId, 'key');
@@ -197,7 +210,11 @@ async function changeOf(
   const { limits, settings } = liveKey(await load(deps.store, key, `key-${view.key_id}`));
   await requireMove(deps, caller, view, fields);
   const { context } = await placeOfKey(deps, view, fields, at);
-  const after = changedKey(fields, { limits, settings }, context);
+  const changed = changedKey(fields, { limits, settings }, context);
+  // What is not asked for is not judged again.
+  const judged = changed.settings.expiresAt !== settings.expiresAt || fields.rotation_interval !== undefined;
+  const rules = judged ? context.terms?.keyRules : undefined;
+  const after = { ...changed, settings: withKeyRules(rules, changed.settings, at) };
   const changes = {
     limits: differences(limits, after.limits),
     settings: differences(settings, after.settings),

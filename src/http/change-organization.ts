@@ -140,7 +140,7 @@ export async function closeOrganization(
   row: OrganizationRow,
 ): Promise<bigint> {
   const { tenant_id: tenantId } = row;
-  if (row.terms !== null) throw new Refusal('contract_in_force', {}, { param: 'organization_ids' });
+  if (row.contract_id !== null) throw new Refusal('contract_in_force', {}, { param: 'organization_ids' });
   let position = await deleteKeys(deps, command, (rows) => rows.where('keys.tenant_id', '=', tenantId));
   const teams = await teamRows(deps.db)
     .where('projects.tenant_id', '=', tenantId)

@@ -78,6 +78,8 @@ export interface ServedModel {
   readonly maxOutputTokens: number;
   readonly requestsPerMinute?: number | undefined;
   readonly tokensPerMinute?: number | undefined;
+  /** Its flat fee per month, nanos; left out: none. */
+  readonly monthlyCostNanos?: bigint | undefined;
 }
 
 export interface HealthFacts {

@@ -1,4 +1,5 @@
 import { type KeyState, key, type KeySettings } from '../domain/key.ts';
+import { requireRoom } from '../domain/key-rules.ts';
 import type { Limits } from '../domain/limits.ts';
 import { isRefusal, Refusal } from '../errors.ts';
 import { derivedId, derivedSecret, hashSecret, maskSecret, newSecret } from '../secrets.ts';
@@ -20,6 +21,8 @@ export interface NewKey {
   readonly limits: Limits;
   readonly settings: KeySettings;
   readonly blocked: boolean;
+  /** Most keys of the tenant; null or left out: no rule. */
+  readonly keysMax?: number | null;
 }
 
 export interface IssuedKey {
@@ -69,7 +72,7 @@ export function keyIssuer(deps: HttpDeps): KeyIssuer {
   }
 
   async function generate(wanted: NewKey): Promise<IssuedKey> {
-    const { command, owner, name, limits, settings, blocked } = wanted;
+    const { command, owner, name, limits, settings, blocked, keysMax = null } = wanted;
     const keyId = derivedId('key', command.commandId, name);
     const secret = wanted.secret ?? drawSecret(deps, command, name);
     const tokenHash = hashSecret(secret);
@@ -82,7 +85,9 @@ export function keyIssuer(deps: HttpDeps): KeyIssuer {
       settings,
     };
     const chosenHash = wanted.secret === null ? null : tokenHash;
-    return claim({ keyId, alias: settings.alias, tokenHash: chosenHash }, async () => {
+    const task = async (): Promise<IssuedKey> => {
+      if (keysMax !== null)
+        requireRoom('keys_max', keysMax, (await otherKeys(deps, owner.tenantId, keyId)) + 1);
       const outcome = await transact(
         deps.store,
         key,
@@ -94,6 +99,12 @@ export function keyIssuer(deps: HttpDeps): KeyIssuer {
       // The next one who wants the alias looks into the read model.
       await settle(deps, outcome.position);
       return { secret, state: liveKey(outcome.state), position: outcome.position };
+    };
+    const taking = { keyId, alias: settings.alias, tokenHash: chosenHash };
+    if (keysMax === null) return claim(taking, task);
+    return lock(deps, `keys of ${owner.tenantId}`, async () => {
+      await settle(deps, deps.appendedPosition());
+      return claim(taking, task);
     });
   }
 
@@ -134,6 +145,17 @@ async function hasAlias({ db }: HttpDeps, alias: string, exceptKeyId: string): P
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
+}
+
+async function otherKeys({ db }: HttpDeps, tenantId: string, exceptKeyId: string): Promise<number> {
+  const { count } = await db
+    .selectFrom('keys')
+    .select((eb) => eb.fn.countAll<bigint>().as('count'))
+    .where('tenant_id', '=', tenantId)
+    .where('status', '!=', 'deleted')
+    .where('key_id', '!=', exceptKeyId)
+    .executeTakeFirstOrThrow();
+  return Number(count);
 }
 
 /** What `like` finds beyond the numbered ones does no harm: names are compared exactly afterwards. */

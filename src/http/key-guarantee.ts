@@ -1,4 +1,5 @@
-import { readLimits, readTerms } from '../domain/terms-json.ts';
+import { tenantLimitsFor } from '../domain/plan.ts';
+import { readAgreed, readLimits, readTerms } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
 import type { HttpDeps } from './deps.ts';
 import type { KeyInput } from './key-input.ts';
@@ -54,9 +55,9 @@ async function mostOf(
   const project = projectId === null ? undefined : await projectOf(db, projectId);
   if (project?.limits != null) return readLimits(project.limits)[count];
   if (projectId !== null) return null;
-  const { limits, terms } = await tenantOf(db, tenantId);
+  const { limits, terms, agreed } = await tenantOf(db, tenantId);
   const own = limits === null ? null : readLimits(limits)[count];
-  return own ?? (terms === null ? null : readTerms(terms).tenantLimits[count]);
+  return own ?? (terms === null ? null : tenantLimitsFor(readTerms(terms), readAgreed(agreed))[count]);
 }
 
 async function takenOf(

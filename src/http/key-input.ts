@@ -4,7 +4,7 @@ import type { KeySettings } from '../domain/key.ts';
 import { type Budget, ENVIRONMENTS, type Environment, type Limits } from '../domain/limits.ts';
 import { DAY_MS, firstInstantAt, isoInstant } from '../domain/local-time.ts';
 import { nanosToNumber } from '../domain/money.ts';
-import { resolveLimits, type Terms } from '../domain/plan.ts';
+import { type Agreed, resolveLimits, type Terms } from '../domain/plan.ts';
 import { Refusal } from '../errors.ts';
 import { requireDuration } from './durations.ts';
 import { keyExtraFrom } from './key-extra.ts';
@@ -24,6 +24,8 @@ export interface KeyContext {
   readonly zone: string;
   /** Of the tenant's contract; null for the agency's own tenant. */
   readonly terms: Terms | null;
+  /** What the contract sets apart from its plan. */
+  readonly agreed: Agreed | null;
   readonly projectId: string | null;
   /** Null for a key without a project that names none. */
   readonly environment: Environment | null;
@@ -93,8 +95,8 @@ function changesLimits(fields: KeyFields, now: KeyInput, context: KeyContext): b
   return asked.some((field) => field !== undefined) || context.environment !== now.settings.environment;
 }
 
-function limitsOf({ terms, environment }: KeyContext, asked: Partial<Limits>): Limits {
-  return resolveLimits(terms, environment ?? 'production', asked);
+function limitsOf({ terms, agreed, environment }: KeyContext, asked: Partial<Limits>): Limits {
+  return resolveLimits(terms, environment ?? 'production', asked, agreed);
 }
 
 function countFrom<N extends 'requestsPerMinute' | 'tokensPerMinute' | 'parallelRequests'>(

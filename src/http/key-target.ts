@@ -1,8 +1,9 @@
-import { readTerms } from '../domain/terms-json.ts';
+import { readAgreed, readTerms } from '../domain/terms-json.ts';
 import type { Environment } from '../domain/limits.ts';
 import { Refusal } from '../errors.ts';
 import { hashSecret } from '../secrets.ts';
 import type { HttpDeps } from './deps.ts';
+import { applyNow } from './due-contracts.ts';
 import { environmentFrom, type KeyContext } from './key-input.ts';
 import type { KeyFields } from './key-fields.ts';
 import {
@@ -104,7 +105,8 @@ export interface KeyPlace {
 export async function placeOfNewKey(deps: HttpDeps, fields: KeyFields, at: string): Promise<KeyPlace> {
   const { db, ownTenant } = deps;
   const project = await projectNamed(db, fields.team_id);
-  const tenant = await tenantNamed(db, project?.tenant_id ?? (fields.organization_id || ownTenant.tenantId));
+  const tenantId = project?.tenant_id ?? (fields.organization_id || ownTenant.tenantId);
+  const tenant = await inForce(deps, await tenantNamed(db, tenantId), at);
   const owner = { agencyId: tenant.agency_id, tenantId: tenant.tenant_id };
   if (tenant.status !== 'active') throw new Refusal('tenant_not_active', { status: tenant.status });
   if (fields.organization_id && fields.organization_id !== owner.tenantId) {
@@ -114,8 +116,8 @@ export async function placeOfNewKey(deps: HttpDeps, fields: KeyFields, at: strin
   const environment = project === null ? (fields.environment ?? null) : environmentFrom(fields);
   requireEnvironment(project, environment);
   const { zone } = await agencyOf(db, owner.agencyId);
-  const terms = tenant.terms === null ? null : readTerms(tenant.terms);
-  return { owner, context: { at, zone, terms, projectId: project?.project_id ?? null, environment } };
+  const projectId = project?.project_id ?? null;
+  return { owner, context: { at, zone, ...agreementIn(tenant), projectId, environment } };
 }
 
 /** Where a key belongs after a change. It never leaves its tenant: its spend is on that tenant's invoices. */
@@ -141,12 +143,20 @@ export async function placeOfKey(
   const now = view.environment as Environment | null;
   const environment = fields.environment ?? now ?? (stays === null ? null : environmentFrom(fields));
   requireEnvironment(stays, environment);
-  const tenant = await tenantOf(db, owner.tenantId);
-  const terms = tenant.terms === null ? null : readTerms(tenant.terms);
-  return {
-    owner,
-    context: { at, zone: view.zone, terms, projectId: stays?.project_id ?? null, environment },
-  };
+  const tenant = await inForce(deps, await tenantOf(db, owner.tenantId), at);
+  const projectId = stays?.project_id ?? null;
+  return { owner, context: { at, zone: view.zone, ...agreementIn(tenant), projectId, environment } };
+}
+
+/** What has come into force by now is written into the keys before one of them is made or changed. */
+async function inForce(deps: HttpDeps, tenant: TenantRow, at: string): Promise<TenantRow> {
+  if (tenant.due_at === null || tenant.due_at > at) return tenant;
+  await applyNow(deps, tenant.tenant_id, at);
+  return tenantOf(deps.db, tenant.tenant_id);
+}
+
+function agreementIn({ terms, agreed }: TenantRow): Pick<KeyContext, 'terms' | 'agreed'> {
+  return { terms: terms === null ? null : readTerms(terms), agreed: readAgreed(agreed) };
 }
 
 async function tenantNamed(db: Db, tenantId: string): Promise<TenantRow> {

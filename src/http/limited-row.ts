@@ -1,5 +1,6 @@
 import { readExtra } from '../domain/extra-limits.ts';
 import type { Json } from '../domain/json.ts';
+import type { Limits } from '../domain/limits.ts';
 import type { LimitState } from './limit-fields.ts';
 import { type Db, recordOf } from './read.ts';
 import { Refusal } from '../errors.ts';
@@ -17,16 +18,16 @@ export interface LimitedRow {
 }
 
 export function limitsOfRow(row: LimitedRow): LimitState {
+  return { limits: limitsOfColumns(row), extra: readExtra(row.extra), options: recordOf(row.options) };
+}
+
+export function limitsOfColumns(row: Omit<LimitedRow, 'extra' | 'options'>): Limits {
   return {
-    limits: {
-      requestsPerMinute: numberOrNull(row.requests_per_minute),
-      tokensPerMinute: numberOrNull(row.tokens_per_minute),
-      parallelRequests: numberOrNull(row.parallel_requests),
-      models: row.models,
-      budget: row.budget_nanos === null ? null : { nanos: row.budget_nanos, window: row.budget_window },
-    },
-    extra: readExtra(row.extra),
-    options: recordOf(row.options),
+    requestsPerMinute: numberOrNull(row.requests_per_minute),
+    tokensPerMinute: numberOrNull(row.tokens_per_minute),
+    parallelRequests: numberOrNull(row.parallel_requests),
+    models: row.models,
+    budget: row.budget_nanos === null ? null : { nanos: row.budget_nanos, window: row.budget_window },
   };
 }
 

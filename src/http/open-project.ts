@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ENVIRONMENTS, type Environment } from '../domain/limits.ts';
-import { resolveLimits, type Terms } from '../domain/plan.ts';
+import { withKeyRules } from '../domain/key-rules.ts';
+import { type Agreed, resolveLimits, type Terms } from '../domain/plan.ts';
 import type { Command } from './command.ts';
 import type { HttpDeps } from './deps.ts';
 import type { KeyIssuer, LiveKey } from './issue-key.ts';
@@ -45,6 +46,7 @@ export interface NewProjectKeys {
   readonly environments: readonly Environment[];
   /** Null for the agency's own tenant. */
   readonly terms: Terms | null;
+  readonly agreed: Agreed | null;
   readonly currency: string;
 }
 
@@ -59,7 +61,7 @@ export async function openKeys(
   issuer: KeyIssuer,
   project: NewProjectKeys,
 ): Promise<OpenedKeys> {
-  const { command, owner, projectId, terms, currency } = project;
+  const { command, owner, projectId, terms, agreed, currency } = project;
   const slug = slugOf(project.name) || projectId.toLowerCase();
   const keys: z.output<typeof NewKeyAnswer>[] = [];
   let position = 0n;
@@ -69,18 +71,23 @@ export async function openKeys(
       owner,
       name: `${projectId}/${environment}`,
       secret: null,
-      limits: resolveLimits(terms, environment, {}),
-      settings: {
-        alias: null,
-        userId: null,
-        projectId,
-        environment,
-        expiresAt: null,
-        aliases: {},
-        allowedRoutes: [],
-        metadata: {},
-        options: {},
-      },
+      limits: resolveLimits(terms, environment, {}, agreed),
+      keysMax: terms?.keyRules?.keysMax ?? null,
+      settings: withKeyRules(
+        terms?.keyRules,
+        {
+          alias: null,
+          userId: null,
+          projectId,
+          environment,
+          expiresAt: null,
+          aliases: {},
+          allowedRoutes: [],
+          metadata: {},
+          options: {},
+        },
+        command.at,
+      ),
       blocked: false,
     };
     const issued = await issuer.generateWithFreshAlias(wanted, `${slug}-${environment}`);

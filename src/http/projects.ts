@@ -8,6 +8,7 @@ import { derivedId } from '../secrets.ts';
 import { type Outcome, transact } from '../transact.ts';
 import { type Command, commandOf, metaFor, takeEffect } from './command.ts';
 import type { App, HttpDeps } from './deps.ts';
+import { applyNow } from './due-contracts.ts';
 import type { KeyIssuer } from './issue-key.ts';
 import { keyedLock } from './keyed-lock.ts';
 import { Environments, NewKeyAnswer, openKeys, ProjectId, ProjectName } from './open-project.ts';
@@ -64,7 +65,7 @@ function openRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
         .where('projects.project_id', '=', projectId)
         .executeTakeFirstOrThrow();
       const { currency } = await agencyOf(db, row.agency_id);
-      const terms = outcome.state.status === 'absent' ? null : outcome.state.terms;
+      const { terms = null, agreed = null } = outcome.state.status === 'absent' ? {} : outcome.state;
       const owner = { agencyId: row.agency_id, tenantId };
       const opened = await openKeys(deps, issuer, {
         command,
@@ -73,6 +74,7 @@ function openRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
         name,
         environments,
         terms,
+        agreed,
         currency,
       });
       const [shown] = await projectAnswers(db, [{ ...row, name }], currency);
@@ -173,6 +175,7 @@ export function openProject(
   return lock(deps, projectId, async () => {
     await settle(deps, deps.appendedPosition());
     const { agency_id: agencyId } = await tenantOf(deps.db, tenantId);
+    await applyNow(deps, tenantId, command.at);
     const known = await projectOf(deps.db, projectId);
     if (known !== undefined && known.tenant_id !== tenantId) {
       throw new Refusal('project_exists', { projectId }, { param: 'team_id' });

@@ -1,9 +1,20 @@
 import { z } from 'zod';
-import { readLimits, readTerms } from '../domain/terms-json.ts';
+import type { ContractVersion } from '../domain/contract.ts';
+import { standing } from '../domain/tenant-contract.ts';
+import { readAgreed, readLimits, readTerms, readVersions } from '../domain/terms-json.ts';
 import { KeyAnswer } from './open-project.ts';
-import { agencyOf, type Db, type KeyRow, type ProjectRow, recordOf, tenantOf } from './read.ts';
+import { limitsOfColumns } from './limited-row.ts';
+import {
+  agencyOf,
+  type Db,
+  type KeyRow,
+  type ProjectRow,
+  recordOf,
+  tenantOf,
+  type TenantRow,
+} from './read.ts';
 import { limitsAnswer, LimitsAnswer } from './schemas.ts';
-import { TermsAnswer, termsAnswer } from './terms.ts';
+import { agreedAnswer, AgreedAnswer, TermsAnswer, termsAnswer } from './terms.ts';
 
 /** Tenants and projects as the API shows them, from the read models and the contact records. */
 
@@ -43,8 +54,16 @@ export const TenantAnswer = z
   .meta({ id: 'Tenant' });
 
 export const ContractAnswer = z
-  .object({ id: z.string(), effective_from: z.string(), ...TermsAnswer.shape })
+  .object({ id: z.string(), effective_from: z.string(), ...TermsAnswer.shape, agreed: AgreedAnswer })
   .meta({ id: 'Contract' });
+
+export const PlannedAnswer = z
+  .object({
+    effective_from: z.string(),
+    plan: z.string().nullable().describe('Null: the contract ends'),
+    plan_version: z.number().nullable(),
+  })
+  .meta({ id: 'PlannedContract' });
 
 export const ProjectAnswer = z
   .object({
@@ -108,8 +127,44 @@ export function projectRows(db: Db) {
     .select('project_names.name');
 }
 
+/** A version as the API shows it; null when the contract has ended. */
+export function contractAnswer({ contractId, effectiveFrom, terms, agreed }: ContractVersion) {
+  if (terms === null) return null;
+  return {
+    id: contractId,
+    effective_from: effectiveFrom,
+    ...termsAnswer(terms),
+    agreed: agreedAnswer(agreed, terms.currency),
+  };
+}
+
+export function plannedAnswer({ effectiveFrom, terms }: ContractVersion): z.output<typeof PlannedAnswer> {
+  return {
+    effective_from: effectiveFrom,
+    plan: terms?.plan ?? null,
+    plan_version: terms?.planVersion ?? null,
+  };
+}
+
+/** The contract in force at an instant, and what is agreed for later. */
+export function contractIn(row: TenantRow, at: string) {
+  const { contract_id: contractId, effective_from: effectiveFrom } = row;
+  const applied =
+    contractId === null || effectiveFrom === null
+      ? null
+      : {
+          contractId,
+          effectiveFrom,
+          terms: row.terms === null ? null : readTerms(row.terms),
+          agreed: readAgreed(row.agreed),
+        };
+  const planned = readVersions(row.planned);
+  const current = standing({ applied, planned }, at, false).applied;
+  return { current, planned: planned.filter((version) => version.effectiveFrom > at) };
+}
+
 /** Throws Refusal(not_found). */
-export async function tenantDetails(db: Db, tenantId: string) {
+export async function tenantDetails(db: Db, tenantId: string, at: string) {
   const { agency_id: agencyId } = await tenantOf(db, tenantId);
   const { currency } = await agencyOf(db, agencyId);
   const row = await tenantRows(db).where('tenants.tenant_id', '=', tenantId).executeTakeFirstOrThrow();
@@ -119,6 +174,7 @@ export async function tenantDetails(db: Db, tenantId: string) {
     .orderBy('project_names.name')
     .orderBy('projects.project_id')
     .execute();
+  const { current, planned } = contractIn(row, at);
   return {
     tenant: {
       id: row.tenant_id,
@@ -128,14 +184,8 @@ export async function tenantDetails(db: Db, tenantId: string) {
       status: row.status,
       onboarded_at: row.onboarded_at,
     },
-    contract:
-      row.contract_id === null
-        ? null
-        : {
-            id: row.contract_id,
-            effective_from: row.effective_from!,
-            ...termsAnswer(readTerms(row.terms)),
-          },
+    contract: current === null ? null : contractAnswer(current),
+    planned: planned.map(plannedAnswer),
     projects: await projectAnswers(db, projects, currency),
   };
 }
@@ -178,7 +228,6 @@ function projectAnswer(project: ProjectWithName, currency: string) {
 }
 
 function keyRowAnswer(row: KeyRow, currency: string): z.output<typeof KeyAnswer> {
-  const { requests_per_minute: requests, tokens_per_minute: tokens, parallel_requests: parallel } = row;
   return {
     id: row.key_id,
     alias: row.alias,
@@ -187,15 +236,6 @@ function keyRowAnswer(row: KeyRow, currency: string): z.output<typeof KeyAnswer>
     key_name: row.key_name,
     status: row.status,
     expires_at: row.expires_at,
-    limits: limitsAnswer(
-      {
-        requestsPerMinute: requests === null ? null : Number(requests),
-        tokensPerMinute: tokens === null ? null : Number(tokens),
-        parallelRequests: parallel === null ? null : Number(parallel),
-        models: row.models,
-        budget: row.budget_nanos === null ? null : { nanos: row.budget_nanos, window: row.budget_window },
-      },
-      currency,
-    ),
+    limits: limitsAnswer(limitsOfColumns(row), currency),
   };
 }

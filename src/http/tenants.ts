@@ -17,6 +17,7 @@ import { settle } from './settle.ts';
 import {
   Billing,
   ContractAnswer,
+  PlannedAnswer,
   contactAnswer,
   contactOf,
   ProjectAnswer,
@@ -42,7 +43,8 @@ type TenantBody = z.output<typeof TenantBody>;
 
 const Details = z.object({
   tenant: TenantAnswer,
-  contract: ContractAnswer.nullable(),
+  contract: ContractAnswer.nullable().describe('In force; null without one, or when it has ended'),
+  planned: z.array(PlannedAnswer).describe('Changes that are agreed for later'),
   projects: z.array(ProjectAnswer),
 });
 
@@ -143,7 +145,7 @@ function showRoute(app: App, deps: HttpDeps): void {
         response: { 200: Details, ...refusalAnswers },
       },
     },
-    ({ params }) => tenantDetails(db, params.id),
+    ({ params }) => tenantDetails(db, params.id, deps.now()),
   );
 }
 
@@ -178,6 +180,7 @@ async function onboard(
       name,
       environments,
       terms,
+      agreed: null,
       currency: terms.currency,
     });
     if (keys.position > position) position = keys.position;
@@ -197,6 +200,7 @@ async function onboard(
       id: contract.contractId,
       effective_from: contract.effectiveFrom,
       ...termsAnswer(contract.terms),
+      agreed: null,
     },
     projects: opened,
     position: String(position),

@@ -1,10 +1,18 @@
 import { z } from 'zod';
 import { TOKENS_PER_RATE } from '../domain/money.ts';
-import type { ModelPrice, Terms, UnitRates } from '../domain/plan.ts';
-import { OTHER_UNITS, type OtherUnit, priceBase } from '../domain/spend.ts';
+import { type Limits, UNLIMITED } from '../domain/limits.ts';
+import type { Agreed, AgreedLimits, ModelPrice, Terms, UnitRates } from '../domain/plan.ts';
+import { OTHER_UNITS, type OtherUnit, priceBase, UNITS } from '../domain/spend.ts';
+import type { Tiers } from '../domain/tiers.ts';
 import { limitsAnswer, LimitsAnswer, Money, money } from './schemas.ts';
 
 /** What a plan offers and a contract agrees, as the API shows it. */
+
+const TierAnswer = z.object({
+  mode: z.enum(['graduated', 'volume', 'package']),
+  steps: z.array(z.object({ up_to: z.string().nullable(), price: Money })),
+  package_size: z.string().nullable(),
+});
 
 const Price = z.object({
   input: Money.describe('Per million tokens of the prompt'),
@@ -16,6 +24,10 @@ const Price = z.object({
     .describe(
       'Of other units, where the model has such prices: per image, search and second, per million of the rest',
     ),
+  tiers: z
+    .partialRecord(z.enum(UNITS), TierAnswer)
+    .optional()
+    .describe("By the month's quantity, per million; the first step is what requests are recorded at"),
 });
 
 export const TermsAnswer = z
@@ -24,6 +36,21 @@ export const TermsAnswer = z
     plan_version: z.number(),
     currency: z.string(),
     monthly_fee: Money,
+    project_fee: Money.optional().describe('Per open project and month'),
+    included_tokens: z.string().optional(),
+    minimum_commitment: Money.optional(),
+    fees: z.enum(['arrears', 'advance']).optional().describe('Arrears when left out'),
+    overage: z.enum(['bill', 'block']).optional().describe('Billed when left out'),
+    trial_days: z.number().optional(),
+    notice_period: z.string().optional(),
+    key_rules: z
+      .object({
+        lifetime_max: z.string().nullable(),
+        rotation: z.string().nullable(),
+        keys_max: z.number().nullable(),
+        projects_max: z.number().nullable(),
+      })
+      .optional(),
     included_usage: Money.describe('Usage of a month, at its prices, that the fee covers'),
     prices: z.object({
       models: z.record(z.string(), Price).describe('By public model name, per million tokens'),
@@ -37,6 +64,41 @@ export const TermsAnswer = z
   })
   .meta({ id: 'Terms' });
 
+const AgreedLimitsAnswer = LimitsAnswer.partial();
+export const AgreedAnswer = z
+  .object({
+    production: AgreedLimitsAnswer.optional(),
+    staging: AgreedLimitsAnswer.optional(),
+    tenant: AgreedLimitsAnswer.optional(),
+  })
+  .nullable()
+  .describe('What the contract sets apart from the plan');
+
+export function agreedAnswer(agreed: Agreed | null, currency: string): z.infer<typeof AgreedAnswer> {
+  if (agreed === null) return null;
+  const { production, staging } = agreed.limits ?? {};
+  const sets = Object.entries({ production, staging, tenant: agreed.tenantLimits });
+  return Object.fromEntries(
+    sets.flatMap(([name, limits]) =>
+      limits === undefined ? [] : [[name, agreedLimitsAnswer(limits, currency)] as const],
+    ),
+  );
+}
+
+/** Only the members that are set. */
+function agreedLimitsAnswer(agreed: AgreedLimits, currency: string): z.infer<typeof AgreedLimitsAnswer> {
+  const shown = limitsAnswer({ ...UNLIMITED, ...(agreed as Partial<Limits>) }, currency);
+  const names = {
+    requestsPerMinute: 'requests_per_minute',
+    tokensPerMinute: 'tokens_per_minute',
+    parallelRequests: 'parallel_requests',
+    models: 'models',
+    budget: 'budget',
+  } as const;
+  const set = (Object.keys(names) as (keyof typeof names)[]).filter((name) => agreed[name] !== undefined);
+  return Object.fromEntries(set.map((name) => [names[name], shown[names[name]]]));
+}
+
 export function termsAnswer(terms: Terms): z.infer<typeof TermsAnswer> {
   const { currency, prices } = terms;
   const models = Object.entries(prices.models).map(([model, price]) => [model, priceAnswer(price, currency)]);
@@ -46,6 +108,7 @@ export function termsAnswer(terms: Terms): z.infer<typeof TermsAnswer> {
     currency,
     monthly_fee: money(terms.monthlyFeeNanos, currency),
     included_usage: money(terms.includedUsageNanos, currency),
+    ...sometimes(terms),
     prices: {
       models: Object.fromEntries(models) as Record<string, z.infer<typeof Price>>,
       markup_percent: prices.markupPercent,
@@ -58,13 +121,51 @@ export function termsAnswer(terms: Terms): z.infer<typeof TermsAnswer> {
   };
 }
 
+/** What not every contract has. */
+function sometimes({ currency, ...terms }: Terms): Partial<z.infer<typeof TermsAnswer>> {
+  const { projectFeeNanos, includedTokens, commitmentNanos, keyRules, trialDays, notice } = terms;
+  return {
+    ...(projectFeeNanos === undefined ? {} : { project_fee: money(projectFeeNanos, currency) }),
+    ...(includedTokens === undefined ? {} : { included_tokens: String(includedTokens) }),
+    ...(commitmentNanos === undefined ? {} : { minimum_commitment: money(commitmentNanos, currency) }),
+    ...(terms.feesInAdvance === true ? { fees: 'advance' as const } : {}),
+    ...(terms.overage === undefined ? {} : { overage: terms.overage.policy }),
+    ...(trialDays === undefined ? {} : { trial_days: trialDays }),
+    ...(notice === undefined ? {} : { notice_period: notice }),
+    ...(keyRules === undefined
+      ? {}
+      : {
+          key_rules: {
+            lifetime_max: keyRules.lifetimeMax,
+            rotation: keyRules.rotation,
+            keys_max: keyRules.keysMax,
+            projects_max: keyRules.projectsMax,
+          },
+        }),
+  };
+}
+
 function priceAnswer(price: ModelPrice, currency: string): z.infer<typeof Price> {
   return {
     input: money(price.inputRate, currency),
     cached_input: money(price.cachedInputRate, currency),
     output: money(price.outputRate, currency),
     ...(price.unitRates === undefined ? {} : { units: unitsAnswer(price.unitRates, currency) }),
+    ...(price.tiers === undefined ? {} : { tiers: tiersAnswer(price.tiers, currency) }),
   };
+}
+
+function tiersAnswer(tiers: NonNullable<ModelPrice['tiers']>, currency: string) {
+  const shown = ({ mode, steps, packageSize }: Tiers): z.infer<typeof TierAnswer> => ({
+    mode,
+    steps: steps.map(({ upTo, rate }) => ({
+      up_to: upTo === null ? null : String(upTo),
+      price: money(rate, currency),
+    })),
+    package_size: mode === 'package' ? String(packageSize) : null,
+  });
+  const units = UNITS.filter((unit) => tiers[unit] !== undefined);
+  return Object.fromEntries(units.map((unit) => [unit, shown(tiers[unit]!)]));
 }
 
 function unitsAnswer(rates: UnitRates, currency: string) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LINE_KINDS } from '../domain/invoice.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { OTHER_UNITS, OUTCOMES } from '../domain/spend.ts';
 import { TAX_CATEGORIES, TAX_STATUSES, TREATMENTS } from '../domain/tax.ts';
@@ -6,6 +7,9 @@ import { VAT_CHECK_SOURCES } from '../domain/vat-check.ts';
 import type { EventOf, EventType } from '../events.ts';
 import {
   Agency,
+  Agreed,
+  ContractOnly,
+  ContractVersion,
   Count,
   Customer,
   EnvironmentName,
@@ -89,16 +93,19 @@ const TaxCase = z.object({ treatment: z.enum(TREATMENTS), evidence: z.string().n
 const InvoiceDraft = z.object({
   invoiceId: z.string(),
   period: z.string(),
+  rules: z.literal(2).optional(),
   currency: z.string(),
   taxCase: TaxCase,
   replaces: z.string().nullable(),
   lines: z.array(
     z.object({
-      kind: z.enum(['fee', 'usage', 'included']),
+      kind: z.enum(LINE_KINDS),
       projectId: z.string().nullable(),
       model: z.string().nullable(),
       unit: UnitName.nullable(),
       serviceMonth: z.string(),
+      from: z.string().optional(),
+      to: z.string().optional(),
       quantity: Integer,
       priceRate: Integer.nullable(),
       nanos: Integer,
@@ -164,7 +171,20 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
   'tenant.suspended': { read: TenantOnly.extend({ reason: z.string() }), upcasts: [] },
   'tenant.reinstated': { read: TenantOnly, upcasts: [] },
   'contract.signed': {
-    read: TenantOnly.extend({ contractId: z.string(), effectiveFrom: Instant, terms: Terms }),
+    read: ContractOnly.extend({ terms: Terms, agreed: Agreed.optional() }),
+    upcasts: [],
+  },
+  'contract.amended': {
+    read: ContractOnly.extend({ terms: Terms, agreed: Agreed.optional() }),
+    upcasts: [],
+  },
+  'contract.ended': { read: ContractOnly, upcasts: [] },
+  'contract.applied': {
+    read: TenantOnly.extend({
+      version: ContractVersion.nullable(),
+      planned: z.array(ContractVersion),
+      paused: z.boolean(),
+    }),
     upcasts: [],
   },
   'project.opened': {
@@ -204,7 +224,10 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
     }),
     upcasts: [],
   },
-  'key.limits-changed': { read: KeyOnly.extend({ limits: Limits }), upcasts: [] },
+  'key.limits-changed': {
+    read: KeyOnly.extend({ limits: Limits, pausedParallel: Count.nullable().optional() }),
+    upcasts: [],
+  },
   'key.changed': { read: KeyOnly.extend({ settings: KeySettings }), upcasts: [] },
   'key.blocked': { read: KeyOnly, upcasts: [] },
   'key.unblocked': { read: KeyOnly, upcasts: [] },

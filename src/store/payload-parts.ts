@@ -37,6 +37,12 @@ export const Limits = z.object({
   budget: Budget.nullable(),
 });
 
+const AgreedLimits = Limits.partial();
+export const Agreed = z.object({
+  limits: z.object({ production: AgreedLimits.optional(), staging: AgreedLimits.optional() }).optional(),
+  tenantLimits: AgreedLimits.optional(),
+});
+
 export const MemberLimits = z.object({
   requestsPerMinute: Count.nullable(),
   tokensPerMinute: Count.nullable(),
@@ -72,12 +78,52 @@ export const Terms = z.object({
         cachedInputRate: Integer,
         outputRate: Integer,
         unitRates: z.partialRecord(z.enum(OTHER_UNITS), Integer).optional(),
+        tiers: z
+          .partialRecord(
+            UnitName,
+            z.object({
+              mode: z.enum(['graduated', 'volume', 'package']),
+              steps: z.array(z.object({ upTo: Integer.nullable(), rate: Integer })),
+              packageSize: Integer,
+            }),
+          )
+          .optional(),
       }),
     ),
     markupPercent: z.string().nullable(),
   }),
   limits: z.object({ production: Limits, staging: Limits }),
   tenantLimits: Limits,
+  projectFeeNanos: Integer.optional(),
+  includedTokens: Integer.optional(),
+  commitmentNanos: Integer.optional(),
+  feesInAdvance: z.boolean().optional(),
+  overage: z.object({ policy: z.literal('block') }).optional(),
+  keyRules: z
+    .object({
+      lifetimeMax: z.string().nullable(),
+      rotation: z.string().nullable(),
+      keysMax: Count.nullable(),
+      projectsMax: Count.nullable(),
+    })
+    .optional(),
+  trialDays: Count.optional(),
+  notice: z.string().optional(),
+});
+
+export const ContractVersion = z.object({
+  contractId: z.string(),
+  effectiveFrom: Instant,
+  terms: Terms.nullable(),
+  agreed: Agreed.nullable(),
+});
+/** An event of a contract, without what was agreed. */
+export const ContractOnly = z.object({
+  tenantId: z.string(),
+  contractId: z.string(),
+  effectiveFrom: Instant,
+  planned: z.array(ContractVersion).optional(),
+  included: z.array(z.object({ effectiveFrom: Instant, nanos: Integer })).optional(),
 });
 
 export const Agency = z.object({

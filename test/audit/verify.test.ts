@@ -1,3 +1,4 @@
+import { tenants } from '../../projections/tenants.ts';
 import { keys } from '../../projections/keys.ts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { formatVerdict } from '../../src/audit/format-verdict.ts';
@@ -222,7 +223,7 @@ describe('tampering beside the log', () => {
     ],
     ['spend_log', `delete from spend_log__v1 where request_id = 'req_w1_2026-09_key_1_0'`],
     ['keys', `update keys__v${keys.version} set status = 'blocked' where key_id = 'key_2'`],
-    ['tenants', `update tenants__v2 set terms = null where tenant_id = 'ten_1'`],
+    ['tenants', `update tenants__v${tenants.version} set terms = null where tenant_id = 'ten_1'`],
     ['invoices', `update invoices__v2 set gross_cents = 1 where tenant_id = 'ten_1'`],
     ['included_usage', `insert into included_usage__v2 values ('ten_1', '2026-12', 5)`],
     ['periods', `delete from periods__v1 where period = '2026-09'`],

@@ -1,9 +1,15 @@
 /** Everything that an invoice run needs, in memory: the log, the read models that it reads, and its records. */
+import { billedLines } from '../../projections/billed-lines.ts';
 import { includedUsage } from '../../projections/included-usage.ts';
 import { spendTotals } from '../../projections/spend-totals.ts';
 import { tenants } from '../../projections/tenants.ts';
 import { usage } from '../../projections/usage.ts';
-import { type BillingRecords, type StoredDocument, usageSum } from '../../src/billing/billing-records.ts';
+import {
+  billedLine,
+  type BillingRecords,
+  type StoredDocument,
+  usageSum,
+} from '../../src/billing/billing-records.ts';
 import type { InvoiceRunDeps } from '../../src/billing/issue-invoice.ts';
 import type { DomainEvent, NewEvent, Recorded } from '../../src/events.ts';
 import { memoryTable } from '../../src/memory-table.ts';
@@ -54,6 +60,7 @@ function newTables() {
     tenants: memoryTable(tenants),
     usage: memoryTable(usage),
     included: memoryTable(includedUsage),
+    billed: memoryTable(billedLines),
     totals: memoryTable(spendTotals),
   };
 }
@@ -94,6 +101,8 @@ export function memoryBilling(clock: string): MemoryBilling {
       const rows = [...tables.included.rows()].filter((row) => row.tenant_id === tenantId);
       return Promise.resolve(new Map(rows.map((row) => [row.month, row.granted_nanos])));
     },
+    billed: (tenantId) =>
+      Promise.resolve([...tables.billed.rows()].filter((row) => row.tenant_id === tenantId).map(billedLine)),
     contact: (subjectId) =>
       Promise.resolve(contacts.get(subjectId) ?? (subjectId.startsWith('age_') ? ISSUER : RECIPIENT)),
     projectNames: (ids) => Promise.resolve(new Map(ids.map((id) => [id, `Project ${id}`]))),

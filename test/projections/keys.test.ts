@@ -53,6 +53,8 @@ describe('a generated key', () => {
         requests_per_minute: 60n,
         tokens_per_minute: 10_000n,
         parallel_requests: 4n,
+        paused: false,
+        paused_parallel: null,
         budget_nanos: 5_000_000_000n,
         budget_window: '30d',
         aliases: { big: 'small' },

@@ -99,6 +99,40 @@ export function contractSigned(data: Overrides<'contract.signed'> = {}): EventOf
   return { type: 'contract.signed', data: { tenantId: 'ten_1', ...contract, ...data } };
 }
 
+/** A change that is agreed for the first of December. */
+export function contractAmended(data: Overrides<'contract.amended'> = {}): EventOf<'contract.amended'> {
+  const version = {
+    contractId: 'con_2',
+    effectiveFrom: '2026-11-30T23:00:00.000Z',
+    terms: terms({ monthlyFeeNanos: 99_000_000_000n }),
+    agreed: { limits: { production: { requestsPerMinute: 900 } } },
+  };
+  const included = [{ effectiveFrom: version.effectiveFrom, nanos: 10_000_000_000n }];
+  return {
+    type: 'contract.amended',
+    data: { tenantId: 'ten_1', ...version, planned: [version], included, ...data },
+  };
+}
+
+export function contractEnded(data: Overrides<'contract.ended'> = {}): EventOf<'contract.ended'> {
+  const version = { contractId: 'con_3', effectiveFrom: '2026-12-31T23:00:00.000Z' };
+  const planned = [{ ...version, terms: null, agreed: null }];
+  return { type: 'contract.ended', data: { tenantId: 'ten_1', ...version, planned, included: [], ...data } };
+}
+
+export function contractApplied(data: Overrides<'contract.applied'> = {}): EventOf<'contract.applied'> {
+  const version = {
+    contractId: 'con_2',
+    effectiveFrom: '2026-11-30T23:00:00.000Z',
+    terms: terms({ monthlyFeeNanos: 99_000_000_000n }),
+    agreed: null,
+  };
+  return {
+    type: 'contract.applied',
+    data: { tenantId: 'ten_1', version, planned: [], paused: false, ...data },
+  };
+}
+
 export function projectOpened(data: Overrides<'project.opened'> = {}): EventOf<'project.opened'> {
   const project = { projectId: 'prj_1', environments: ['production', 'staging'] as const, limits: null };
   return { type: 'project.opened', data: { tenantId: 'ten_1', ...project, ...data } };
@@ -414,6 +448,9 @@ export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   'tenant.suspended': tenantSuspended,
   'tenant.reinstated': tenantReinstated,
   'contract.signed': contractSigned,
+  'contract.amended': contractAmended,
+  'contract.ended': contractEnded,
+  'contract.applied': contractApplied,
   'project.opened': projectOpened,
   'project.blocked': projectBlocked,
   'project.unblocked': projectUnblocked,

@@ -83,6 +83,8 @@ const tenantEvent = fc.oneof(
   fc.record({ tenantId: id('ten'), reason: text }).map(make.tenantSuspended),
   fc.record({ tenantId: id('ten') }).map(make.tenantReinstated),
   fc.record({ tenantId: id('ten'), effectiveFrom: instant }).map(make.contractSigned),
+  fc.record({ tenantId: id('ten'), effectiveFrom: instant }).map(make.contractAmended),
+  fc.record({ tenantId: id('ten'), paused: fc.boolean() }).map(make.contractApplied),
   fc.record({ projectId: id('prj'), limits: fc.option(limits) }).map(make.projectOpened),
   fc.record({ projectId: id('prj') }).map(make.projectBlocked),
   fc.record({ projectId: id('prj') }).map(make.projectUnblocked),

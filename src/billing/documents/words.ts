@@ -7,6 +7,10 @@ import type { Language } from './parties.ts';
 export const lineWords = {
   de: {
     fee: 'Grundgebühr',
+    'project-fee': 'Projektgebühr',
+    correction: 'Korrektur der Gebühren nach Vertragsänderung',
+    tier: 'Staffelpreis, Differenz',
+    commitment: 'Aufstockung auf den Mindestumsatz',
     included: 'Inklusivnutzung',
     usage: 'Nutzung',
     input: 'Eingabe-Tokens',
@@ -22,6 +26,10 @@ export const lineWords = {
   },
   en: {
     fee: 'Monthly fee',
+    'project-fee': 'Project fee',
+    correction: 'Correction of fees after a change of the contract',
+    tier: 'Tiered price, difference',
+    commitment: 'Top-up to the minimum commitment',
     included: 'Included usage',
     usage: 'Usage',
     input: 'input tokens',

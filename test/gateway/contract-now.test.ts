@@ -1,0 +1,114 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { ContractVersion } from '../../src/domain/contract.ts';
+import { UNLIMITED } from '../../src/domain/limits.ts';
+import type { Terms } from '../../src/domain/plan.ts';
+import {
+  contractAmended,
+  contractApplied,
+  contractEnded,
+  keyLimitsChanged,
+  tenantSuspended,
+  terms,
+} from '../support/events.ts';
+import { errorOf, PRICES, startWorld, type World } from './harness.ts';
+
+let world: World;
+afterEach(() => world.stop());
+
+const AT = Date.parse('2026-11-20T10:00:00.000Z');
+const later = { now: AT };
+const clock = { wallMs: () => later.now, monotonicMs: () => later.now };
+const priced = (different: Partial<Terms>): Terms =>
+  terms({ prices: { models: PRICES, markupPercent: null }, ...different });
+const limited = (parallelRequests: number): Terms['limits'] => {
+  const limits = { ...UNLIMITED, parallelRequests };
+  return { production: limits, staging: limits };
+};
+const planned = (different: Partial<Terms> | null): ContractVersion => ({
+  contractId: 'con_2',
+  effectiveFrom: '2026-11-21T10:00:00.000Z',
+  terms: different === null ? null : priced(different),
+  agreed: null,
+});
+
+async function start(version: ContractVersion): Promise<void> {
+  later.now = AT;
+  world = await startWorld({ limits: { parallelRequests: 4 }, terms: { limits: limited(4) }, deps: clock });
+  const { contractId, effectiveFrom, terms: next } = version;
+  const facts = { contractId, effectiveFrom, planned: [version] };
+  world.apply(next === null ? contractEnded(facts) : contractAmended({ ...facts, terms: next }));
+}
+
+describe('a change that is agreed for later', () => {
+  test('holds for the first request after its moment, before anybody wrote it into the keys', async () => {
+    await start(planned({ limits: limited(0) }));
+    expect((await world.chat()).status).toBe(200);
+    later.now += 86_400_000 - 1;
+    expect((await world.chat()).status).toBe(200);
+    later.now += 1;
+    const refused = await world.chat();
+    expect(refused.status).toBe(429);
+    expect(errorOf(await refused.json())).toMatchObject({
+      detail: { kind: 'max_parallel_requests', limit: 0 },
+    });
+    world.apply(
+      keyLimitsChanged({ limits: { ...UNLIMITED, parallelRequests: 0 } }),
+      contractApplied({ version: planned({ limits: limited(0) }) }),
+    );
+    expect((await world.chat()).status).toBe(429);
+  });
+
+  test('brings its prices with it', async () => {
+    const model = PRICES['demo-small'];
+    const dearer = {
+      'demo-small': { ...model, inputRate: model.inputRate * 2n, outputRate: model.outputRate * 2n },
+    };
+    await start(planned({ prices: { models: dearer, markupPercent: null } }));
+    await (await world.chat()).text();
+    later.now += 86_400_000;
+    await (await world.chat()).text();
+    const [before, after] = await world.spends();
+    expect(after!.priceNanos).toBe(before!.priceNanos * 2n);
+  });
+
+  test('that ends the contract refuses everything from then on', async () => {
+    await start(planned(null));
+    expect((await world.chat()).status).toBe(200);
+    later.now += 86_400_000;
+    const refused = await world.chat();
+    expect([refused.status, errorOf(await refused.json()).message]).toEqual([
+      403,
+      'The contract behind this key has ended. Please contact your provider.',
+    ]);
+  });
+});
+
+test('a tenant that is reinstated can use its paused keys at once', async () => {
+  await start(planned({}));
+  world.apply(
+    tenantSuspended(),
+    keyLimitsChanged({ limits: { ...UNLIMITED, parallelRequests: 0 }, pausedParallel: 4 }),
+    contractApplied({ version: null, paused: true }),
+  );
+  expect((await world.chat()).status).toBe(403);
+  world.apply({ type: 'tenant.reinstated', data: { tenantId: 'ten_1' } });
+  expect((await world.chat()).status).toBe(200);
+});
+
+test('a contract that blocks beyond its included usage refuses what goes beyond it, by days in its first month', async () => {
+  later.now = AT;
+  // One request costs 48 nanos. Ten of thirty days of 432 nanos are 144: three requests.
+  const overage = { includedUsageNanos: 432n, overage: { policy: 'block' } } as const;
+  world = await startWorld({ limits: {}, terms: overage, deps: clock });
+  const signed = { contractId: 'con_1', effectiveFrom: '2026-11-21T09:00:00.000Z', terms: priced(overage) };
+  world.apply({ type: 'contract.signed', data: { tenantId: 'ten_1', ...signed } });
+  const statuses = async (count: number) => {
+    const answers: number[] = [];
+    for (let i = 0; i < count; i += 1) answers.push((await world.chat()).status);
+    return answers;
+  };
+  later.now = Date.parse('2026-11-25T10:00:00.000Z');
+  expect(await statuses(4)).toEqual([200, 200, 200, 422]);
+  later.now = Date.parse('2026-12-02T10:00:00.000Z');
+  expect(await statuses(10)).toEqual([...Array.from({ length: 9 }, () => 200), 422]);
+});
