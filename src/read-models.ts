@@ -1,5 +1,6 @@
 import { agencies } from '../projections/agencies.ts';
 import { auditors } from '../projections/auditors.ts';
+import { collections } from '../projections/collections.ts';
 import { includedUsage } from '../projections/included-usage.ts';
 import { invoices } from '../projections/invoices.ts';
 import { keys } from '../projections/keys.ts';
@@ -30,6 +31,7 @@ export const readModels: readonly Projection[] = [
   usage,
   includedUsage,
   invoices,
+  collections,
   periods,
   auditors,
   users,
