@@ -47,7 +47,7 @@ export interface Outbox {
 const POLL_MS = 2_000;
 const FACTS_MS = 15_000;
 const TASKS_MAX = 100;
-/** Invoices at a time. */
+/** Tenants at a time. */
 const PARALLEL = 4;
 const RETRY_MS_MIN = 5_000;
 const RETRY_MS_MAX = 3_600_000;
@@ -73,7 +73,7 @@ export async function fillOutbox(deps: Pick<OutboxDeps, 'store' | 'pool' | 'now'
 /** Works everything that is due now; returns how many tasks were tried. */
 export async function workOutbox(deps: OutboxDeps, lost?: AbortSignal): Promise<number> {
   const tasks = await dueTasks(deps.pool, deps.now(), TASKS_MAX);
-  const groups = byInvoice(tasks);
+  const groups = byTenant(tasks);
   const workers = Array.from({ length: Math.min(PARALLEL, groups.length) }, async () => {
     for (let group = groups.shift(); group !== undefined; group = groups.shift()) {
       for (const task of group) if (lost?.aborted !== true) await tryTask(deps, task);
@@ -83,12 +83,12 @@ export async function workOutbox(deps: OutboxDeps, lost?: AbortSignal): Promise<
   return tasks.length;
 }
 
-/** Tasks of one invoice are tried one after the other, in their order. */
-function byInvoice(tasks: readonly Task[]): Task[][] {
+/** Tasks of one tenant are tried one after the other, in their order: they share its customer at the provider. */
+function byTenant(tasks: readonly Task[]): Task[][] {
   const groups = new Map<string, Task[]>();
   for (const task of tasks) {
-    const group = groups.get(task.invoiceId);
-    if (group === undefined) groups.set(task.invoiceId, [task]);
+    const group = groups.get(task.tenantId);
+    if (group === undefined) groups.set(task.tenantId, [task]);
     else group.push(task);
   }
   return [...groups.values()];
