@@ -17,9 +17,8 @@ import { type SealSchedule, startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
 import { settleNextKey, signingKeys } from './audit/signing-key.ts';
 import { timeTravel } from './audit/time-travel.ts';
-import { billingRecords } from './billing/billing-records.ts';
+import { startBackground } from './billing/background.ts';
 import { billingDesk } from './billing/desk.ts';
-import { runInvoices } from './billing/invoice-run.ts';
 import { viesClient } from './billing/vies.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
 import type { Config } from './config.ts';
@@ -306,7 +305,10 @@ function httpOf(
   closers: Closers,
 ) {
   const { config, store, database, own, log } = options;
-  const records = billingRecords(database);
+  const serverSecret = serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey);
+  const shared = { ...database, store, now: isoNow, settled, log };
+  const background = startBackground({ ...shared, serverSecret, settings: config.settings });
+  closers.push(background.stop);
   const deps: HttpDeps = {
     store,
     db: database.db,
@@ -315,7 +317,7 @@ function httpOf(
     appendedPosition: options.appendedPosition,
     recorded: gateway.flush,
     masterKey: options.masterKey,
-    serverSecret: serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey),
+    serverSecret,
     ownTenant: own,
     keyHeader: config.keyHeader,
     version: options.version,
@@ -323,6 +325,7 @@ function httpOf(
     models: () => options.deployments,
     status: () => statusOf(options, gateway),
     metrics: () => [
+      ...background.metrics(),
       ...logMetrics({ ...options, seals: options.seals.facts }),
       ...gatewayMetrics({
         inFlight: gateway.inFlight(),
@@ -330,15 +333,9 @@ function httpOf(
         softBudgetsReached: gateway.softBudgetsReached(),
       }),
     ],
-    runInvoices: (request) => runInvoices({ store, records, now: isoNow, settled, log }, request),
-    billing: billingDesk({
-      ...database,
-      store,
-      now: isoNow,
-      settled,
-      log,
-      askVies: viesClient(config.settings.VIES_URL),
-    }),
+    runInvoices: background.runInvoices,
+    billing: billingDesk({ ...shared, askVies: viesClient(config.settings.VIES_URL) }),
+    collection: background.desk,
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     bodyBytesMax: config.settings.BODY_BYTES_MAX,

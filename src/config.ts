@@ -130,6 +130,16 @@ const Environment = z.object({
   VIES_URL: z
     .url({ protocol: /^https?$/, error: 'is not an http(s):// address' })
     .default('https://ec.europa.eu/taxation_customs/vies/rest-api'),
+  /** Where Stripe is. */
+  STRIPE_URL: z
+    .url({ protocol: /^https?$/, error: 'is not an http(s):// address' })
+    .default('https://api.stripe.com'),
+  /** Mail server, such as smtps://user:password@host:465; no mail is sent when left out. */
+  SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'is not an smtp(s):// address' }).optional(),
+  /** Sender of mails; the agency's own address when left out. */
+  MAIL_FROM: Text.optional(),
+  /** Address of this server as others reach it, for links in mails; without it mails hold none to it. */
+  PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'is not an http(s):// address' }).optional(),
   AGENCY_ZONE: Zone.default('Europe/Berlin'),
   AGENCY_CURRENCY: z
     .string()

@@ -107,16 +107,21 @@ export async function tasksOfInvoice(pool: Pool, invoiceId: string): Promise<rea
   return rows.map(taskOf);
 }
 
-/** Newest first, from before a position on; null for the newest of all. */
+/** Newest first, after a place in that order; null for the newest of all. */
 export async function listTasks(
   pool: Pool,
-  filter: { readonly status: string | null; readonly before: bigint | null; readonly limit: number },
+  filter: {
+    readonly status: string | null;
+    readonly after: { readonly position: bigint; readonly taskId: string } | null;
+    readonly limit: number;
+  },
 ): Promise<readonly Task[]> {
   const { rows } = await pool.query<TaskRow>(
     `select * from outbox_tasks
-     where ($1::text is null or status = $1) and ($2::bigint is null or position < $2)
-     order by position desc, task_id limit $3`,
-    [filter.status, filter.before, filter.limit],
+     where ($1::text is null or status = $1)
+       and ($2::bigint is null or position < $2 or (position = $2 and task_id > $3))
+     order by position desc, task_id limit $4`,
+    [filter.status, filter.after?.position ?? null, filter.after?.taskId ?? null, filter.limit],
   );
   return rows.map(taskOf);
 }

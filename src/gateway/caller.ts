@@ -45,6 +45,8 @@ export interface Caller {
   readonly expiresAtMs: number;
   readonly projectBlocked: boolean;
   readonly tenantSuspended: boolean;
+  /** Null unless it is. */
+  readonly suspendedReason: string | null;
   readonly userBlocked: boolean;
   readonly tariff: Tariff;
   /** The key's own. */
@@ -104,6 +106,7 @@ export function callerOfKey(rows: CallerRows, deps: CallerDeps): Caller {
     expiresAtMs: key.expires_at === null ? Infinity : Date.parse(key.expires_at),
     projectBlocked: project?.status === 'blocked',
     tenantSuspended: tenant.status === 'suspended',
+    suspendedReason: tenant.suspended_reason,
     userBlocked: user !== null && (user.options as JsonObject)['blocked'] === true,
     tariff: deps.tariffOf(tenant, agency),
     limits: limitsOf(key),
@@ -149,6 +152,7 @@ export function masterCaller(
     expiresAtMs: Infinity,
     projectBlocked: false,
     tenantSuspended: false,
+    suspendedReason: null,
     userBlocked: false,
     tariff: deps.tariffOf(tenant, agency),
     limits: UNLIMITED,

@@ -39,7 +39,7 @@ function depsWith(work: (task: Task) => Promise<Worked> | Worked): OutboxDeps {
   };
 }
 let done: OutboxDeps;
-const all = () => listTasks(database.pool, { status: null, before: null, limit: 100 });
+const all = () => listTasks(database.pool, { status: null, after: null, limit: 100 });
 
 async function append(name: string, event: Parameters<typeof newEvent>[0]): Promise<void> {
   const envelope = newEvent(event, name);
@@ -102,7 +102,7 @@ describe('the outbox', () => {
     await append('d', invoiceCancelled({ invoiceId: 'inv_d' }));
     await fillOutbox(done);
     await workOutbox(depsWith(() => ({ status: 'stopped', note: 'refused' })));
-    const [task] = await listTasks(database.pool, { status: 'stopped', before: null, limit: 1 });
+    const [task] = await listTasks(database.pool, { status: 'stopped', after: null, limit: 1 });
     expect(await workOutbox(done)).toBe(0);
     await retryTask(database.pool, task!.taskId, clock);
     expect(await workOutbox(done)).toBe(1);
