@@ -74,6 +74,7 @@ describe('the description of the API', () => {
       'GET /health/readiness',
       'GET /metrics',
       'GET /openapi.json',
+      'POST /api/stripe/webhook/{agency}',
       'POST /invitation/update',
     ]);
   });

@@ -29,6 +29,8 @@ export interface StripeServer {
   readonly faults: (Fault | null)[];
   /** Added to the totals of invoices: a tax that the account adds on its own. */
   surcharge: number;
+  /** Called when a request that writes was carried out, before it is answered. */
+  written: (request: string) => Promise<void>;
   /** Moves the clock by which keys are forgotten. */
   laterHours: number;
   of(kind: string): readonly Thing[];
@@ -267,6 +269,7 @@ export async function startStripeServer(options: { readonly secretKey: string })
             path,
             nested(new URLSearchParams(body)),
           );
+    if (method !== 'GET') await server.written(`${method} ${path}`);
     // A broken connection would do as well, but the package repeats those by itself after a pause.
     if (answer === null) return void response.end('{"id": "');
     if ('replayed' in answer) response.setHeader('idempotent-replayed', 'true');
@@ -285,6 +288,7 @@ export async function startStripeServer(options: { readonly secretKey: string })
     faults,
     surcharge: 0,
     laterHours: 0,
+    written: () => Promise.resolve(),
     of,
     pay: (id) => void paid(get(id, 'invoice'), false),
     failPayment(id, message) {
