@@ -13,6 +13,7 @@ import { type InvoiceRunReport, type InvoiceRunRequest, runInvoices } from './in
 import { smtpMailer } from './mailer.ts';
 import { type Outbox, startOutbox, type Worked } from './outbox.ts';
 import type { OutboxFacts, Task } from './outbox-records.ts';
+import { reconcileOpen } from './reconcile.ts';
 import { runScheduled } from './scheduled-run.ts';
 import { stripeCollector } from './stripe.ts';
 
@@ -37,6 +38,8 @@ export interface BackgroundDeps extends DunningDeps, MailDeps {}
 
 /** How often it is looked whether a month or a reminder is due. */
 const ROUND_MS = 60_000;
+/** How often the provider is asked about what it has not told. */
+const RECONCILE_ROUNDS = 30;
 
 export function backgroundDeps(options: BackgroundOptions): BackgroundDeps {
   const { SMTP_URL: smtpUrl, STRIPE_URL: stripeUrl, MAIL_FROM, PUBLIC_URL } = options.settings;
@@ -81,10 +84,15 @@ export function startBackground(options: BackgroundOptions): Background {
   const run = (request: InvoiceRunRequest) => runInvoices({ store, records, now, settled, log }, request);
   const outbox: Outbox = startOutbox({ store, pool, now, log, work: workTask(deps) });
   let round: Promise<unknown> = Promise.resolve();
+  let rounds = 0;
   const timer = setInterval(() => {
     round = round
       .then(() => runScheduled({ store, pool, log, runInvoices: run }, now()))
       .then(() => runDunning(deps, now()))
+      .then(async () => {
+        rounds += 1;
+        if (rounds % RECONCILE_ROUNDS === 0) await reconcileOpen(deps);
+      })
       .catch((error: unknown) => log.error({ err: error }, 'a round of billing failed'));
   }, ROUND_MS);
   return {

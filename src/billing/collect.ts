@@ -235,13 +235,13 @@ export async function reconcile(
   place: InvoicePlace,
 ): Promise<ProviderInvoice['status'] | 'uncollected'> {
   const state = await load(deps.store, invoice, invoiceStream(place.agencyId, place.invoiceId));
-  if (!isIssued(state) || state.payment.collection === null) return 'uncollected';
+  if (!isIssued(state) || state.payment.collection === null || lostDispute(state)) return 'uncollected';
   const account = await accountOf(deps, place.agencyId);
   if (account === null || account.settings.accountId !== state.payment.collection.accountId)
     return 'uncollected';
   const made = await account.collector.invoice(state.payment.collection.reference);
   if (made.link !== null) await keepLink(deps, place.invoiceId, made.link);
-  if (made.status === 'paid' && isOpen(state) && !lostDispute(state)) await recordPaid(deps, place, made);
+  if (made.status === 'paid' && isOpen(state)) await recordPaid(deps, place, made);
   return made.status;
 }
 

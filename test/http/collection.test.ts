@@ -5,6 +5,7 @@ import { billingRecords, type BillingTables } from '../../src/billing/billing-re
 import { runDunning } from '../../src/billing/dunning.ts';
 import { runInvoices } from '../../src/billing/invoice-run.ts';
 import { fillOutbox, type OutboxDeps, workOutbox } from '../../src/billing/outbox.ts';
+import { reconcileOpen } from '../../src/billing/reconcile.ts';
 import { runScheduled } from '../../src/billing/scheduled-run.ts';
 import { SELLER } from '../billing/documents/invoices.ts';
 import { type Admin, OWN, startAdmin } from '../support/admin.ts';
@@ -294,6 +295,8 @@ describe('a month', () => {
     expect((await show(id)).collection).toMatchObject({ reminders: 1, reminded_on: '2026-12-23' });
     expect(smtp.mails.some((mail) => /Subject: Zahlungserinnerung zur Rechnung/.test(mail))).toBe(true);
     await at('2026-12-31');
+    // A lost dispute is no payment: that invoice is reminded of, too, though Stripe calls it paid.
+    expect((await show(of(english.tenantId))).collection.reminders).toBe(2);
     const last = smtp.mails.findLast((mail) => mail.includes('To: sonnenkorn'))!;
     expect(last.replaceAll('=\r\n', '')).toContain('ab dem 07.01.2027 gesperrt');
     const call = () => admin.call({ url: '/key/info', bearer: berlin.secret });
@@ -304,8 +307,11 @@ describe('a month', () => {
     expect(refused).toMatchObject({ status: 403, body: { error: { reason: 'tenant_unpaid' } } });
     expect(refused.body.error.message).toContain(`the invoice ${(await show(id)).number} was not paid`);
 
+    // Nobody tells of the payment: it is found when Stripe is asked.
+    expect(await reconcileOpen(background)).toBe(0);
     stripe.pay(await referenceOf(id));
-    await deliver(stripe.events.at(-1)!);
+    expect(await reconcileOpen(background)).toBe(1);
+    expect((await show(id)).status).toBe('paid');
     await settleOutbox();
     expect((await call()).status).toBe(200);
     expect(await at('2027-01-08')).toBe(0);
