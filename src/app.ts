@@ -334,7 +334,11 @@ function httpOf(
       }),
     ],
     runInvoices: background.runInvoices,
-    billing: billingDesk({ ...shared, askVies: viesClient(config.settings.VIES_URL) }),
+    billing: billingDesk({
+      ...shared,
+      paymentLink: background.paymentLink,
+      askVies: viesClient(config.settings.VIES_URL),
+    }),
     collection: background.desk,
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),

@@ -13,6 +13,7 @@ import { type InvoiceRunReport, type InvoiceRunRequest, runInvoices } from './in
 import { smtpMailer } from './mailer.ts';
 import { type Outbox, startOutbox, type Worked } from './outbox.ts';
 import type { OutboxFacts, Task } from './outbox-records.ts';
+import { type PaymentLink, paymentLinks } from './payment-links.ts';
 import { reconcileOpen } from './reconcile.ts';
 import { runScheduled } from './scheduled-run.ts';
 import { stripeCollector } from './stripe.ts';
@@ -71,6 +72,7 @@ export function workTask(deps: BackgroundDeps): (task: Task) => Promise<Worked> 
 }
 
 export interface Background {
+  readonly paymentLink: PaymentLink;
   readonly desk: ReturnType<typeof collectionDesk>;
   runInvoices(request: InvoiceRunRequest): Promise<InvoiceRunReport>;
   metrics(): readonly Metric[];
@@ -81,7 +83,9 @@ export function startBackground(options: BackgroundOptions): Background {
   const deps = backgroundDeps(options);
   const { store, pool, now, log, settled } = options;
   const records = billingRecords(options);
-  const run = (request: InvoiceRunRequest) => runInvoices({ store, records, now, settled, log }, request);
+  const paymentLink = paymentLinks(deps);
+  const run = (request: InvoiceRunRequest) =>
+    runInvoices({ store, records, now, settled, log, paymentLink }, request);
   const outbox: Outbox = startOutbox({ store, pool, now, log, work: workTask(deps) });
   let round: Promise<unknown> = Promise.resolve();
   let rounds = 0;
@@ -96,6 +100,7 @@ export function startBackground(options: BackgroundOptions): Background {
       .catch((error: unknown) => log.error({ err: error }, 'a round of billing failed'));
   }, ROUND_MS);
   return {
+    paymentLink,
     desk: collectionDesk(deps),
     runInvoices: run,
     metrics: () => outboxMetrics(outbox.facts(), now()),

@@ -11,6 +11,7 @@ import {
 import { ProviderFailure } from './collector.ts';
 import { agencyAt, localDate } from './log-facts.ts';
 import { listTasks, outboxFacts, retryStopped, retryTask, tasksOfInvoice } from './outbox-records.ts';
+import { knownPaymentPage, paymentPage } from './payment-links.ts';
 import { receive } from './provider-told.ts';
 import { scheduledRuns } from './scheduled-run.ts';
 
@@ -64,13 +65,8 @@ export function collectionDesk(deps: CollectionDeps) {
     },
     receive: (agencyId: string, message: { readonly body: string; readonly signature: string }) =>
       receive(deps, agencyId, message),
-    async paymentLink(invoiceId: string): Promise<string | null> {
-      const { rows } = await pool.query<{ readonly url: string }>(
-        'select url from payment_links where invoice_id = $1',
-        [invoiceId],
-      );
-      return rows[0]?.url ?? null;
-    },
+    paymentLink: async (invoiceId: string) => (await knownPaymentPage(pool, invoiceId))?.url ?? null,
+    paymentPage: (invoiceId: string) => paymentPage(deps, invoiceId),
     tasks: (filter: Parameters<typeof listTasks>[1]) => listTasks(pool, filter),
     tasksOfInvoice: (invoiceId: string) => tasksOfInvoice(pool, invoiceId),
     retry: (taskId: string) => retryTask(pool, taskId, now()),

@@ -12,6 +12,7 @@ import { invoiceStream, localDate } from './log-facts.ts';
 import type { SendMail } from './mailer.ts';
 import { type Task, tasksOfInvoice } from './outbox-records.ts';
 import type { Worked } from './outbox.ts';
+import { knownPaymentPage } from './payment-links.ts';
 import { carryOut, resultOf } from './provider-steps.ts';
 
 /**
@@ -127,7 +128,7 @@ async function wordsOf(
     number: document.number,
     amount: formatMoney(document.totals.gross, currency, language),
     dueOn: dueOn === null ? null : formatDate(dueOn, language),
-    payLink: isOpen(state) ? await payLink(deps, task.invoiceId) : null,
+    payLink: isOpen(state) ? ((await knownPaymentPage(deps.pool, task.invoiceId))?.url ?? null) : null,
     fileLink: fileLink(deps, document.invoice_id),
     transfer:
       payment.iban === null ? null : [issuer.name, payment.iban, payment.bic].filter(Boolean).join(', '),
@@ -150,14 +151,6 @@ async function suspensionDay(deps: MailDeps, task: Task, zone: string): Promise<
   if (suspendAfterDays === null || Number(task.detail) < reminderDays.length) return null;
   const reminded = Temporal.PlainDate.from(localDate(task.createdAt, zone));
   return reminded.add({ days: suspendAfterDays }).toString();
-}
-
-async function payLink({ pool }: MailDeps, invoiceId: string): Promise<string | null> {
-  const { rows } = await pool.query<{ readonly url: string }>(
-    'select url from payment_links where invoice_id = $1',
-    [invoiceId],
-  );
-  return rows[0]?.url ?? null;
 }
 
 function fileLink({ publicUrl, serverSecret, now }: MailDeps, id: string): string | null {

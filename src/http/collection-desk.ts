@@ -65,6 +65,8 @@ export interface CollectionDesk {
   ): Promise<{ readonly outcome: string }>;
   /** Where an invoice can be paid; null when nobody collects it. */
   paymentLink(invoiceId: string): Promise<string | null>;
+  /** The same, asked for anew when it is old. Throws Refusal(not_found | collector_unavailable). */
+  paymentPage(invoiceId: string): Promise<string>;
   tasks(filter: {
     readonly status: string | null;
     readonly after: { readonly position: bigint; readonly taskId: string } | null;

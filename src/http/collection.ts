@@ -1,10 +1,12 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { type BillingSettings, PAYMENT_METHODS } from '../domain/billing-settings.ts';
+import { isPaymentSigned } from '../download-links.ts';
+import { Refusal } from '../errors.ts';
 import { commandOf, metaFor, takeEffect } from './command.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { agencyOf } from './read.ts';
-import { After, refusalAnswers } from './schemas.ts';
+import { After, AnyValue, refusalAnswers } from './schemas.ts';
 import { settle } from './settle.ts';
 
 /** How an agency delivers its invoices and gets its money, and what its payment provider tells. */
@@ -41,6 +43,7 @@ export function collectionRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
     changeRoute(app, deps);
     stripeRoute(app, deps);
     stripeRemovalRoute(app, deps);
+    paymentRoute(app, deps);
     void app.register(webhookRoute(deps));
     done();
   };
@@ -185,6 +188,26 @@ function stripeRemovalRoute(app: App, deps: HttpDeps): void {
       const { position } = await deps.collection.removeStripe(agencyId, meta);
       await takeEffect(deps, reply, position);
       return { ...shown(agencyId, await deps.collection.settings(agencyId)), position: String(position) };
+    },
+  );
+}
+
+function paymentRoute(app: App, deps: HttpDeps): void {
+  app.get(
+    '/api/payments/:id',
+    {
+      config: { access: 'public' },
+      schema: {
+        summary: 'Leads from the address on an invoice to the page where it can be paid',
+        tags: ['invoices'],
+        params: z.object({ id: z.string().max(100) }),
+        querystring: z.object({ signature: z.string().max(100) }),
+        response: { 302: AnyValue.describe('The page'), ...refusalAnswers },
+      },
+    },
+    async ({ params: { id }, query: { signature } }, reply) => {
+      if (!isPaymentSigned(deps.serverSecret, id, signature)) throw new Refusal('link_invalid');
+      return reply.redirect(await deps.collection.paymentPage(id), 302);
     },
   );
 }

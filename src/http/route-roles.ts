@@ -147,6 +147,7 @@ const rows: Readonly<Record<string, Row>> = {
   'PUT /api/agencies/:id/stripe': [admin],
   'DELETE /api/agencies/:id/stripe': [admin],
   'POST /api/stripe/webhook/:agency': [everybody],
+  'GET /api/payments/:id': [everybody],
   'GET /api/outbox': [viewers],
   'POST /api/outbox/retry': [admin],
   'GET /api/invoice-runs': [viewers],

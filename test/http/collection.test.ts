@@ -5,8 +5,10 @@ import { billingRecords, type BillingTables } from '../../src/billing/billing-re
 import { runDunning } from '../../src/billing/dunning.ts';
 import { runInvoices } from '../../src/billing/invoice-run.ts';
 import { fillOutbox, type OutboxDeps, workOutbox } from '../../src/billing/outbox.ts';
+import { paymentLinks } from '../../src/billing/payment-links.ts';
 import { reconcileOpen } from '../../src/billing/reconcile.ts';
 import { runScheduled } from '../../src/billing/scheduled-run.ts';
+import { pdfText } from '../billing/documents/pdf-text.ts';
 import { SELLER } from '../billing/documents/invoices.ts';
 import { type Admin, OWN, startAdmin } from '../support/admin.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
@@ -96,7 +98,12 @@ const schedule = {
   runInvoices: (request: Parameters<typeof runInvoices>[1]) => {
     const { store, now, settled, log } = admin.deps;
     const records = billingRecords({ pool: admin.pool, db: admin.db as unknown as Kysely<BillingTables> });
-    return runInvoices({ store, records, now, settled, log }, request);
+    const paymentLink = paymentLinks({
+      store,
+      serverSecret: admin.deps.serverSecret,
+      publicUrl: 'https://bill.example',
+    });
+    return runInvoices({ store, records, now, settled, log, paymentLink }, request);
   },
 };
 
@@ -213,6 +220,20 @@ describe('a month', () => {
     });
     await settleOutbox();
     expect(smtp.mails).toHaveLength(3);
+  });
+
+  test('has an address of ours on its paper that leads to where it can be paid', async () => {
+    const { id, number, document, collection } = await show(of(berlin.tenantId));
+    const address = new URL(document.payment_link);
+    expect(address.href).toMatch(/^https:\/\/bill\.example\/api\/payments\/inv_\w+\?signature=[\w-]{22}$/);
+    const follow = (path: string) => admin.app.inject({ method: 'GET', url: path });
+    const led = await follow(`${address.pathname}${address.search}`);
+    expect([led.statusCode, led.headers.location]).toEqual([302, collection.payment_link]);
+    expect((await follow(`${address.pathname}${address.search.slice(0, -1)}`)).statusCode).toBe(403);
+    expect((await follow(`/api/payments/${id}x${address.search}`)).statusCode).toBe(403);
+    const headers = { authorization: `Bearer ${admin.deps.masterKey}` };
+    const pdf = await admin.app.inject({ method: 'GET', url: `/api/invoices/${number}/pdf`, headers });
+    expect(pdfText(pdf.rawPayload).join('')).toContain('Online bezahlen: https://bill.example/api/payments/');
   });
 
   test('is told what failed and what was paid, in any order and again and again', async () => {
