@@ -1,6 +1,6 @@
 import { invoice, isIssued, isOpen, type IssuedState } from '../domain/invoice.ts';
 import { canonicalJson } from '../domain/json.ts';
-import { Refusal } from '../errors.ts';
+import { isRefusal, Refusal } from '../errors.ts';
 import { load, transact } from '../transact.ts';
 import {
   type Account,
@@ -40,11 +40,15 @@ export async function collect(deps: CollectionDeps, place: InvoicePlace): Promis
       ? await open(deps, account, place, state)
       : await abandon(deps, account, place, state);
   } catch (error) {
-    if (error instanceof Refusal) return { status: 'stopped', note: error.message };
+    if (isRefusal(error, 'stream_changed')) return waiting('somebody else changed the invoice');
+    if (error instanceof Refusal) return stopped(error.message);
     if (!(error instanceof ProviderFailure)) throw error;
-    if (error.kind === 'refused') return { status: 'stopped', note: error.message };
-    return { status: 'waiting', note: error.message, retryAfterMs: null };
+    return error.kind === 'refused' ? stopped(error.message) : waiting(error.message);
   }
+}
+
+function waiting(note: string): Worked {
+  return { status: 'waiting', note, retryAfterMs: null };
 }
 
 function skipped(note: string): Worked {
@@ -135,13 +139,9 @@ async function begunInvoice(
   account: Account,
   place: InvoicePlace,
 ): Promise<ProviderInvoice | null> {
-  const { collector } = account;
-  const name = stepName({ account, place }, 'draft');
-  if (!(await wasBegun(pool, name))) return null;
-  const reference = await resultOf<string>(pool, name);
-  if (reference !== null) return await collector.invoice(reference);
+  if (!(await wasBegun(pool, stepName({ account, place }, 'draft')))) return null;
   const customerId = await resultOf<string>(pool, customerName({ account, place }));
-  return customerId === null ? null : await collector.findInvoice(customerId, place.invoiceId);
+  return customerId === null ? null : await account.collector.findInvoice(customerId, place.invoiceId);
 }
 
 async function bringInLine(

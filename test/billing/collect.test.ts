@@ -248,6 +248,7 @@ describe('an invoice that comes to an end', () => {
     await cancel(place);
     expect(await run(place)).toMatchObject({ status: 'done' });
     expect(invoicesOf(place)).toEqual([]);
+    expect(await run(place)).toMatchObject({ status: 'skipped' });
     const other = await newInvoice();
     await cancel(other);
     expect(await run(other)).toMatchObject({ status: 'skipped' });
