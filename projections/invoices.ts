@@ -108,6 +108,15 @@ export const invoices = defineProjection({
       where: { invoice_id: invoiceId },
       set: { payment_problem: reason },
     }),
+    // A lost dispute took the money back: the invoice is open again.
+    'invoice.dispute-closed': ({ invoiceId, outcome, reason }) =>
+      outcome === 'won'
+        ? []
+        : {
+            op: 'update',
+            where: { invoice_id: invoiceId, status: 'paid' },
+            set: { status: 'sent', paid_on: null, payment_problem: reason },
+          },
     'invoice.cancelled': ({ invoiceId, cancellationId, number, issuedOn, reason }, { occurredAt }) => ({
       op: 'update',
       where: { invoice_id: invoiceId },

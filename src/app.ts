@@ -8,9 +8,8 @@ import { type SealSchedule, startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
 import { settleNextKey, signingKeys } from './audit/signing-key.ts';
 import { timeTravel } from './audit/time-travel.ts';
-import { billingRecords } from './billing/billing-records.ts';
+import { startBackground } from './billing/background.ts';
 import { billingDesk } from './billing/desk.ts';
-import { runInvoices } from './billing/invoice-run.ts';
 import { viesClient } from './billing/vies.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
 import type { Config } from './config.ts';
@@ -296,7 +295,10 @@ function httpOf(
   closers: Closers,
 ) {
   const { config, store, database, own, log } = options;
-  const records = billingRecords(database);
+  const serverSecret = serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey);
+  const shared = { ...database, store, now: isoNow, settled, log };
+  const background = startBackground({ ...shared, serverSecret, settings: config.settings });
+  closers.push(background.stop);
   const deps: HttpDeps = {
     store,
     db: database.db,
@@ -306,7 +308,7 @@ function httpOf(
     claimName,
     recorded: gateway.flush,
     masterKey: options.masterKey,
-    serverSecret: serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey),
+    serverSecret,
     ownTenant: own,
     keyHeader: config.keyHeader,
     version: options.version,
@@ -317,6 +319,7 @@ function httpOf(
     upstreamBaseUrl: config.settings.UPSTREAM_BASE_URL,
     status: () => statusOf(options, gateway),
     metrics: () => [
+      ...background.metrics(),
       ...logMetrics({ ...options, seals: options.seals.facts }),
       ...gatewayMetrics({
         inFlight: gateway.inFlight(),
@@ -324,15 +327,13 @@ function httpOf(
         softBudgetsReached: gateway.softBudgetsReached(),
       }),
     ],
-    runInvoices: (request) => runInvoices({ store, records, now: isoNow, settled, log }, request),
+    runInvoices: background.runInvoices,
     billing: billingDesk({
-      ...database,
-      store,
-      now: isoNow,
-      settled,
-      log,
+      ...shared,
+      paymentLink: background.paymentLink,
       askVies: viesClient(config.settings.VIES_URL),
     }),
+    collection: background.desk,
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     bodyBytesMax: config.settings.BODY_BYTES_MAX,

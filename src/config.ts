@@ -92,7 +92,7 @@ const Environment = z.object({
   /** Largest request body. */
   BODY_BYTES_MAX: Whole(1_024, 100_000_000).default(4 * 1024 * 1024),
   /** Most connections to Postgres. */
-  DATABASE_POOL_MAX: Whole(4, 200).default(16),
+  DATABASE_POOL_MAX: Whole(8, 200).default(16),
   /** Spend records waiting for the log before new requests are refused; about two kilobytes of memory and disk each. */
   SPEND_WAITING_MAX: Whole(1, 1_000_000).default(100_000),
   /** How long answers go on, from the spool alone, while the log cannot be reached; 0 stops them after 5 s. */
@@ -130,6 +130,16 @@ const Environment = z.object({
   VIES_URL: z
     .url({ protocol: /^https?$/, error: 'is not an http(s):// address' })
     .default('https://ec.europa.eu/taxation_customs/vies/rest-api'),
+  /** Where Stripe is. */
+  STRIPE_URL: z
+    .url({ protocol: /^https?$/, error: 'is not an http(s):// address' })
+    .default('https://api.stripe.com'),
+  /** Mail server, such as smtps://user:password@host:465; no mail is sent when left out. */
+  SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'is not an smtp(s):// address' }).optional(),
+  /** Sender of mails; the agency's own address when left out. */
+  MAIL_FROM: Text.optional(),
+  /** Address of this server as others reach it, for links in mails; without it mails hold none to it. */
+  PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'is not an http(s):// address' }).optional(),
   AGENCY_ZONE: Zone.default('Europe/Berlin'),
   AGENCY_CURRENCY: z
     .string()

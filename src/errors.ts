@@ -42,6 +42,11 @@ export const refusals = {
     'permission_error',
     'The contract behind this key has ended. Please contact your provider.',
   ],
+  tenant_unpaid: [
+    403,
+    'permission_error',
+    'The keys of this contract are suspended, because the invoice {number} was not paid after several reminders. They work again as soon as the payment has arrived. Please contact whoever pays the invoices.',
+  ],
   two_credentials: [
     400,
     'bad_request_error',
@@ -274,6 +279,21 @@ export const refusals = {
     'The invoice breaks the rule {rule} of {standard}: {field}. Others: {more}.',
   ],
   link_invalid: [403, 'permission_error', 'This link is not valid, or it has expired. Ask for a new one.'],
+  webhook_invalid: [
+    400,
+    'bad_request_error',
+    'The signature of this message does not hold, or it is too old. Nothing was done.',
+  ],
+  collector_unavailable: [
+    502,
+    'internal_server_error',
+    'The payment provider did not accept this: {problem}',
+  ],
+  secret_unreadable: [
+    409,
+    'conflict_error',
+    'A secret that was kept cannot be read, because LITELLM_SALT_KEY is another one. Set the secret anew.',
+  ],
   invoice_run_busy: [
     409,
     'conflict_error',

@@ -1,5 +1,6 @@
 import type { AgencyEvent } from './domain/agency.ts';
 import type { AuditorEvent } from './domain/auditor.ts';
+import type { BillingSettingsChanged } from './domain/billing-settings.ts';
 import type { BudgetEvent } from './domain/budget.ts';
 import type { CustomerEvent } from './domain/customer.ts';
 import type { InvitationEvent } from './domain/invitation.ts';
@@ -29,6 +30,7 @@ export type DomainEvent =
   | PeriodClosed
   | NumberAssigned
   | InvoiceEvent
+  | BillingSettingsChanged
   | TaxStatusDeclared
   | VatIdChecked
   | LogSealEvent

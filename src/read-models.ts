@@ -1,5 +1,6 @@
 import { agencies } from '../projections/agencies.ts';
 import { auditors } from '../projections/auditors.ts';
+import { collections } from '../projections/collections.ts';
 import { includedUsage } from '../projections/included-usage.ts';
 import { invoices } from '../projections/invoices.ts';
 import { keys } from '../projections/keys.ts';
@@ -33,6 +34,7 @@ export const readModels: readonly Projection[] = [
   includedUsage,
   billedLines,
   invoices,
+  collections,
   periods,
   auditors,
   users,

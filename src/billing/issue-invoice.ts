@@ -32,6 +32,8 @@ export interface InvoiceRunDeps {
   /** Resolves when every read model has applied the position. */
   readonly settled: (position: bigint) => Promise<void>;
   readonly log: Pick<Log, 'error'>;
+  /** Where the invoice will be payable; null, or left out: nowhere but at the bank. */
+  readonly paymentLink?: (agencyId: string, invoiceId: string) => Promise<string | null>;
 }
 
 /** Where an agency's numbers come from. */
@@ -163,8 +165,10 @@ async function prepare(
   const brand = await records.brandHash(agencyId);
   const preceding =
     replaces === null ? null : { number: replaces.finalized.number, issued_on: replaces.finalized.issuedOn };
-  const make = (numbered: Numbered): InvoiceDocument =>
-    invoiceDocument({
+  const link = draft.grossCents > 0n ? await deps.paymentLink?.(agencyId, draft.invoiceId) : null;
+  const make = (numbered: Numbered): InvoiceDocument => ({
+    ...(link == null ? {} : { payment_link: link }),
+    ...invoiceDocument({
       draft: numbered.draft,
       number: numbered.number.number,
       issuedOn: localDate(numbered.number.at, zone),
@@ -175,7 +179,8 @@ async function prepare(
       projectNames,
       preceding,
       brand,
-    });
+    }),
+  });
   checkEInvoice(make({ draft, number: { number: `${run.series}-0000-00000`, at: deps.now() } }));
   return make;
 }

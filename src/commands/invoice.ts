@@ -5,8 +5,10 @@ import { EXPORT_FORMATS, exportMonth } from '../billing/exports.ts';
 import { FILE_KINDS, invoiceFile } from '../billing/invoice-files.ts';
 import { type InvoiceRunReport, runInvoices } from '../billing/invoice-run.ts';
 import { findDocument } from '../billing/kept-documents.ts';
+import { paymentLinks } from '../billing/payment-links.ts';
 import { type InvoiceProof, verifyInvoice } from '../billing/verify-invoice.ts';
 import type { Installation } from '../installation.ts';
+import { masterKeyOf, serverSecretOf } from '../master-key.ts';
 import { type CommandContext, toJson, usage, withInstallation } from './context.ts';
 import { withReadModels } from './read-models.ts';
 
@@ -117,12 +119,14 @@ function runOne(
   },
 ): Promise<InvoiceRunReport> {
   const { period, agencyId, settled } = run;
+  const { PUBLIC_URL: publicUrl } = context.config.settings;
   const deps = {
     store,
     records: billingRecords(database),
     now: () => new Date().toISOString(),
     settled,
     log: context.log,
+    paymentLink: paymentLinks({ store, serverSecret: serverSecret(context), publicUrl: publicUrl ?? null }),
   };
   return runInvoices(deps, {
     period,
@@ -131,6 +135,11 @@ function runOne(
     correlationId: randomUUID(),
     onProgress: ({ done, total }) => context.progress(`${agencyId}: ${done} of ${total} tenants`),
   });
+}
+
+/** The same as the server's, so that it accepts the links. */
+function serverSecret({ config }: CommandContext): string {
+  return serverSecretOf(config.settings.LITELLM_SALT_KEY, masterKeyOf(config.masterKey, config.dataDir));
 }
 
 function formatReport(report: InvoiceRunReport): string {

@@ -1,8 +1,15 @@
 import type { Decider } from './decider.ts';
-import { unreachable } from './decider.ts';
 import type { Unit } from './spend.ts';
 import type { LineTax, TaxCase, TaxCategory } from './tax.ts';
 import { Refusal } from '../errors.ts';
+import {
+  decidePayment,
+  evolvePayment,
+  type InvoicePaymentCommand,
+  type InvoicePaymentEvent,
+  NO_PAYMENT,
+  type PaymentState,
+} from './invoice-payment.ts';
 
 /**
  * An invoice: drafted with all its lines, finalised with its number, and never changed after that.
@@ -133,7 +140,8 @@ export type InvoiceEvent =
   | InvoiceSent
   | InvoicePaid
   | InvoicePaymentFailed
-  | InvoiceCancelled;
+  | InvoiceCancelled
+  | InvoicePaymentEvent;
 
 export type InvoiceCommand =
   | { readonly type: 'draft'; readonly draft: InvoiceDraft }
@@ -141,7 +149,8 @@ export type InvoiceCommand =
   | { readonly type: 'send'; readonly channel: string }
   | ({ readonly type: 'pay' } & Omit<InvoicePaid['data'], 'invoiceId'>)
   | ({ readonly type: 'fail-payment' } & Omit<InvoicePaymentFailed['data'], 'invoiceId'>)
-  | ({ readonly type: 'cancel' } & Omit<InvoiceCancelled['data'], 'invoiceId' | 'included'>);
+  | ({ readonly type: 'cancel' } & Omit<InvoiceCancelled['data'], 'invoiceId' | 'included'>)
+  | InvoicePaymentCommand;
 
 /** A finalised invoice and what became of it. */
 export interface IssuedState {
@@ -149,6 +158,9 @@ export interface IssuedState {
   readonly draft: InvoiceDraft;
   readonly finalized: InvoiceFinalized['data'];
   readonly cancelled: InvoiceCancelled['data'] | null;
+  /** How it was paid; null while it is not, and again when a dispute took the money back. */
+  readonly paid: Omit<InvoicePaid['data'], 'invoiceId'> | null;
+  readonly payment: PaymentState;
 }
 export type InvoiceState =
   | { readonly status: 'absent' }
@@ -163,6 +175,11 @@ export const invoice: Decider<InvoiceCommand, InvoiceState, InvoiceEvent> = {
 
 export function isIssued(state: InvoiceState): state is IssuedState {
   return state.status !== 'absent' && state.status !== 'draft';
+}
+
+/** Finalised, and neither paid nor cancelled. */
+export function isOpen({ status }: IssuedState): boolean {
+  return status === 'finalized' || status === 'sent';
 }
 
 function decide(command: InvoiceCommand, state: InvoiceState): readonly InvoiceEvent[] {
@@ -215,7 +232,7 @@ function decideIssued(
       return [{ type: 'invoice.cancelled', data }];
     }
     default:
-      return unreachable(command);
+      return decidePayment(command, state.payment, { invoiceId, isOpen: isOpen(state) });
   }
 }
 
@@ -253,21 +270,28 @@ function evolve(state: InvoiceState, event: InvoiceEvent): InvoiceState {
     return state.status === 'absent' ? { status: 'draft', draft: event.data } : state;
   }
   if (event.type === 'invoice.finalized') {
-    return state.status === 'draft'
-      ? { status: 'finalized', draft: state.draft, finalized: event.data, cancelled: null }
-      : state;
+    if (state.status !== 'draft') return state;
+    const nothing = { cancelled: null, paid: null, payment: NO_PAYMENT };
+    return { status: 'finalized', draft: state.draft, finalized: event.data, ...nothing };
   }
   if (!isIssued(state)) return state;
   switch (event.type) {
     case 'invoice.sent':
-      return { ...state, status: 'sent' };
-    case 'invoice.paid':
-      return { ...state, status: 'paid' };
+      return { ...state, status: state.status === 'finalized' ? 'sent' : state.status };
+    case 'invoice.paid': {
+      const { paidOn, method, reference } = event.data;
+      return { ...state, status: 'paid', paid: { paidOn, method, reference } };
+    }
     case 'invoice.payment-failed':
       return state;
     case 'invoice.cancelled':
       return { ...state, status: 'cancelled', cancelled: event.data };
+    case 'invoice.dispute-closed': {
+      const payment = evolvePayment(state.payment, event);
+      const isLost = event.data.outcome === 'lost' && state.status === 'paid';
+      return isLost ? { ...state, status: 'sent', paid: null, payment } : { ...state, payment };
+    }
     default:
-      return unreachable(event);
+      return { ...state, payment: evolvePayment(state.payment, event) };
   }
 }

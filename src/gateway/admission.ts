@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Deployment } from '../domain/deployment.ts';
+import { suspension } from '../domain/dunning.ts';
 import { Refusal } from '../errors.ts';
 import { type Call, checkTags, isRecord, isStorable } from './call.ts';
 import type { Caller, EnforcedParam } from './caller.ts';
@@ -75,7 +76,7 @@ function refuseBlocked(subjects: readonly Subject[]): void {
 function refuseStanding(caller: Caller): void {
   if (caller.projectBlocked)
     throw new Refusal('project_blocked', { projectId: caller.projectId }, { param: 'None' });
-  if (caller.tenantSuspended) throw new Refusal('tenant_suspended');
+  if (caller.tenantSuspended) throw suspension(caller.suspendedReason);
   if (caller.contractEnded) throw new Refusal('contract_ended');
   if (caller.userBlocked) throw new Refusal('user_blocked', { userId: caller.userId }, { param: 'None' });
 }

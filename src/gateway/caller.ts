@@ -46,6 +46,8 @@ export interface Caller {
   readonly projectBlocked: boolean;
   readonly tenantSuspended: boolean;
   readonly contractEnded: boolean;
+  /** Null unless it is. */
+  readonly suspendedReason: string | null;
   readonly userBlocked: boolean;
   readonly tariff: Tariff;
   /** The key's own. */
@@ -106,6 +108,7 @@ export function callerOfKey(rows: CallerRows, deps: CallerDeps): Caller {
     projectBlocked: project?.status === 'blocked',
     tenantSuspended: tenant.status === 'suspended',
     contractEnded: tenant.contract_id !== null && tenant.terms === null,
+    suspendedReason: tenant.suspended_reason,
     userBlocked: user !== null && (user.options as JsonObject)['blocked'] === true,
     tariff: deps.tariffOf(tenant, agency),
     limits: limitsOf(key),
@@ -152,6 +155,7 @@ export function masterCaller(
     projectBlocked: false,
     tenantSuspended: false,
     contractEnded: false,
+    suspendedReason: null,
     userBlocked: false,
     tariff: deps.tariffOf(tenant, agency),
     limits: UNLIMITED,

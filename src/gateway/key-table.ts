@@ -5,6 +5,7 @@ import type { members } from '../../projections/members.ts';
 import type { projects } from '../../projections/projects.ts';
 import type { tenants } from '../../projections/tenants.ts';
 import type { users } from '../../projections/users.ts';
+import { suspension } from '../domain/dunning.ts';
 import { periodClock } from '../domain/period.ts';
 import { readTerms } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
@@ -158,7 +159,8 @@ export function createKeyTable(options: KeyTableOptions): KeyTable {
     const { projectId, tenantId } = caller;
     if (projectId !== null && tables.projects.get(projectId)?.status === 'blocked')
       return new Refusal('project_blocked', { projectId }, { param: 'None' });
-    if (tables.tenants.get(tenantId)?.status === 'suspended') return new Refusal('tenant_suspended');
+    const tenant = tables.tenants.get(tenantId);
+    if (tenant?.status === 'suspended') return suspension(tenant.suspended_reason);
     return null;
   }
 

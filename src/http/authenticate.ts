@@ -3,6 +3,7 @@ import { readCredential } from '../credentials.ts';
 import { Refusal } from '../errors.ts';
 import { hashSecret, isPlausible, maskSecret, sameSecret } from '../secrets.ts';
 import { unreachable } from '../domain/decider.ts';
+import { suspension } from '../domain/dunning.ts';
 import type { HttpDeps } from './deps.ts';
 import type { Access, Role, RouteAccess } from './route-roles.ts';
 import { rolesIn, type Standing, standingOf } from './standing.ts';
@@ -128,7 +129,7 @@ async function findCaller(deps: HttpDeps, secret: string): Promise<KeyRow> {
   if (found.projectStatus === 'blocked') {
     throw new Refusal('project_blocked', { projectId: key.project_id }, NO_PARAM);
   }
-  if (found.tenantStatus === 'suspended') throw new Refusal('tenant_suspended', {}, NO_PARAM);
+  if (found.tenantStatus === 'suspended') throw suspension(found.suspendedReason, NO_PARAM);
   return key;
 }
 

@@ -10,6 +10,7 @@ import type { Metric } from '../metrics.ts';
 import type { CredentialSeal } from '../model-credentials.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { BillingDesk } from './billing-desk.ts';
+import type { CollectionDesk } from './collection-desk.ts';
 import type { Tables } from './read.ts';
 
 /**
@@ -51,6 +52,7 @@ export interface HttpDeps {
   readonly metrics: () => readonly Metric[];
   readonly runInvoices: RunInvoices;
   readonly billing: BillingDesk;
+  readonly collection: CollectionDesk;
   readonly replay: Replay;
   readonly replayTenant: Replay;
   /** What differs between two moments of a key or a tenant. */

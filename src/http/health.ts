@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { App, HttpDeps } from './deps.ts';
+import { OutboxFactsShown } from './outbox.ts';
 import { refusalAnswers } from './schemas.ts';
 
 /** The release of LiteLLM whose API this one follows; some clients look at it. */
@@ -140,12 +141,18 @@ function backlogRoute(app: App, deps: HttpDeps): void {
     {
       config: { settles: false },
       schema: {
-        summary: 'Requests that the gateway is serving right now',
+        summary: 'What is under way: requests that the gateway is serving, and what waits to be done outside',
         tags: ['health'],
-        response: { 200: z.object({ in_flight_requests: z.number() }), ...refusalAnswers },
+        response: {
+          200: z.object({ in_flight_requests: z.number(), outbox: OutboxFactsShown }),
+          ...refusalAnswers,
+        },
       },
     },
-    () => ({ in_flight_requests: deps.status().inFlight }),
+    async () => {
+      const { oldestAt, ...counts } = await deps.collection.outboxFacts();
+      return { in_flight_requests: deps.status().inFlight, outbox: { ...counts, oldest_at: oldestAt } };
+    },
   );
 }
 

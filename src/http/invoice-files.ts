@@ -1,9 +1,8 @@
-import { createHmac } from 'node:crypto';
 import type { FastifyReply } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { isSigned, signedPath } from '../download-links.ts';
 import { Refusal } from '../errors.ts';
-import { sameSecret } from '../secrets.ts';
 import { INVOICE_FILES, type InvoiceFileKind, type ServedFile } from './billing-desk.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { After, AnyValue, refusalAnswers } from './schemas.ts';
@@ -82,8 +81,7 @@ function linkRoute(app: App, deps: HttpDeps): void {
     async ({ params: { id }, body: { file, minutes } }) => {
       await deps.billing.file(id, file);
       const expires = String(Math.floor(Date.parse(deps.now()) / 1000) + minutes * 60);
-      const signature = sign(deps, { id, file, expires });
-      const path = `/api/downloads/${encodeURIComponent(id)}/${file}?expires=${expires}&signature=${signature}`;
+      const path = signedPath(deps.serverSecret, { id, file, expires });
       return { path, expires_at: new Date(Number(expires) * 1000).toISOString() };
     },
   );
@@ -109,26 +107,11 @@ function downloadRoute(app: App, deps: HttpDeps): void {
       },
     },
     async ({ params: { id, file }, query: { expires, signature } }, reply) => {
-      const isOurs = sameSecret(signature, sign(deps, { id, file, expires }));
+      const isOurs = isSigned(deps.serverSecret, { id, file, expires }, signature);
       if (!isOurs || Number(expires) * 1000 <= Date.parse(deps.now())) throw new Refusal('link_invalid');
       return sendFile(reply, await deps.billing.file(id, file));
     },
   );
-}
-
-interface Link {
-  readonly id: string;
-  readonly file: InvoiceFileKind;
-  /** Unix seconds. */
-  readonly expires: string;
-}
-
-/** Over everything that the link grants; the key is for links alone. */
-function sign({ serverSecret }: HttpDeps, { id, file, expires }: Link): string {
-  const key = createHmac('sha256', serverSecret).update('invoice links').digest();
-  return createHmac('sha256', key)
-    .update(JSON.stringify([id, file, expires]))
-    .digest('base64url');
 }
 
 export function sendFile(reply: FastifyReply, { name, mediaType, bytes }: ServedFile): FastifyReply {

@@ -6,6 +6,7 @@ import { formatCents } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
 import { commandOf, takeEffect } from './command.ts';
 import type { App, HttpDeps, InvoiceRunReport } from './deps.ts';
+import { collectionOf, InvoiceCollection } from './invoice-collection.ts';
 import { type Db, ID, pageOf, placeIn, type Tables } from './read.ts';
 import { After, AnyValue, Money, money, Page, refusalAnswers } from './schemas.ts';
 import { settle } from './settle.ts';
@@ -78,6 +79,7 @@ const Invoice = Summary.extend({
     }),
   ),
   taxes: z.array(z.object({ category: z.string(), rate_percent: z.string(), net: Money, tax: Money })),
+  collection: InvoiceCollection,
   document_hash: z.string().nullable(),
   document: AnyValue.describe('The invoice as issued; null while it is a draft'),
 }).meta({ id: 'Invoice' });
@@ -186,7 +188,10 @@ function showRoute(app: App, deps: HttpDeps): void {
         .where((eb) => eb.or([eb('invoices.invoice_id', '=', id), eb('invoices.number', '=', id)]))
         .executeTakeFirst();
       if (row === undefined) throw new Refusal('not_found', { what: 'invoice' });
-      return await invoiceOf(db, row);
+      return {
+        ...(await invoiceOf(db, row)),
+        collection: await collectionOf(deps, row.invoice_id, row.currency),
+      };
     },
   );
 }
@@ -292,7 +297,7 @@ function summaryOf(row: InvoiceRow): z.infer<typeof Summary> {
   };
 }
 
-async function invoiceOf(db: Db, row: InvoiceRow): Promise<z.infer<typeof Invoice>> {
+async function invoiceOf(db: Db, row: InvoiceRow): Promise<Omit<z.infer<typeof Invoice>, 'collection'>> {
   const { currency } = row;
   const stored = await db
     .selectFrom('invoice_documents')

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { agencies } from '../../projections/agencies.ts';
 import type { auditors } from '../../projections/auditors.ts';
+import type { collections } from '../../projections/collections.ts';
 import type { invoices } from '../../projections/invoices.ts';
 import type { keys } from '../../projections/keys.ts';
 import type { plans } from '../../projections/plans.ts';
@@ -32,6 +33,7 @@ export interface Tables {
   readonly spend_totals: RowOf<(typeof spendTotals)['columns']>;
   readonly spend_log: RowOf<(typeof spendLog)['columns']>;
   readonly invoices: RowOf<(typeof invoices)['columns']>;
+  readonly collections: RowOf<(typeof collections)['columns']>;
   readonly auditors: RowOf<(typeof auditors)['columns']>;
   readonly budgets: RowOf<(typeof budgets)['columns']>;
   readonly customers: RowOf<(typeof customers)['columns']>;
@@ -92,14 +94,24 @@ export async function findKeyForAuthentication(
   tokenHash: string,
   now: string,
 ): Promise<
-  { readonly key: KeyRow; readonly tenantStatus: string; readonly projectStatus: string | null } | undefined
+  | {
+      readonly key: KeyRow;
+      readonly tenantStatus: string;
+      readonly suspendedReason: string | null;
+      readonly projectStatus: string | null;
+    }
+  | undefined
 > {
   const row = await db
     .selectFrom('keys')
     .innerJoin('tenants', 'tenants.tenant_id', 'keys.tenant_id')
     .leftJoin('projects', 'projects.project_id', 'keys.project_id')
     .selectAll('keys')
-    .select(['tenants.status as tenant_status', 'projects.status as project_status'])
+    .select([
+      'tenants.status as tenant_status',
+      'tenants.suspended_reason',
+      'projects.status as project_status',
+    ])
     .where('keys.status', '!=', 'deleted')
     .where((eb) =>
       eb.or([
@@ -109,8 +121,13 @@ export async function findKeyForAuthentication(
     )
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const { tenant_status: tenantStatus, project_status: projectStatus, ...key } = row;
-  return { key, tenantStatus, projectStatus };
+  const {
+    tenant_status: tenantStatus,
+    suspended_reason: suspendedReason,
+    project_status: projectStatus,
+    ...key
+  } = row;
+  return { key, tenantStatus, suspendedReason, projectStatus };
 }
 
 export async function agencyOf(db: Db, agencyId: string): Promise<AgencyRow> {

@@ -32,6 +32,16 @@ import {
   User,
 } from './payload-parts.ts';
 
+import {
+  AgencyBilling,
+  CollectionOpened,
+  Dispute,
+  DisputeEnd,
+  Refund,
+  RefundFailure,
+  Reminder,
+} from './payment-schemas.ts';
+
 /** The payload of every stored event type: how the newest version is read, and how older ones become it. */
 interface Entry<T extends EventType> {
   /** Reads the newest payload version. */
@@ -279,6 +289,13 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
     }),
     upcasts: [],
   },
+  'invoice.collection-opened': { read: CollectionOpened, upcasts: [] },
+  'invoice.refunded': { read: Refund, upcasts: [] },
+  'invoice.refund-failed': { read: RefundFailure, upcasts: [] },
+  'invoice.disputed': { read: Dispute, upcasts: [] },
+  'invoice.dispute-closed': { read: DisputeEnd, upcasts: [] },
+  'invoice.reminded': { read: Reminder, upcasts: [] },
+  'billing-settings.changed': { read: AgencyBilling, upcasts: [] },
   'tax-status.declared': {
     read: z.object({ agencyId: z.string(), from: z.string(), status: z.enum(TAX_STATUSES) }),
     upcasts: [],

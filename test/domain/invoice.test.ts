@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { invoice, type InvoiceDraft, type InvoiceEvent } from '../../src/domain/invoice.ts';
+import { NO_PAYMENT } from '../../src/domain/invoice-payment.ts';
 import { DOMESTIC } from '../../src/domain/tax.ts';
 import { specification } from '../support/specification.ts';
 
@@ -58,6 +59,8 @@ describe('an invoice', () => {
       draft,
       finalized: { invoiceId: 'inv_1', ...issued },
       cancelled: null,
+      paid: null,
+      payment: NO_PAYMENT,
     });
   });
 

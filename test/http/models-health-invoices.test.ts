@@ -188,7 +188,10 @@ describe('health', () => {
       healthy_count: 1,
       unhealthy_count: 1,
     });
-    expect((await admin.call({ url: '/health/backlog' })).body).toEqual({ in_flight_requests: 3 });
+    expect((await admin.call({ url: '/health/backlog' })).body).toEqual({
+      in_flight_requests: 3,
+      outbox: { waiting: 0, failing: 0, stopped: 0, oldest_at: null },
+    });
   });
 
   test('has its measured values where Prometheus looks, for everybody', async () => {

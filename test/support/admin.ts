@@ -12,6 +12,9 @@ import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
+import { billingRecords } from '../../src/billing/billing-records.ts';
+import { collectionDesk } from '../../src/billing/collection-desk.ts';
+import { stripeCollector } from '../../src/billing/stripe.ts';
 import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import type { Tables } from '../../src/http/read.ts';
@@ -27,6 +30,7 @@ import { someTerms } from './terms.ts';
 
 export const MASTER_KEY = 'sk-test-master-key-0123456789';
 export const OWN = { agencyId: 'age_test', tenantId: 'ten_own' } as const;
+const SERVER_SECRET = 'server secret of the tests';
 export const START = '2026-11-20T10:00:00.000Z';
 
 export interface Admin {
@@ -64,6 +68,8 @@ export interface Answer {
 export interface AdminOptions {
   readonly terms?: readonly Terms[];
   readonly deps?: Partial<HttpDeps>;
+  /** Of a stand-in for Stripe. */
+  readonly stripeUrl?: string;
 }
 
 export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
@@ -100,7 +106,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       claimName: (_name, task) => task(),
       recorded: () => Promise.resolve(),
       masterKey: MASTER_KEY,
-      serverSecret: 'server secret of the tests',
+      serverSecret: SERVER_SECRET,
       ownTenant: OWN,
       keyHeader: null,
       version: '0.0.0-test',
@@ -129,6 +135,14 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         settled: (position) => projector.reached(position, 10_000),
         log,
         askVies: () => Promise.resolve({ kind: 'unavailable', problem: 'there is no network here' }),
+      }),
+      collection: collectionDesk({
+        ...database,
+        store,
+        records: billingRecords(database),
+        now,
+        serverSecret: SERVER_SECRET,
+        openCollector: stripeCollector(options.stripeUrl ?? 'http://127.0.0.1:9'),
       }),
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),

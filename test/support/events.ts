@@ -305,6 +305,53 @@ export function invoiceCancelled(data: Overrides<'invoice.cancelled'> = {}): Eve
   };
 }
 
+const refund = { invoiceId: 'inv_1', refundId: 're_1', cents: 500n };
+const dispute = { invoiceId: 'inv_1', disputeId: 'du_1', reason: 'fraudulent' };
+
+export function invoiceCollectionOpened(
+  data: Overrides<'invoice.collection-opened'> = {},
+): EventOf<'invoice.collection-opened'> {
+  const collection = { provider: 'stripe', accountId: 'acct_1', reference: 'in_1' } as const;
+  return { type: 'invoice.collection-opened', data: { invoiceId: 'inv_1', ...collection, ...data } };
+}
+
+export function invoiceRefunded(data: Overrides<'invoice.refunded'> = {}): EventOf<'invoice.refunded'> {
+  return { type: 'invoice.refunded', data: { ...refund, on: '2026-12-12', ...data } };
+}
+
+export function invoiceRefundFailed(
+  data: Overrides<'invoice.refund-failed'> = {},
+): EventOf<'invoice.refund-failed'> {
+  return { type: 'invoice.refund-failed', data: { ...refund, reason: 'account closed', ...data } };
+}
+
+export function invoiceDisputed(data: Overrides<'invoice.disputed'> = {}): EventOf<'invoice.disputed'> {
+  return { type: 'invoice.disputed', data: { ...dispute, cents: 5_832n, ...data } };
+}
+
+export function invoiceDisputeClosed(
+  data: Overrides<'invoice.dispute-closed'> = {},
+): EventOf<'invoice.dispute-closed'> {
+  return { type: 'invoice.dispute-closed', data: { ...dispute, outcome: 'lost', ...data } };
+}
+
+export function invoiceReminded(data: Overrides<'invoice.reminded'> = {}): EventOf<'invoice.reminded'> {
+  return { type: 'invoice.reminded', data: { invoiceId: 'inv_1', level: 1, on: '2026-12-22', ...data } };
+}
+
+export function billingSettingsChanged(
+  data: Overrides<'billing-settings.changed'> = {},
+): EventOf<'billing-settings.changed'> {
+  const settings = {
+    mail: true,
+    reminderDays: [7, 14],
+    suspendAfterDays: 7,
+    invoiceRun: { from: '2026-12', graceHours: 24 },
+    stripe: { accountId: 'acct_1', mode: 'test', methods: ['card', 'sepa_debit'] },
+  } as const;
+  return { type: 'billing-settings.changed', data: { agencyId: 'age_1', settings, ...data } };
+}
+
 export function taxStatusDeclared(
   data: Overrides<'tax-status.declared'> = {},
 ): EventOf<'tax-status.declared'> {
@@ -468,8 +515,15 @@ export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   'invoice.finalized': invoiceFinalized,
   'invoice.sent': invoiceSent,
   'invoice.payment-failed': invoicePaymentFailed,
+  'invoice.collection-opened': invoiceCollectionOpened,
   'invoice.paid': invoicePaid,
+  'invoice.reminded': invoiceReminded,
+  'invoice.refunded': invoiceRefunded,
+  'invoice.refund-failed': invoiceRefundFailed,
+  'invoice.disputed': invoiceDisputed,
+  'invoice.dispute-closed': invoiceDisputeClosed,
   'invoice.cancelled': invoiceCancelled,
+  'billing-settings.changed': billingSettingsChanged,
   'tax-status.declared': taxStatusDeclared,
   'vat-id.checked': vatIdChecked,
   'log.key-rotated': logKeyRotated,

@@ -120,6 +120,12 @@ const billingEvent = fc.oneof(
   fc.record({ invoiceId: id('inv'), paidOn: day }).map(make.invoicePaid),
   fc.record({ invoiceId: id('inv') }).map(make.invoiceSent),
   fc.record({ invoiceId: id('inv'), reason: text }).map(make.invoicePaymentFailed),
+  fc.record({ invoiceId: id('inv'), reference: text }).map(make.invoiceCollectionOpened),
+  fc.record({ invoiceId: id('inv'), cents: count.map(BigInt) }).map(make.invoiceRefunded),
+  fc
+    .record({ invoiceId: id('inv'), outcome: fc.constantFrom('won' as const, 'lost' as const) })
+    .map(make.invoiceDisputeClosed),
+  fc.record({ invoiceId: id('inv'), on: day }).map(make.invoiceReminded),
   fc.record({ invoiceId: id('inv'), issuedOn: day, reason: text }).map(make.invoiceCancelled),
   fc.record({ agencyId: id('age'), from: day }).map(make.taxStatusDeclared),
   fc.record({ tenantId: id('ten') }).map(make.vatIdChecked),

@@ -49,6 +49,8 @@ export interface InvoiceDocument {
   readonly lines: readonly DocumentLine[];
   readonly taxes: readonly DocumentTax[];
   readonly totals: { readonly net: string; readonly tax: string; readonly gross: string };
+  /** Where it can be paid; only on invoices that somebody collects. */
+  readonly payment_link?: string;
 }
 
 export interface DocumentLine {
@@ -155,9 +157,10 @@ export function cancellationDocument(
     readonly reason: string;
   },
 ): InvoiceDocument {
+  const { payment_link: _paid, ...rest } = original;
   const { totals } = original;
   return {
-    ...original,
+    ...rest,
     kind: 'cancellation',
     invoice_id: facts.cancellationId,
     number: facts.number,

@@ -145,6 +145,8 @@ function closing(sheet: Sheet, title: string, top: number): void {
   if (kind === 'invoice' && document.due_on !== null) {
     reserve(PANEL_HEIGHT + 10);
     y = paymentPanel(sheet, document.due_on, y + 2) + 10;
+    if (document.payment_link !== undefined)
+      paragraph(word.payOnline(document.payment_link), FONTS.regular, 8);
   }
   const own = kind === 'invoice' ? (brand.texts[language]?.closing ?? null) : null;
   if (own !== null) paragraph(own);
