@@ -22,7 +22,7 @@ import { billingDesk } from './billing/desk.ts';
 import { runInvoices } from './billing/invoice-run.ts';
 import { viesClient } from './billing/vies.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
-import type { Config } from './config.ts';
+import { type Config, consoleLogin } from './config.ts';
 import { demoDeployments } from './demo/deployments.ts';
 import { type SimulatedUpstream, startSimulatedUpstream } from './demo/simulated-upstream.ts';
 import type { Deployment } from './domain/deployment.ts';
@@ -315,6 +315,8 @@ function httpOf(
     appendedPosition: options.appendedPosition,
     recorded: gateway.flush,
     masterKey: options.masterKey,
+    console: consoleLogin(config, options.masterKey),
+    consoleDir: join(options.root, 'dist', 'ui'),
     serverSecret: serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey),
     ownTenant: own,
     keyHeader: config.keyHeader,

@@ -37,6 +37,18 @@ export const refusals = {
     'permission_error',
     'The contract behind this key is suspended. Please contact your provider.',
   ],
+  login_failed: [401, 'auth_error', 'The name or the password is wrong.'],
+  login_throttled: [
+    429,
+    'throttling_error',
+    'There were too many attempts to sign in. Try again in {seconds} s.',
+  ],
+  session_expired: [401, 'auth_error', 'The session has ended. Please sign in again.'],
+  not_from_console: [
+    403,
+    'permission_error',
+    'A change with the cookie of a session needs the header x-keyledger-console, from this server’s own pages.',
+  ],
   two_credentials: [
     400,
     'bad_request_error',

@@ -26,6 +26,10 @@ export interface HttpDeps {
   /** Takes the spend of every request that was answered so far to the log. */
   readonly recorded: () => Promise<unknown>;
   readonly masterKey: string;
+  /** What the administrator signs in to the console with. */
+  readonly console: { readonly username: string; readonly password: string };
+  /** Folder of the built console; null when there is none. */
+  readonly consoleDir: string | null;
   /** From it follow the secrets that a repeated request gets again. */
   readonly serverSecret: string;
   /** Where keys without a project belong. */

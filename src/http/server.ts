@@ -28,6 +28,7 @@ import { describeApi, serveDescription } from './openapi.ts';
 import { planRoutes } from './plans.ts';
 import { projectRoutes } from './projects.ts';
 import { routeTable } from './route-table.ts';
+import { sessionRoutes } from './sessions.ts';
 import { settleForRead, settleSpend } from './settle.ts';
 import { tagRoutes } from './tags.ts';
 import { teamMemberRoutes } from './team-members.ts';
@@ -95,6 +96,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(bookkeepingRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
+  app.register(sessionRoutes(deps));
   app.register(healthRoutes(deps));
   app.register(metricsRoutes(deps));
   app.register((routes, _options, done) => {
@@ -106,6 +108,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
 
 function addHooks(app: FastifyInstance, deps: HttpDeps): void {
   app.decorateRequest('caller', null);
+  app.decorateRequest('bySession', false);
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers({
       'x-request-id': request.id,

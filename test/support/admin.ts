@@ -98,6 +98,8 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       appendedPosition: () => appended,
       recorded: () => Promise.resolve(),
       masterKey: MASTER_KEY,
+      console: { username: 'admin', password: 'a password of the tests' },
+      consoleDir: null,
       serverSecret: 'server secret of the tests',
       ownTenant: OWN,
       keyHeader: null,
