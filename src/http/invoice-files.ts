@@ -6,6 +6,7 @@ import { Refusal } from '../errors.ts';
 import { sameSecret } from '../secrets.ts';
 import { INVOICE_FILES, type InvoiceFileKind, type ServedFile } from './billing-desk.ts';
 import type { App, HttpDeps } from './deps.ts';
+import { requireInvoiceSight } from './invoice-sight.ts';
 import { After, AnyValue, refusalAnswers } from './schemas.ts';
 
 /** The files of an invoice, for the administrator and, by a signed link that expires, for its recipient. */
@@ -38,7 +39,10 @@ function fileRoute(app: App, deps: HttpDeps, path: string, kind: InvoiceFileKind
         response: { 200: TheFile, ...refusalAnswers },
       },
     },
-    async ({ params: { id } }, reply) => sendFile(reply, await deps.billing.file(id, kind)),
+    async ({ caller, params: { id } }, reply) => {
+      await requireInvoiceSight(deps, caller, id);
+      return sendFile(reply, await deps.billing.file(id, kind));
+    },
   );
 }
 
@@ -56,8 +60,10 @@ function xmlRoute(app: App, deps: HttpDeps): void {
         response: { 200: TheFile, ...refusalAnswers },
       },
     },
-    async ({ params: { id }, query: { format } }, reply) =>
-      sendFile(reply, await deps.billing.file(id, format)),
+    async ({ caller, params: { id }, query: { format } }, reply) => {
+      await requireInvoiceSight(deps, caller, id);
+      return sendFile(reply, await deps.billing.file(id, format));
+    },
   );
 }
 

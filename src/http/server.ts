@@ -9,16 +9,19 @@ import { auditorRoutes } from './auditors.ts';
 import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
+import { consoleRoutes } from './console.ts';
 import { customerRoutes } from './customers.ts';
 import type { HttpDeps } from './deps.ts';
 import { bookkeepingRoutes } from './bookkeeping.ts';
 import { healthRoutes } from './health.ts';
+import { figureRoutes } from './figures.ts';
 import { invoiceFileRoutes } from './invoice-files.ts';
 import { invoiceLifeRoutes } from './invoice-life.ts';
 import { invitationRoutes } from './invitations.ts';
 import { invoiceRoutes } from './invoices.ts';
 import { keyIssuer } from './issue-key.ts';
 import { keyExtraRoutes } from './key-extras.ts';
+import { keyLimitRoutes } from './key-limits.ts';
 import { keyReadRoutes } from './key-reads.ts';
 import { keyRoutes } from './keys.ts';
 import { metricsRoutes } from './metrics.ts';
@@ -35,6 +38,7 @@ import { teamMemberRoutes } from './team-members.ts';
 import { teamReadRoutes } from './team-reads.ts';
 import { teamRoutes } from './teams.ts';
 import { tenantRoutes } from './tenants.ts';
+import { usageRoutes } from './usage.ts';
 import { userReadRoutes } from './user-reads.ts';
 import { userRoutes } from './users.ts';
 import { problemsIn } from './wholesome.ts';
@@ -97,6 +101,15 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
   app.register(sessionRoutes(deps));
+  app.register(figureRoutes(deps));
+  app.register(usageRoutes(deps));
+  app.register(keyLimitRoutes(deps));
+  const { consoleDir } = deps;
+  if (consoleDir !== null)
+    app.register((routes, _options, done) => {
+      consoleRoutes(routes, consoleDir);
+      done();
+    });
   app.register(healthRoutes(deps));
   app.register(metricsRoutes(deps));
   app.register((routes, _options, done) => {
