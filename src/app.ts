@@ -33,7 +33,7 @@ import { recoverSpool } from './gateway/spool-recovery.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { startRotation } from './http/rotate-due.ts';
 import { createHttp } from './http/server.ts';
-import { type Installation, openInstallation } from './installation.ts';
+import { type Installation, openInstallation, verificationOf } from './installation.ts';
 import { lockInstance } from './instance-lock.ts';
 import { gatewayMetrics, logMetrics } from './log-metrics.ts';
 import type { Log } from './log.ts';
@@ -307,6 +307,7 @@ function httpOf(
 ) {
   const { config, store, database, own, log } = options;
   const records = billingRecords(database);
+  const verification = verificationOf({ store, database, now: isoNow, log });
   const deps: HttpDeps = {
     store,
     db: database.db,
@@ -343,9 +344,10 @@ function httpOf(
     }),
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
+    verification,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
-  closers.push(startRotation(deps).stop);
+  closers.push(verification.settled, startRotation(deps).stop);
   return createHttp(deps);
 }
 

@@ -41,6 +41,7 @@ import { tenantRoutes } from './tenants.ts';
 import { usageRoutes } from './usage.ts';
 import { userReadRoutes } from './user-reads.ts';
 import { userRoutes } from './users.ts';
+import { verificationRoutes } from './verification.ts';
 import { problemsIn } from './wholesome.ts';
 
 /**
@@ -100,6 +101,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(bookkeepingRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
+  app.register(verificationRoutes(deps));
   app.register(sessionRoutes(deps));
   app.register(figureRoutes(deps));
   app.register(usageRoutes(deps));

@@ -12,6 +12,7 @@ import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
+import { verificationDesk } from '../../src/audit/verification.ts';
 import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import type { Tables } from '../../src/http/read.ts';
@@ -129,6 +130,12 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),
       publicKeys: () => publicKeys(store),
+      verification: verificationDesk({
+        store,
+        now,
+        log,
+        verify: () => Promise.reject(new Error('nothing is verified here')),
+      }),
       bodyBytesMax: 1_048_576,
       ...options.deps,
     };
