@@ -82,13 +82,12 @@ function missing(type: string, schema: Json, path: string): string[] {
   if (shape === undefined) return [];
   const own = type.startsWith('readonly ') ? itemOf(schema) : schema;
   const inherited = shape.parents.flatMap((parent) => missing(parent, own, path));
-  return [...shape.members].reduce((found, [name, member]) => {
-    if (name.startsWith('[')) return found;
+  const found = [...shape.members].flatMap(([name, member]) => {
+    if (name.startsWith('[')) return [];
     const next = memberOf(own, name);
-    return next === undefined
-      ? [...found, `${path}.${name}`]
-      : [...found, ...missing(member, next, `${path}.${name}`)];
-  }, inherited);
+    return next === undefined ? [`${path}.${name}`] : missing(member, next, `${path}.${name}`);
+  });
+  return [...inherited, ...found];
 }
 
 const routes = ['Reads', 'Writes'].flatMap((name) => [...shapes.get(name)!.members]);
