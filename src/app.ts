@@ -12,7 +12,7 @@ import { startBackground } from './billing/background.ts';
 import { billingDesk } from './billing/desk.ts';
 import { viesClient } from './billing/vies.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
-import type { Config } from './config.ts';
+import { type Config, consoleLogin } from './config.ts';
 import { demoDeployments } from './demo/deployments.ts';
 import { type SimulatedUpstream, startSimulatedUpstream } from './demo/simulated-upstream.ts';
 import type { Deployment } from './domain/deployment.ts';
@@ -26,7 +26,7 @@ import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
 import { createHttp } from './http/server.ts';
-import { type Installation, openInstallation } from './installation.ts';
+import { type Installation, openInstallation, verificationOf } from './installation.ts';
 import { lockInstance } from './instance-lock.ts';
 import { gatewayMetrics, logMetrics } from './log-metrics.ts';
 import type { Log } from './log.ts';
@@ -299,6 +299,7 @@ function httpOf(
   const shared = { ...database, store, now: isoNow, settled, log };
   const background = startBackground({ ...shared, serverSecret, settings: config.settings });
   closers.push(background.stop);
+  const verification = verificationOf({ store, database, now: isoNow, log });
   const deps: HttpDeps = {
     store,
     db: database.db,
@@ -309,6 +310,8 @@ function httpOf(
     recorded: gateway.flush,
     masterKey: options.masterKey,
     serverSecret,
+    console: consoleLogin(config, options.masterKey),
+    consoleDir: join(options.root, 'dist', 'ui'),
     ownTenant: own,
     keyHeader: config.keyHeader,
     version: options.version,
@@ -336,9 +339,10 @@ function httpOf(
     collection: background.desk,
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
+    verification,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
-  closers.push(startRotation(deps).stop);
+  closers.push(verification.settled, startRotation(deps).stop);
   closers.push(startContractChanges(deps).stop);
   return createHttp(deps);
 }

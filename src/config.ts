@@ -79,6 +79,7 @@ const Environment = z.object({
   /** Fault rules of the simulated upstream; see src/demo/simulated-upstream.ts. */
   SIMULATED_FAULTS: z.string().default(''),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).optional(),
+  /** What the administrator signs in to the console with; `admin` and the master key when left out. */
   UI_USERNAME: z.string().optional(),
   UI_PASSWORD: z.string().optional(),
   /** HTTP status of a spent budget. OpenAI SDKs repeat a 429 by themselves, hence 422. */
@@ -310,10 +311,21 @@ function insecureEventStore({ EVENT_STORE, EVENTSTOREDB_URL: url = '' }: Setting
   return [`EVENTSTOREDB_URL says tls=false: whoever reaches that port reads and writes the log${unsent}`];
 }
 
+/** A password that stands in a guide is none: then the master key is asked for. */
+export function consoleLogin({ settings }: Config, masterKey: string) {
+  const { UI_USERNAME: username = 'admin', UI_PASSWORD: password } = settings;
+  const chosen = password !== undefined && !isPlaceholder(password);
+  return { username: username.trim(), password: chosen ? password : masterKey };
+}
+
 /** Settings left as the guides and .env.example have them. */
 function placeholders(environment: Readonly<Record<string, string | undefined>>): string[] {
   const names = ['UPSTREAM_API_KEY', 'POSTGRES_PASSWORD', 'UI_PASSWORD', 'LITELLM_SALT_KEY'];
-  return names.filter((name) => /^(change-this|your_|your-|<)/i.test(environment[name] ?? ''));
+  return names.filter((name) => isPlaceholder(environment[name] ?? ''));
+}
+
+function isPlaceholder(value: string): boolean {
+  return /^(change-this|your_|your-|<)/i.test(value);
 }
 
 function postgresUrl(settings: Settings): string | null {

@@ -39,6 +39,15 @@ export function readCredential(rawHeaders: readonly string[], customHeader: stri
   return withoutBearer(found, value.trim(), customHeader);
 }
 
+/** Whether any of them is there, however it is written. */
+export function sendsCredential(rawHeaders: readonly string[], customHeader: string | null = null): boolean {
+  return rawHeaders.some((text, index) => {
+    if (index % 2 === 1) return false;
+    const name = text.toLowerCase();
+    return customHeader === null ? CREDENTIAL_HEADERS.has(name) : name === customHeader;
+  });
+}
+
 function withoutBearer(header: string, value: string, customHeader: string | null): string {
   const match = /^bearer(?:\s+(.*))?$/i.exec(value);
   if (match !== null) {

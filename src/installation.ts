@@ -1,6 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import type { HistoryTables } from './audit/key-history.ts';
-import type { BillingTables } from './billing/billing-records.ts';
+import { type VerificationDesk, verificationDesk } from './audit/verification.ts';
+import { verifyLog } from './audit/verify.ts';
+import { billingRecords, type BillingTables } from './billing/billing-records.ts';
+import { recomputeDraft } from './billing/recompute.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type EmbeddedPostgres, hasEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
@@ -121,4 +124,14 @@ async function startEmbedded({ config, log, say }: InstallationOptions): Promise
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   say(embedded.reused ? 'found the embedded PostgreSQL running' : `embedded PostgreSQL is up (${seconds} s)`);
   return embedded;
+}
+
+/** Verifies the log of this installation, once at a time, for whoever asks while it serves. */
+export function verificationOf(
+  deps: Pick<Installation, 'store' | 'database'> & { readonly now: () => string; readonly log: Log },
+): VerificationDesk {
+  const { store, database, now, log } = deps;
+  const recompute = recomputeDraft.bind(null, { store, records: billingRecords(database) });
+  const verifying = { store, pool: database.pool, recompute, nowMs: () => performance.now() };
+  return verificationDesk({ store, now, log, verify: (options) => verifyLog(verifying, options) });
 }

@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import { startApp } from '../app.ts';
+import { consoleLogin } from '../config.ts';
 import { seedDemo } from '../demo/seed.ts';
 import { demoSummary } from '../demo/summary.ts';
 import { periodOf } from '../domain/period.ts';
@@ -65,5 +66,17 @@ async function showDemo(context: CommandContext, app: Awaited<ReturnType<typeof 
   const period = periodOf(new Date().toISOString(), config.settings.AGENCY_ZONE);
   const prefix =
     config.settings.KEYLEDGER_DATA_DIR === undefined ? '' : `KEYLEDGER_DATA_DIR=${config.dataDir} `;
-  say(demoSummary({ url, masterKey, key: demo.key, tenantId: demo.tenants[1]!.tenant.id, period, prefix }));
+  const { username, password } = consoleLogin(config, masterKey);
+  const signIn = `${username} and ${password === masterKey ? 'the master key' : 'UI_PASSWORD'}`;
+  say(
+    demoSummary({
+      url,
+      masterKey,
+      signIn,
+      key: demo.key,
+      tenantId: demo.tenants[1]!.tenant.id,
+      period,
+      prefix,
+    }),
+  );
 }

@@ -4,6 +4,8 @@ import type { DemoKey } from './seed.ts';
 export interface SummaryFacts {
   readonly url: string;
   readonly masterKey: string;
+  /** What to sign in to the console with, in words. */
+  readonly signIn: string;
   readonly key: DemoKey | null;
   readonly tenantId: string;
   /** `YYYY-MM` of today in the agency's zone. */
@@ -13,12 +15,13 @@ export interface SummaryFacts {
 }
 
 export function demoSummary(facts: SummaryFacts): string {
-  const { url, masterKey, tenantId, period, prefix } = facts;
+  const { url, masterKey, signIn, tenantId, period, prefix } = facts;
   const key = facts.key ?? { id: 'KEY_ID', secret: 'YOUR_KEY' };
   const shown = facts.key === null ? "the demo's key is gone; make one with POST /key/generate" : key.secret;
   return `
 Keyledger is ready.
 
+  Console      ${url}/ui/   (sign in with ${signIn})
   Gateway      ${url}/v1
   API (docs)   ${url}/
   Master key   ${masterKey}

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import { readCredential } from '../credentials.ts';
+import { readCredential, sendsCredential } from '../credentials.ts';
 import { Refusal } from '../errors.ts';
 import { hashSecret, isPlausible, maskSecret, sameSecret } from '../secrets.ts';
 import { unreachable } from '../domain/decider.ts';
@@ -8,13 +8,14 @@ import type { HttpDeps } from './deps.ts';
 import type { Access, Role, RouteAccess } from './route-roles.ts';
 import { rolesIn, type Standing, standingOf } from './standing.ts';
 import { type AuditorRow, findKeyForAuthentication, type KeyRow } from './read.ts';
+import { findSession, requireConsole, sessionTokenOf } from './session.ts';
 import { settle } from './settle.ts';
 
 export type Caller =
-  /** The master key, or a virtual key of a user with this role. */
+  /** The master key, or a virtual key or a session of a user with this role; `key` is null without one. */
   | { readonly role: 'proxy_admin'; readonly userId: string; readonly key: KeyRow | null }
-  /** A virtual key whose user has a role. */
-  | { readonly role: 'user'; readonly key: KeyRow; readonly standing: Standing }
+  /** A virtual key whose user has a role, or a session of such a user, without a key. */
+  | { readonly role: 'user'; readonly key: KeyRow | null; readonly standing: Standing }
   /** A virtual key of nobody, or of a user whom nobody registered. */
   | { readonly role: 'key'; readonly key: KeyRow }
   | { readonly role: 'auditor'; readonly auditor: AuditorRow };
@@ -27,6 +28,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Null on public routes and before the caller is known. */
     caller: Caller | null;
+    /** The caller came with the cookie of a session. */
+    bySession: boolean;
   }
 }
 
@@ -41,6 +44,8 @@ export async function authenticate(deps: HttpDeps, request: FastifyRequest): Pro
   const { allows } = request.routeOptions.config;
   if (allows === undefined) throw new Error(`${request.url} was registered without a row of roles`);
   if (allows.roles.includes('public')) return;
+  const token = sendsCredential(request.raw.rawHeaders, deps.keyHeader) ? null : sessionTokenOf(request);
+  if (token !== null) return await authenticateSession(deps, request, token, allows);
   const secret = readCredential(request.raw.rawHeaders, deps.keyHeader);
   if (sameSecret(secret, deps.masterKey)) {
     request.caller = { role: 'proxy_admin', userId: MASTER_USER_ID, key: null };
@@ -63,6 +68,32 @@ export async function authenticate(deps: HttpDeps, request: FastifyRequest): Pro
   request.caller = caller;
 }
 
+async function authenticateSession(
+  deps: HttpDeps,
+  request: FastifyRequest,
+  token: string,
+  allows: RouteAccess,
+): Promise<void> {
+  requireConsole(request);
+  const { userId } = await findSession(deps, token);
+  await settle(deps, deps.appendedPosition());
+  const caller = await callerOfUser(deps, userId);
+  if (!rolesOf(caller).some((role) => allows.roles.includes(role))) {
+    throw refusalOf(caller, request.url.split('?', 1)[0]!, allows);
+  }
+  request.caller = caller;
+  request.bySession = true;
+}
+
+/** What a user who is signed in may do. Throws Refusal(session_expired) for one who is gone. */
+export async function callerOfUser({ db }: Pick<HttpDeps, 'db'>, userId: string): Promise<Caller> {
+  if (userId === MASTER_USER_ID) return { role: 'proxy_admin', userId, key: null };
+  const standing = await standingOf(db, userId);
+  if (standing === null) throw new Refusal('session_expired', {}, NO_PARAM);
+  if (standing.role === 'proxy_admin') return { role: 'proxy_admin', userId, key: null };
+  return { role: 'user', key: null, standing };
+}
+
 async function callerWith(deps: HttpDeps, key: KeyRow): Promise<Caller> {
   const standing = key.user_id === null ? null : await standingOf(deps.db, key.user_id);
   if (standing === null) return { role: 'key', key };
@@ -75,7 +106,7 @@ export function rolesOf(caller: Caller): readonly Role[] {
     case 'proxy_admin':
       return caller.key === null ? ['master', 'proxy_admin'] : ['proxy_admin', 'key'];
     case 'user':
-      return [...rolesIn(caller.standing), 'key'];
+      return caller.key === null ? rolesIn(caller.standing) : [...rolesIn(caller.standing), 'key'];
     case 'key':
       return ['key'];
     case 'auditor':
@@ -91,7 +122,8 @@ function refusalOf(caller: Caller, route: string, { refusal }: RouteAccess): Ref
   const isViewer = role === 'proxy_admin_viewer' || role === 'internal_user_viewer';
   if (isViewer || refusal === 'role_forbidden')
     return new Refusal('role_forbidden', { role, route }, NO_PARAM);
-  const userId = caller.role === 'user' || caller.role === 'key' ? caller.key.user_id : null;
+  const userId =
+    caller.role === 'user' ? caller.standing.userId : caller.role === 'key' ? caller.key.user_id : null;
   return new Refusal('admin_only', { route, role, userId: userId ?? 'None' }, NO_PARAM);
 }
 

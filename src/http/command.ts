@@ -4,7 +4,7 @@ import { Refusal } from '../errors.ts';
 import type { Actor } from '../events.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { type CommandMeta, eventId } from '../transact.ts';
-import type { Caller } from './authenticate.ts';
+import { type Caller, MASTER_USER_ID } from './authenticate.ts';
 import type { HttpDeps } from './deps.ts';
 import { settle } from './settle.ts';
 
@@ -47,7 +47,7 @@ export function commandOf(
 function actorOf(caller: Caller | null): Pick<Actor, 'kind' | 'id'> {
   switch (caller?.role) {
     case 'proxy_admin':
-      return { kind: caller.key === null ? 'master' : 'user', id: caller.userId };
+      return { kind: caller.userId === MASTER_USER_ID ? 'master' : 'user', id: caller.userId };
     case 'user':
       return { kind: 'user', id: caller.standing.userId };
     case 'key':

@@ -47,6 +47,9 @@ export async function keepContact(
 
 export async function forgetContact(db: Db, kind: ContactKind, id: string): Promise<void> {
   await db.deleteFrom('contacts').where('subject_id', '=', subjectOf(kind, id)).execute();
+  if (kind !== 'user') return;
+  await db.deleteFrom('passwords').where('user_id', '=', id).execute();
+  await db.deleteFrom('sessions').where('user_id', '=', id).execute();
 }
 
 /** The user with this e-mail address, however it is written. */

@@ -32,6 +32,10 @@ export interface HttpDeps {
   /** Takes the spend of every request that was answered so far to the log. */
   readonly recorded: () => Promise<unknown>;
   readonly masterKey: string;
+  /** What the administrator signs in to the console with. */
+  readonly console: { readonly username: string; readonly password: string };
+  /** Folder of the built console; null when there is none. */
+  readonly consoleDir: string | null;
   /** From it follow the secrets that a repeated request gets again. */
   readonly serverSecret: string;
   /** Where keys without a project belong. */
@@ -60,10 +64,48 @@ export interface HttpDeps {
   readonly diffTenant: Diff;
   /** The keys that the log is sealed with; null before it has one. */
   readonly publicKeys: () => Promise<Json>;
+  readonly verification: VerificationDesk;
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */
   readonly serverFactory?: FastifyServerFactory;
+}
+
+/** One verification of the log at a time; see the audit folder. */
+export interface VerificationDesk {
+  start(): void;
+  state(): {
+    readonly status: 'none' | 'running' | 'done' | 'failed';
+    readonly started_at: string | null;
+    readonly part: string | null;
+    readonly done: number;
+    readonly total: number;
+    readonly report: {
+      readonly ok: boolean;
+      readonly head: string;
+      readonly sealedTo: string | null;
+      readonly newestSeal: string | null;
+      readonly events: number;
+      readonly streams: number;
+      readonly durationMs: number;
+      readonly checks: readonly {
+        readonly name: string;
+        readonly ok: boolean;
+        readonly detail: string;
+        readonly at: readonly { readonly position: string | null; readonly problem: string }[];
+        readonly problems: number;
+      }[];
+    } | null;
+  };
+  seals(max: number): Promise<
+    readonly {
+      readonly position: string;
+      readonly recorded_at: string;
+      readonly covers_to: string;
+      readonly hash: string;
+      readonly key_id: string;
+    }[]
+  >;
 }
 
 /** Where the routes of one family are registered. */

@@ -1,3 +1,4 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { expiryAfter } from '../domain/duration.ts';
@@ -107,17 +108,28 @@ function acceptRoute(app: App, deps: HttpDeps): void {
     },
     async (request, reply) => {
       const { invitation_id: id, token } = request.body;
-      await settle(deps, deps.appendedPosition());
-      const { user_id: userId } = await requireInvitation(deps, id);
-      const command: Command = { ...commandOf(deps, request, { kind: 'user', id: userId }) };
-      // The token is no part of what a repetition is compared by: it must not stay anywhere.
-      const input = { ...command.input, body: { invitation_id: id } };
-      const accept = { type: 'accept', tokenHash: hashSecret(token), at: command.at } as const;
-      const { position } = await onInvitation(deps, { ...command, input }, id, accept);
-      await takeEffect(deps, reply, position);
+      await acceptInvitation(deps, request, reply, { id, token });
       return answer(await requireInvitation(deps, id));
     },
   );
+}
+
+/** Confirms it once and returns the id of its user. Throws Refusal(not_found | invitation_used). */
+export async function acceptInvitation(
+  deps: HttpDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { id, token }: { readonly id: string; readonly token: string },
+): Promise<string> {
+  await settle(deps, deps.appendedPosition());
+  const { user_id: userId } = await requireInvitation(deps, id);
+  const command: Command = { ...commandOf(deps, request, { kind: 'user', id: userId }) };
+  // The token is no part of what a repetition is compared by: it must not stay anywhere.
+  const input = { ...command.input, body: { invitation_id: id } };
+  const accept = { type: 'accept', tokenHash: hashSecret(token), at: command.at } as const;
+  const { position } = await onInvitation(deps, { ...command, input }, id, accept);
+  await takeEffect(deps, reply, position);
+  return userId;
 }
 
 function deleteRoute(app: App, deps: HttpDeps): void {

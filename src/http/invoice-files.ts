@@ -5,6 +5,7 @@ import { isSigned, signedPath } from '../download-links.ts';
 import { Refusal } from '../errors.ts';
 import { INVOICE_FILES, type InvoiceFileKind, type ServedFile } from './billing-desk.ts';
 import type { App, HttpDeps } from './deps.ts';
+import { requireInvoiceSight } from './invoice-sight.ts';
 import { After, AnyValue, refusalAnswers } from './schemas.ts';
 
 /** The files of an invoice, for the administrator and, by a signed link that expires, for its recipient. */
@@ -37,7 +38,10 @@ function fileRoute(app: App, deps: HttpDeps, path: string, kind: InvoiceFileKind
         response: { 200: TheFile, ...refusalAnswers },
       },
     },
-    async ({ params: { id } }, reply) => sendFile(reply, await deps.billing.file(id, kind)),
+    async ({ caller, params: { id } }, reply) => {
+      await requireInvoiceSight(deps, caller, id);
+      return sendFile(reply, await deps.billing.file(id, kind));
+    },
   );
 }
 
@@ -55,8 +59,10 @@ function xmlRoute(app: App, deps: HttpDeps): void {
         response: { 200: TheFile, ...refusalAnswers },
       },
     },
-    async ({ params: { id }, query: { format } }, reply) =>
-      sendFile(reply, await deps.billing.file(id, format)),
+    async ({ caller, params: { id }, query: { format } }, reply) => {
+      await requireInvoiceSight(deps, caller, id);
+      return sendFile(reply, await deps.billing.file(id, format));
+    },
   );
 }
 

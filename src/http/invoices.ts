@@ -7,6 +7,8 @@ import { Refusal } from '../errors.ts';
 import { commandOf, takeEffect } from './command.ts';
 import type { App, HttpDeps, InvoiceRunReport } from './deps.ts';
 import { collectionOf, InvoiceCollection } from './invoice-collection.ts';
+import { insightOf } from './insight.ts';
+import { requireInvoiceSight } from './invoice-sight.ts';
 import { type Db, ID, pageOf, placeIn, type Tables } from './read.ts';
 import { After, AnyValue, Money, money, Page, refusalAnswers } from './schemas.ts';
 import { settle } from './settle.ts';
@@ -142,9 +144,14 @@ function listRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query }) => {
+    async ({ caller, query }) => {
       const place = placeIn(query.cursor, [/^\d{1,18}$/, ID]);
       let rows = invoiceRows(db, deps.now());
+      const { all, tenants } = insightOf(caller);
+      if (!all)
+        rows = rows
+          .where('invoices.tenant_id', 'in', ['', ...tenants])
+          .where('invoices.status', '!=', 'draft');
       for (const field of ['tenant_id', 'agency_id', 'period'] as const) {
         const wanted = query[field];
         if (wanted !== undefined) rows = rows.where(`invoices.${field}`, '=', wanted);
@@ -183,7 +190,8 @@ function showRoute(app: App, deps: HttpDeps): void {
         response: { 200: Invoice, ...refusalAnswers },
       },
     },
-    async ({ params: { id } }) => {
+    async ({ caller, params: { id } }) => {
+      await requireInvoiceSight(deps, caller, id);
       const row = await invoiceRows(db, deps.now())
         .where((eb) => eb.or([eb('invoices.invoice_id', '=', id), eb('invoices.number', '=', id)]))
         .executeTakeFirst();

@@ -9,6 +9,7 @@ import type { KeyFields } from './key-fields.ts';
 import type { KeyInput } from './key-input.ts';
 import { limitsOfRow, numberOrNull } from './limited-row.ts';
 import {
+  homeTenantOf,
   isAdmin,
   isTeamAdmin,
   isTenantAdmin,
@@ -51,7 +52,8 @@ export async function fieldsForMaker(
   route: string,
 ): Promise<KeyFields> {
   if (isAdmin(caller) || caller?.role !== 'user') return fields;
-  const { standing, key } = caller;
+  const { standing } = caller;
+  const home = homeTenantOf(caller, deps.ownTenant);
   if (fields.temp_budget_increase != null) {
     const problem = 'Only an administrator can raise a budget for a time.';
     throw new Refusal('not_yours', { problem }, { param: 'temp_budget_increase' });
@@ -60,7 +62,7 @@ export async function fieldsForMaker(
   if (fields.team_id && (project === undefined || project.status === 'closed' || !knows(caller, project))) {
     throw new Refusal('not_found', { what: 'team' }, { param: 'team_id' });
   }
-  const tenantId = project?.tenant_id ?? (fields.organization_id || key.tenant_id);
+  const tenantId = project?.tenant_id ?? (fields.organization_id || home);
   const leads = project === undefined ? isTenantAdmin(caller, tenantId) : isTeamAdmin(caller, project);
   if (project !== undefined && !leads) {
     const permissions = await permissionsOf(deps.db, project.project_id);
@@ -68,7 +70,7 @@ export async function fieldsForMaker(
       throw new Refusal('member_permission', { teamId: project.project_id, route }, { param: 'None' });
     }
   }
-  if (project === undefined && !leads && tenantId !== key.tenant_id && !standing.tenants.has(tenantId)) {
+  if (project === undefined && !leads && tenantId !== home && !standing.tenants.has(tenantId)) {
     throw new Refusal('not_found', { what: 'organization' }, { param: 'organization_id' });
   }
   // Left out or null: the maker, but for the keys that belong to a team alone.
@@ -181,11 +183,15 @@ function narrowingIn(options: Json): JsonObject {
   return Object.fromEntries(NARROWING.flatMap((name) => (all[name] == null ? [] : [[name, all[name]]])));
 }
 
-/** The key that the request came with, and the user behind it. None for the administrator. */
+/** The key that the request came with, if one did, and the user behind it. None for the administrator. */
 async function holdersOf(db: Db, caller: Caller | null): Promise<readonly Holder[]> {
+  if (isAdmin(caller)) return [];
   const key = keyOf(caller);
-  if (key === null || isAdmin(caller)) return [];
-  const own: Holder = {
+  return [...(key === null ? [] : [holderOfKey(key)]), ...(await holdersOfUser(db, userIdOf(caller)))];
+}
+
+function holderOfKey(key: KeyRow): Holder {
+  return {
     limits: {
       requestsPerMinute: numberOrNull(key.requests_per_minute),
       tokensPerMinute: numberOrNull(key.tokens_per_minute),
@@ -197,13 +203,13 @@ async function holdersOf(db: Db, caller: Caller | null): Promise<readonly Holder
     allowedRoutes: key.allowed_routes,
     narrowing: narrowingIn(key.options),
   };
-  const userId = userIdOf(caller);
-  const row =
-    userId === null
-      ? undefined
-      : await db.selectFrom('users').selectAll().where('user_id', '=', userId).executeTakeFirst();
-  if (row === undefined) return [own];
-  return [own, { limits: limitsOfRow(row).limits, expiresAt: null, allowedRoutes: [], narrowing: {} }];
+}
+
+async function holdersOfUser(db: Db, userId: string | null): Promise<readonly Holder[]> {
+  if (userId === null) return [];
+  const row = await db.selectFrom('users').selectAll().where('user_id', '=', userId).executeTakeFirst();
+  if (row === undefined) return [];
+  return [{ limits: limitsOfRow(row).limits, expiresAt: null, allowedRoutes: [], narrowing: {} }];
 }
 
 /** Fills what was left out with what the maker has, so that leaving it out gives no more than naming it. */

@@ -5,7 +5,7 @@ import { readLimits, readTerms } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
 import type { HttpDeps } from './deps.ts';
-import { keyOf } from './permissions.ts';
+import { homeTenantOf, keyOf } from './permissions.ts';
 import { projectOf, tenantOf } from './read.ts';
 import { After, refusalAnswers } from './schemas.ts';
 
@@ -87,12 +87,14 @@ function modelAnswer(id: string): z.output<typeof Model> {
 export async function namesFor(deps: HttpDeps, caller: Caller | null): Promise<readonly string[]> {
   const served = [...new Set(deps.models().map(({ publicName }) => publicName))];
   const key = keyOf(caller);
-  if (key === null) return served;
-  const tenant = await tenantOf(deps.db, key.tenant_id);
+  const home = caller?.role === 'user' ? homeTenantOf(caller, deps.ownTenant) : key?.tenant_id;
+  if (home === undefined) return served;
+  const tenant = await tenantOf(deps.db, home);
   const terms = tenant.terms === null ? null : readTerms(tenant.terms);
-  const project = key.project_id === null ? undefined : await projectOf(deps.db, key.project_id);
+  const project =
+    key === null || key.project_id === null ? undefined : await projectOf(deps.db, key.project_id);
   const lists = [
-    key.models,
+    key?.models ?? [],
     project?.limits == null ? [] : readLimits(project.limits).models,
     terms?.tenantLimits.models ?? [],
   ];

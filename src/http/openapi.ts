@@ -40,6 +40,8 @@ const TAGS = [
   { name: 'agencies', description: 'Who issues the invoices' },
   { name: 'invoices', description: 'Monthly invoices' },
   { name: 'audit', description: 'Histories replayed from the log' },
+  { name: 'usage', description: 'What was used' },
+  { name: 'sessions', description: 'Signing in to the console' },
   { name: 'health', description: 'State of this server' },
 ];
 

@@ -33,9 +33,21 @@ export function userIdOf(caller: Caller | null): string | null {
   return caller?.role === 'user' ? caller.standing.userId : null;
 }
 
-/** The virtual key that the request came with; null for the master key and auditors. */
+/** The virtual key that the request came with; null for the master key, sessions and auditors. */
 export function keyOf(caller: Caller | null) {
   return caller === null || caller.role === 'auditor' ? null : caller.key;
+}
+
+/** The tenant that a user's things belong to when none is named: the key's, else the only one of the user. */
+export function homeTenantOf(
+  caller: Extract<Caller, { role: 'user' }>,
+  ownTenant: { readonly tenantId: string },
+): string {
+  if (caller.key !== null) return caller.key.tenant_id;
+  const { tenants, projects } = caller.standing;
+  const known = new Set([...tenants.keys(), ...[...projects.values()].map(({ tenantId }) => tenantId)]);
+  const [only, second] = known;
+  return only === undefined || second !== undefined ? ownTenant.tenantId : only;
 }
 
 export function isTenantAdmin(caller: Caller | null, tenantId: string): boolean {
@@ -56,7 +68,7 @@ export function isTeamMember(caller: Caller | null, projectId: string): boolean 
 function knowsTenant(caller: Caller | null, tenantId: string): boolean {
   if (caller?.role !== 'user') return false;
   const { tenants, projects } = caller.standing;
-  if (caller.key.tenant_id === tenantId || tenants.has(tenantId)) return true;
+  if (caller.key?.tenant_id === tenantId || tenants.has(tenantId)) return true;
   return [...projects.values()].some((project) => project.tenantId === tenantId);
 }
 
@@ -82,7 +94,7 @@ export function requireKeyRight(caller: Caller | null, question: KeyQuestion): v
   if (caller?.role === 'key' && reads && caller.key.key_id === key.key_id) return;
   if (caller?.role !== 'user') throw missing;
   const { userId, projects } = caller.standing;
-  if (key.user_id === userId || (reads && key.key_id === caller.key.key_id)) return;
+  if (key.user_id === userId || (reads && key.key_id === caller.key?.key_id)) return;
   if (isTenantAdmin(caller, key.tenant_id)) return;
   const team = key.project_id == null ? undefined : projects.get(key.project_id);
   if (team?.role === 'admin') return;

@@ -47,6 +47,15 @@ export interface Tables {
     readonly version: number;
     readonly data: Json;
   };
+  /** The migration of sessions. */
+  readonly sessions: {
+    readonly token_hash: string;
+    readonly user_id: string;
+    readonly opened_with: string | null;
+    readonly created_at: string;
+    readonly expires_at: string;
+  };
+  readonly passwords: { readonly user_id: string; readonly hash: string; readonly changed_at: string };
   readonly project_names: { readonly project_id: string; readonly name: string };
   readonly invoice_documents: { readonly invoice_id: string; readonly document: string };
 }

@@ -10,11 +10,13 @@ import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
 import { contractRoutes } from './contracts.ts';
+import { consoleRoutes } from './console.ts';
 import { customerRoutes } from './customers.ts';
 import type { HttpDeps } from './deps.ts';
 import { collectionRoutes } from './collection.ts';
 import { bookkeepingRoutes } from './bookkeeping.ts';
 import { healthRoutes } from './health.ts';
+import { figureRoutes } from './figures.ts';
 import { invoiceFileRoutes } from './invoice-files.ts';
 import { invoiceLifeRoutes } from './invoice-life.ts';
 import { invitationRoutes } from './invitations.ts';
@@ -22,6 +24,7 @@ import { invoicePreviewRoutes } from './invoice-preview.ts';
 import { invoiceRoutes } from './invoices.ts';
 import { keyIssuer } from './issue-key.ts';
 import { keyExtraRoutes } from './key-extras.ts';
+import { keyLimitRoutes } from './key-limits.ts';
 import { keyReadRoutes } from './key-reads.ts';
 import { keyRoutes } from './keys.ts';
 import { marginRoutes } from './margin.ts';
@@ -35,6 +38,7 @@ import { outboxRoutes } from './outbox.ts';
 import { planRoutes } from './plans.ts';
 import { projectRoutes } from './projects.ts';
 import { routeTable } from './route-table.ts';
+import { sessionRoutes } from './sessions.ts';
 import { settleForRead, settleSpend } from './settle.ts';
 import { spendRoutes } from './spend.ts';
 import { tagRoutes } from './tags.ts';
@@ -42,8 +46,10 @@ import { teamMemberRoutes } from './team-members.ts';
 import { teamReadRoutes } from './team-reads.ts';
 import { teamRoutes } from './teams.ts';
 import { tenantRoutes } from './tenants.ts';
+import { usageRoutes } from './usage.ts';
 import { userReadRoutes } from './user-reads.ts';
 import { userRoutes } from './users.ts';
+import { verificationRoutes } from './verification.ts';
 import { problemsIn } from './wholesome.ts';
 
 /**
@@ -111,6 +117,17 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(outboxRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
+  app.register(verificationRoutes(deps));
+  app.register(sessionRoutes(deps));
+  app.register(figureRoutes(deps));
+  app.register(usageRoutes(deps));
+  app.register(keyLimitRoutes(deps));
+  const { consoleDir } = deps;
+  if (consoleDir !== null)
+    app.register((routes, _options, done) => {
+      consoleRoutes(routes, consoleDir);
+      done();
+    });
   app.register(healthRoutes(deps));
   app.register(metricsRoutes(deps));
   app.register((routes, _options, done) => {
@@ -122,6 +139,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
 
 function addHooks(app: FastifyInstance, deps: HttpDeps): void {
   app.decorateRequest('caller', null);
+  app.decorateRequest('bySession', false);
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers({
       'x-request-id': request.id,

@@ -1,7 +1,7 @@
 import { Refusal } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
 import type { HttpDeps } from './deps.ts';
-import { isTenantAdmin, notYours, seesAll } from './permissions.ts';
+import { homeTenantOf, isTenantAdmin, notYours, seesAll } from './permissions.ts';
 import type { TenantRow } from './read.ts';
 
 /** Which tenant's end users and tags a request is about: the named one, else the caller's own. */
@@ -10,7 +10,7 @@ export async function tenantFor(
   caller: Caller | null,
   named: string | null | undefined,
 ): Promise<TenantRow> {
-  const own = caller?.role === 'user' ? caller.key.tenant_id : deps.ownTenant.tenantId;
+  const own = caller?.role === 'user' ? homeTenantOf(caller, deps.ownTenant) : deps.ownTenant.tenantId;
   const tenantId = named || own;
   const missing = new Refusal('not_found', { what: 'organization' }, { param: 'organization_id' });
   if (!seesAll(caller) && !isTenantAdmin(caller, tenantId)) {

@@ -296,3 +296,25 @@ const RECIPIENT = {
   vat_id: 'DE136695976',
   language: 'de',
 };
+
+test('a tenant sees its own invoices once they are final, and those of nobody else', async () => {
+  const invite = async (user_id: string, organization_id: string) => {
+    await admin.call({ url: '/user/new', body: { user_id, auto_create_key: false } });
+    const member = { user_id, role: 'org_admin' };
+    const added = await admin.call({ url: '/organization/member_add', body: { organization_id, member } });
+    expect(added.status).toBe(200);
+    return (await admin.call({ url: '/key/generate', body: { user_id } })).body.key as string;
+  };
+  const [own, other] = [await invite('lea', tenantId), await invite('max', austrian)];
+  const statusFor = async (bearer: string, url: string) => (await admin.call({ url, bearer })).status;
+  const list = (await admin.call({ url: '/api/invoices', bearer: own })).body.data;
+  expect(list.length).toBeGreaterThan(0);
+  expect(new Set(list.map((invoice: { tenant_id: string }) => invoice.tenant_id))).toEqual(
+    new Set([tenantId]),
+  );
+  for (const path of ['', '/pdf', '/xml', '/statement.csv', '/statement.pdf']) {
+    expect(await statusFor(own, `/api/invoices/RE-2026-00001${path}`), path).toBe(200);
+    expect(await statusFor(other, `/api/invoices/RE-2026-00001${path}`), path).toBe(404);
+  }
+  expect(await statusFor(own, '/api/invoices/RE-2026-00001/proof')).toBe(401);
+});

@@ -67,6 +67,7 @@ describe('the description of the API', () => {
   test('asks for a key everywhere but on the public routes', () => {
     const open = operations().filter(({ operation }) => operation.security!.length === 0);
     expect(open.map(({ name }) => name).toSorted()).toEqual([
+      'DELETE /api/session',
       'GET /api/audit/public-key',
       'GET /api/downloads/{id}/{file}',
       'GET /api/payments/{id}',
@@ -75,6 +76,8 @@ describe('the description of the API', () => {
       'GET /health/readiness',
       'GET /metrics',
       'GET /openapi.json',
+      'POST /api/session',
+      'POST /api/session/invitation',
       'POST /api/stripe/webhook/{agency}',
       'POST /invitation/update',
     ]);

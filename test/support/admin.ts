@@ -15,6 +15,7 @@ import { timeTravel } from '../../src/audit/time-travel.ts';
 import { billingRecords } from '../../src/billing/billing-records.ts';
 import { collectionDesk } from '../../src/billing/collection-desk.ts';
 import { stripeCollector } from '../../src/billing/stripe.ts';
+import { verificationDesk } from '../../src/audit/verification.ts';
 import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import type { Tables } from '../../src/http/read.ts';
@@ -107,6 +108,8 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       recorded: () => Promise.resolve(),
       masterKey: MASTER_KEY,
       serverSecret: SERVER_SECRET,
+      console: { username: 'admin', password: 'a password of the tests' },
+      consoleDir: null,
       ownTenant: OWN,
       keyHeader: null,
       version: '0.0.0-test',
@@ -147,6 +150,12 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),
       publicKeys: () => publicKeys(store),
+      verification: verificationDesk({
+        store,
+        now,
+        log,
+        verify: () => Promise.reject(new Error('nothing is verified here')),
+      }),
       bodyBytesMax: 1_048_576,
       ...options.deps,
     };

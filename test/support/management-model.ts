@@ -1,6 +1,7 @@
+/* oxlint-disable vitest/no-standalone-expect -- steps of a test that stand in a file of their own */
 /** What the management API is about, as simply as it can be said, and commands that do the same to both. */
 import { expect } from 'vitest';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Admin, Answer } from './admin.ts';
 
 interface Key {

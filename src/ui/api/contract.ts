@@ -1,0 +1,92 @@
+import type {
+  KeyHistory,
+  KeyInfo,
+  KeyLimits,
+  KeyList,
+  KeyMade,
+  NewTenant,
+  OpenedProject,
+  Plan,
+  TenantDetails,
+} from './shapes-keys.ts';
+import type {
+  Invoice,
+  InvoiceDetails,
+  Listed,
+  LoggedRequest,
+  Overview,
+  RunAnswer,
+  TenantFigures,
+  Usage,
+} from './shapes-money.ts';
+import type {
+  Agency,
+  Directory,
+  Health,
+  Invitation,
+  Loose,
+  PublicKey,
+  Readiness,
+  Seal,
+  ServedModels,
+  Session,
+  UserList,
+  Verification,
+} from './shapes-people.ts';
+
+/**
+ * What the console reads and writes, as the API describes it. The console sees no more of the server
+ * than this; test/ui/contract.test.ts compares every route and every member with /openapi.json.
+ */
+/** Reads: their answers by route. */
+export interface Reads {
+  'GET /api/session': Session;
+  'GET /api/directory': Directory;
+  'GET /api/overview': Overview;
+  'GET /api/usage': Usage;
+  'GET /api/requests': Listed<LoggedRequest>;
+  'GET /api/tenant-figures': Listed<TenantFigures>;
+  'GET /api/tenants/:id': TenantDetails;
+  'GET /api/plans': Listed<Plan>;
+  'GET /key/list': KeyList;
+  'GET /key/info': KeyInfo;
+  'GET /api/keys/:id/limits': KeyLimits;
+  'GET /api/audit/keys/:id': KeyHistory;
+  'GET /api/audit/public-key': PublicKey;
+  'GET /api/audit/verification': Verification;
+  'GET /api/audit/seals': Listed<Seal>;
+  'GET /api/invoices': Listed<Invoice>;
+  'GET /api/invoices/:id': InvoiceDetails;
+  'GET /api/invoices/:id/proof': Loose;
+  'GET /health': Health;
+  'GET /health/readiness': Readiness;
+  'GET /v1/models': ServedModels;
+  'GET /user/list': UserList;
+  'GET /api/agencies': Listed<Agency>;
+}
+
+/** Writes: their answers by route. */
+export interface Writes {
+  'POST /api/session': Session;
+  'POST /api/session/invitation': Session;
+  'DELETE /api/session': Loose;
+  'DELETE /api/sessions': Loose;
+  'POST /api/session/password': Loose;
+  'POST /api/tenants': NewTenant;
+  'POST /api/projects': OpenedProject;
+  'POST /key/generate': KeyMade;
+  'POST /key/update': Loose;
+  'POST /key/block': Loose;
+  'POST /key/unblock': Loose;
+  'POST /key/regenerate': KeyMade;
+  'POST /key/delete': Loose;
+  'POST /api/invoice-runs': RunAnswer;
+  'POST /api/invoices/:id/paid': Loose;
+  'POST /api/invoices/:id/sent': Loose;
+  'POST /api/invoices/:id/cancel': Loose;
+  'POST /api/audit/verification': Loose;
+  'POST /user/new': Loose;
+  'POST /user/delete': Loose;
+  'POST /invitation/new': Invitation;
+  'POST /organization/member_add': Loose;
+}

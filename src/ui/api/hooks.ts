@@ -1,0 +1,71 @@
+import {
+  keepPreviousData,
+  type QueryKey,
+  useMutation,
+  useQuery,
+  useQueryClient,
+  type UseQueryResult,
+} from '@tanstack/react-query';
+import { useRef } from 'react';
+import { ApiError, type Params, type Query, read, write } from './client.ts';
+import type { Reads, Writes } from './contract.ts';
+
+export interface ReadOptions {
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly enabled?: boolean;
+  /** Asks again after so many milliseconds while the page is looked at. */
+  readonly everyMs?: number;
+  /** Shows the answer to the question before while the next one is on its way. */
+  readonly keep?: boolean;
+}
+
+export function useRead<Route extends keyof Reads>(
+  route: Route,
+  options: ReadOptions = {},
+): UseQueryResult<Reads[Route], ApiError> {
+  const { params, query, enabled = true, everyMs, keep = false } = options;
+  const asked = useQuery<unknown, ApiError>({
+    queryKey: keyOf(route, params, query),
+    queryFn: ({ signal }) =>
+      read(route, {
+        signal,
+        ...(params === undefined ? {} : { params }),
+        ...(query === undefined ? {} : { query }),
+      }),
+    enabled,
+    ...(everyMs === undefined ? {} : { refetchInterval: everyMs }),
+    ...(keep ? { placeholderData: keepPreviousData } : {}),
+  });
+  return asked as UseQueryResult<Reads[Route], ApiError>;
+}
+
+function keyOf(route: string, params: Params | undefined, query: Query | undefined): QueryKey {
+  return [route, params ?? {}, query ?? {}];
+}
+
+export interface WriteInput {
+  readonly params?: Params;
+  readonly body?: unknown;
+}
+
+/**
+ * A write. The same attempt keeps its idempotency key until it has succeeded, so that sending it again
+ * after a lost answer does nothing twice. Everything on the page is read again afterwards.
+ */
+export function useWrite<Route extends keyof Writes>(route: Route, onDone?: (answer: Writes[Route]) => void) {
+  const queries = useQueryClient();
+  const attempt = useRef<{ readonly text: string; readonly id: string } | null>(null);
+  return useMutation<Writes[Route], ApiError, WriteInput>({
+    mutationFn: (input) => {
+      const text = JSON.stringify(input);
+      if (attempt.current?.text !== text) attempt.current = { text, id: crypto.randomUUID() };
+      return write(route, { ...input, id: attempt.current.id });
+    },
+    onSuccess: (answer) => {
+      attempt.current = null;
+      onDone?.(answer);
+      void queries.invalidateQueries();
+    },
+  });
+}

@@ -1,0 +1,182 @@
+import type { Verification } from '../api/shapes-people.ts';
+import { useRead, useWrite } from '../api/hooks.ts';
+import { useFormats, useT } from '../context.tsx';
+import { Badge, Button, Card, Facts, Page, Time } from '../parts/basics.tsx';
+import { Icon } from '../parts/icons.tsx';
+import { Empty, Problem, Shown } from '../parts/states.tsx';
+import { Table } from '../parts/table.tsx';
+
+const RUNNING_MS = 700;
+
+/** Is the log what was sealed? Ask here, while everything goes on. */
+export default function Audit() {
+  const t = useT();
+  return (
+    <Page title={t('audit')} lead={t('audit.lead')}>
+      <div className="grid items-start gap-5 xl:grid-cols-[3fr_2fr]">
+        <Verify />
+        <div className="flex min-w-0 flex-col gap-5">
+          <SigningKey />
+          <Seals />
+        </div>
+      </div>
+    </Page>
+  );
+}
+
+function Verify() {
+  const t = useT();
+  const start = useWrite('POST /api/audit/verification');
+  const quiet = useRead('GET /api/audit/verification');
+  const isRunning = quiet.data?.status === 'running';
+  // Asks again only while there is progress to see.
+  const state = useRead('GET /api/audit/verification', isRunning ? { everyMs: RUNNING_MS } : {});
+  return (
+    <Card
+      title={t('verify')}
+      action={
+        <Button
+          kind="primary"
+          icon="audit"
+          busy={isRunning || start.isPending}
+          onClick={() => start.mutate({ body: {} })}
+        >
+          {t('verify.do')}
+        </Button>
+      }
+    >
+      {start.error !== null && <Problem error={start.error} />}
+      <Shown of={state}>{(data) => <Verdict of={data} />}</Shown>
+    </Card>
+  );
+}
+
+function Verdict({ of: state }: { readonly of: Verification }) {
+  const t = useT();
+  const formats = useFormats();
+  if (state.status === 'none')
+    return (
+      <Empty icon="audit" title={t('verify.none')}>
+        {t('verify.none.hint')}
+      </Empty>
+    );
+  if (state.status === 'running')
+    return (
+      <div role="status" className="flex flex-col gap-2 py-4">
+        <p>{t('verify.part', { part: state.part ?? '' })}</p>
+        <progress
+          className="h-2 w-full accent-[var(--accent)]"
+          aria-label={t('verify')}
+          {...(state.total > 0 ? { value: state.done, max: state.total } : {})}
+        />
+        <p className="num text-sm text-soft">
+          {formats.number(state.done)} / {formats.number(state.total)}
+        </p>
+      </div>
+    );
+  if (state.status === 'failed') return <p className="py-4 text-bad">{t('verify.failed')}</p>;
+  return (
+    <div className="flex flex-col gap-5">
+      <div
+        className={`flex items-center gap-4 rounded-xl px-5 py-4 ${state.ok === true ? 'bg-good-tint text-good' : 'bg-bad-tint text-bad'}`}
+      >
+        <Icon name={state.ok === true ? 'check' : 'alert'} className="size-8" />
+        <div>
+          <p className="text-lg font-semibold">{state.ok === true ? t('verify.ok') : t('verify.bad')}</p>
+          <p className="num">
+            {t('verify.sum', {
+              events: formats.number(state.events ?? 0),
+              streams: formats.number(state.streams ?? 0),
+              duration: formats.duration(state.duration_ms ?? 0),
+            })}
+          </p>
+        </div>
+      </div>
+      <ul className="divide-y divide-line">
+        {state.checks.map(({ name, ok, detail }) => (
+          <li key={name} className="flex items-start justify-between gap-4 py-2.5">
+            <span>
+              <span className="font-medium">{name}</span>
+              <span className="block text-sm text-soft">{detail}</span>
+            </span>
+            <Badge tone={ok ? 'good' : 'bad'}>{ok ? t('state.good') : t('state.bad')}</Badge>
+          </li>
+        ))}
+      </ul>
+      <Facts
+        items={[
+          [t('verify.at'), <Time key="at" at={state.started_at} />],
+          [t('verify.head'), `#${state.head ?? '–'}`],
+          [t('verify.sealed'), state.sealed_to === null ? '–' : `#${state.sealed_to}`],
+          [
+            t('verify.note'),
+            <code key="hash" className="font-mono text-sm break-all">
+              {state.newest_seal ?? '–'}
+            </code>,
+          ],
+        ]}
+      />
+    </div>
+  );
+}
+
+function SigningKey() {
+  const t = useT();
+  const key = useRead('GET /api/audit/public-key');
+  return (
+    <Card title={t('signing')}>
+      <Shown of={key} rows={2}>
+        {(data) => (
+          <Facts
+            items={[
+              [
+                t('signing.id'),
+                <code key="id" className="font-mono text-sm break-all">
+                  {data.key_id}
+                </code>,
+              ],
+              [t('signing.kind'), data.algorithm],
+              [t('signing.from'), <Time key="from" at={data.valid_from} />],
+            ]}
+          />
+        )}
+      </Shown>
+    </Card>
+  );
+}
+
+function Seals() {
+  const t = useT();
+  const seals = useRead('GET /api/audit/seals');
+  return (
+    <Card title={t('seals')} flush>
+      <Shown of={seals}>
+        {({ data }) =>
+          data.length === 0 ? (
+            <Empty icon="clock" title={t('seals.none')}>
+              {t('seals.none.hint')}
+            </Empty>
+          ) : (
+            <Table
+              caption={t('seals')}
+              rows={data}
+              keyOf={({ hash }) => hash}
+              columns={[
+                { title: t('time'), wide: true, cell: ({ recorded_at: at }) => <Time at={at} /> },
+                { title: t('seals.covers'), right: true, cell: ({ covers_to: to }) => `#${to}` },
+                {
+                  title: t('seals.hash'),
+                  cell: ({ hash }) => (
+                    <code className="font-mono text-sm" title={hash}>
+                      {hash.slice(0, 10)}…
+                    </code>
+                  ),
+                },
+              ]}
+            />
+          )
+        }
+      </Shown>
+    </Card>
+  );
+}

@@ -1,0 +1,38 @@
+import type { UsageSum } from '../api/shapes-money.ts';
+import { amountOf } from '../format.ts';
+import { type Series, topSeries } from '../parts/chart.tsx';
+
+/** What a chart of usage measures. */
+export const MEASURES = ['price', 'requests', 'tokens'] as const;
+export type Measure = (typeof MEASURES)[number];
+
+export function measureOf(sum: UsageSum, measure: Measure): number {
+  if (measure === 'price') return amountOf(sum.price);
+  return measure === 'requests' ? sum.requests : sum.input_tokens + sum.output_tokens;
+}
+
+/** Sums by a time and a subject as one series per subject, the smaller ones together. */
+export function seriesBy(
+  sums: readonly UsageSum[],
+  labels: readonly string[],
+  subject: string,
+  nameOf: (id: string | null) => string,
+  rest: string,
+  measure: Measure = 'price',
+): readonly Series[] {
+  const places = new Map(labels.map((label, index) => [label, index]));
+  const series = new Map<string | null, number[]>();
+  for (const sum of sums) {
+    const time = sum.group['day'] ?? sum.group['hour'] ?? sum.group['month'];
+    const place = places.get(time ?? '');
+    if (place === undefined) continue;
+    const id = sum.group[subject] ?? null;
+    const values = series.get(id) ?? labels.map(() => 0);
+    values[place] = (values[place] ?? 0) + measureOf(sum, measure);
+    series.set(id, values);
+  }
+  return topSeries(
+    [...series].map(([id, values]) => ({ name: nameOf(id), values })),
+    rest,
+  );
+}

@@ -1,0 +1,65 @@
+import { type ReactNode, useEffect, useId, useRef } from 'react';
+import { useT } from '../context.tsx';
+import { Icon } from './icons.tsx';
+
+/**
+ * The browser's own modal dialog: it keeps the focus inside, closes with Escape, makes the rest of the
+ * page inert, and needs no style that the content policy would refuse.
+ */
+export function Dialog({
+  title,
+  children,
+  onClose,
+  wide = false,
+  fixed = false,
+}: {
+  readonly title: string;
+  readonly children: ReactNode;
+  readonly onClose: () => void;
+  readonly wide?: boolean;
+  /** Only its own buttons close it: what it shows is shown once. */
+  readonly fixed?: boolean;
+}) {
+  const t = useT();
+  const ref = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const dialog = ref.current;
+    if (dialog?.open === false) dialog.showModal();
+    return () => dialog?.close();
+  }, []);
+  return (
+    <dialog
+      ref={ref}
+      aria-labelledby={id}
+      onCancel={(event) => {
+        event.preventDefault();
+        if (!fixed) onClose();
+      }}
+      className={`m-auto max-h-[92dvh] w-[calc(100%-2rem)] rounded-2xl border border-line bg-surface p-0 shadow-2xl ${wide ? 'max-w-3xl' : 'max-w-xl'}`}
+    >
+      <div className="appear flex flex-col gap-4 p-6">
+        <div className="flex items-start justify-between gap-4">
+          <h2 id={id} className="text-lg font-semibold">
+            {title}
+          </h2>
+          {!fixed && (
+            <button
+              type="button"
+              onClick={onClose}
+              aria-label={t('close')}
+              className="-mt-1 -mr-2 rounded-lg p-2 text-soft hover:bg-sunken hover:text-ink"
+            >
+              <Icon name="close" />
+            </button>
+          )}
+        </div>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+export function DialogButtons({ children }: { readonly children: ReactNode }) {
+  return <div className="flex flex-wrap justify-end gap-2 pt-2">{children}</div>;
+}

@@ -1,0 +1,130 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Admin, startAdmin } from '../support/admin.ts';
+import { words } from '../../src/ui/words/words.ts';
+
+/**
+ * The console is written against src/ui/api; here every route and member of it is looked up in the
+ * description of the API, so that neither can change without the other.
+ */
+const API = 'src/ui/api';
+const text = readdirSync(API)
+  .filter((name) => /^(contract|shapes-\w+)\.ts$/.test(name))
+  .map((name) => readFileSync(join(API, name), 'utf8'))
+  .join('\n');
+
+interface Shape {
+  readonly parents: readonly string[];
+  /** Type by member. */
+  readonly members: ReadonlyMap<string, string>;
+}
+
+const shapes = new Map<string, Shape>(
+  [...text.matchAll(/export interface (\w+)(?:<\w+>)?(?: extends (\w+))? \{\n([\s\S]*?)\n\}/g)].map(
+    ([, name, parent, body]) => [
+      name!,
+      {
+        parents: parent === undefined ? [] : [parent],
+        members: new Map(
+          [...body!.matchAll(/^ {2}(?:readonly )?'?([^\n':]+(?::\w+[^\n']*)?)'?: ([^\n]+);$/gm)].map(
+            ([, member, type]) => [member!, type!] as const,
+          ),
+        ),
+      },
+    ],
+  ),
+);
+
+// Schemas are walked as whatever JSON they are.
+// oxlint-disable-next-line typescript/no-explicit-any
+type Json = any;
+
+let admin: Admin;
+let document: Json;
+beforeAll(async () => {
+  admin = await startAdmin();
+  document = (await admin.call({ url: '/openapi.json', bearer: null })).body;
+});
+afterAll(() => admin?.close());
+
+function resolved(schema: Json): readonly Json[] {
+  if (schema === undefined || schema === null) return [];
+  if (schema.$ref !== undefined)
+    return resolved(
+      schema.$ref
+        .split('/')
+        .slice(1)
+        .reduce((at: Json, part: string) => at[part], document),
+    );
+  return [
+    schema,
+    ...[...(schema.anyOf ?? []), ...(schema.allOf ?? []), ...(schema.oneOf ?? [])].flatMap(resolved),
+  ];
+}
+
+const memberOf = (schema: Json, name: string): Json =>
+  resolved(schema)
+    .map(({ properties }) => properties?.[name])
+    .find((found) => found !== undefined);
+const itemOf = (schema: Json): Json =>
+  resolved(schema)
+    .map(({ items, additionalProperties }) => items ?? additionalProperties)
+    .find((found) => found !== undefined);
+
+/** Names every member of the type that the schema does not have. */
+function missing(type: string, schema: Json, path: string): string[] {
+  const list = /^Listed<(\w+)>$/.exec(type);
+  if (list !== null) return missing(list[1]!, itemOf(memberOf(schema, 'data')), `${path}.data[]`);
+  const shape = shapes.get(type.replace(/^readonly (\w+)\[\]$/, '$1').replace(/ \| null$/, ''));
+  const record = /^Readonly<Record<string, (\w+)>>$/.exec(type);
+  if (record !== null) return missing(record[1]!, itemOf(schema), `${path}[]`);
+  if (shape === undefined) return [];
+  const own = type.startsWith('readonly ') ? itemOf(schema) : schema;
+  const inherited = shape.parents.flatMap((parent) => missing(parent, own, path));
+  const found = [...shape.members].flatMap(([name, member]) => {
+    if (name.startsWith('[')) return [];
+    const next = memberOf(own, name);
+    return next === undefined ? [`${path}.${name}`] : missing(member, next, `${path}.${name}`);
+  });
+  return [...inherited, ...found];
+}
+
+const routes = ['Reads', 'Writes'].flatMap((name) => [...shapes.get(name)!.members]);
+
+test('every route that the console calls exists', () => {
+  expect(routes.length).toBeGreaterThan(35);
+  for (const [route] of routes) {
+    const [method, path] = route.split(' ') as [string, string];
+    const operation = document.paths[path.replaceAll(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
+    expect(operation, route).toBeDefined();
+  }
+});
+
+test.each(routes)('%s answers with every member that the console reads', (route, type) => {
+  const [method, path] = route.split(' ') as [string, string];
+  const { responses } = document.paths[path.replaceAll(/:(\w+)/g, '{$1}')][method.toLowerCase()];
+  const schema = Object.values<Json>((responses['200'] ?? responses['201']).content)[0].schema;
+  expect(missing(type, schema, type)).toEqual([]);
+});
+
+test('every text is there in both languages, with the same places to fill', () => {
+  const placesIn = (sentence: string) => [...sentence.matchAll(/\{\w+\}/g)].map(String).toSorted();
+  for (const [name, [english, german]] of Object.entries(words)) {
+    expect(english.trim(), name).not.toBe('');
+    expect(german.trim(), name).not.toBe('');
+    expect(placesIn(german), name).toEqual(placesIn(english));
+  }
+});
+
+test('no text of the console is there for nothing', () => {
+  const sources = readdirSync('src/ui', { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.tsx?$/.test(name) && !name.startsWith('words'))
+    .map((name) => readFileSync(join('src/ui', name), 'utf8'))
+    .join('\n');
+  const built = [...sources.matchAll(/`([a-z_.]+\.)\$\{/g)].map(([, prefix]) => prefix!);
+  const unused = Object.keys(words).filter(
+    (name) => !sources.includes(`'${name}'`) && !built.some((prefix) => name.startsWith(prefix)),
+  );
+  expect(unused).toEqual([]);
+});

@@ -1,0 +1,292 @@
+import { readFileSync } from 'node:fs';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { keys } from '../../projections/keys.ts';
+import { barriers } from './axe.ts';
+import { type Console, MASTER_KEY, startConsole } from './console.ts';
+
+/** What people do with the console, in a real browser, against the real program. */
+let ui: Console;
+beforeAll(async () => {
+  ui = await startConsole();
+});
+afterAll(() => ui?.close());
+
+const heading = (page: Page, name: string | RegExp) => page.getByRole('heading', { level: 1, name });
+const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click();
+const secretOf = (page: Page, name: string) => page.locator(`[data-secret="${name}"]`).innerText();
+
+interface Onboarded {
+  readonly tenant: { readonly id: string };
+  readonly projects: readonly {
+    readonly id: string;
+    readonly keys: readonly { id: string; secret: string }[];
+  }[];
+}
+
+async function onboard(name: string): Promise<Onboarded> {
+  const billing = {
+    name,
+    street: 'Weg 1',
+    postal_code: '24103',
+    city: 'Kiel',
+    country: 'DE',
+    email: 'a@b.example',
+  };
+  const projects = [{ name: `${name} Shop`, environments: ['production'] }];
+  return ui.api<Onboarded>('/api/tenants', { name, plan: 'studio', billing, projects });
+}
+
+describe('signing in', () => {
+  test('says that a password is wrong, lets in with the right one by keyboard alone, and out again', async () => {
+    const page = await ui.visit('/', { signedIn: false });
+    await page.getByLabel('User name or e-mail address').waitFor();
+    await page.keyboard.type('admin');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('not the password');
+    await page.keyboard.press('Enter');
+    expect(await page.getByRole('alert').innerText()).toBe('The name or the password is wrong.');
+    await page.getByLabel('Password').fill(MASTER_KEY);
+    await page.keyboard.press('Enter');
+    await heading(page, 'Overview').waitFor();
+    await press(page, 'Sign out');
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await page.context().close();
+  });
+
+  test('is asked for again when the session has ended, and one is back on the same page', async () => {
+    const page = await ui.visit('/plans', { signedIn: false });
+    const credentials = async () => {
+      await page.getByLabel('User name or e-mail address').fill('admin');
+      await page.getByLabel('Password').fill(MASTER_KEY);
+      await page.keyboard.press('Enter');
+    };
+    await credentials();
+    await heading(page, 'Plans').waitFor();
+    const cookie = (await page.context().cookies())[0]!;
+    await page.context().addCookies([{ ...cookie, value: 'A'.repeat(43) }]);
+    await page.getByRole('link', { name: 'Keys' }).click();
+    await page.getByText('Your session has ended').waitFor();
+    await credentials();
+    await heading(page, 'Keys').waitFor();
+    await page.context().close();
+  });
+});
+
+test('onboarding ends with secrets that the gateway takes, shown once', async () => {
+  const page = await ui.visit('/tenants');
+  await page.getByRole('link', { name: 'Onboard tenant' }).first().click();
+  await page.getByLabel('Legal name').fill('Musterladen GmbH');
+  await page.getByLabel('Street').fill('Hauptstraße 1');
+  await page.getByLabel('Postal code').fill('10115');
+  await page.getByLabel('City').fill('Berlin');
+  await page.getByLabel('E-mail for invoices').fill('buchhaltung@musterladen.example');
+  await press(page, 'Continue');
+  await page.getByRole('radio', { name: /studio/i }).check({ force: true });
+  await press(page, 'Continue');
+  await page.getByRole('textbox', { name: 'Project 1' }).fill('Shop');
+  await press(page, 'Continue');
+  await page.getByText('€149.00').first().waitFor();
+  await press(page, 'Onboard');
+  await heading(page, 'Musterladen GmbH is onboard').waitFor();
+  const secret = await secretOf(page, 'shop-production');
+  expect(await ui.chat(secret)).toEqual({ status: 200, message: '' });
+  const downloading = page.waitForEvent('download');
+  await press(page, 'Download as .env');
+  const file = await (await downloading).path();
+  expect(readFileSync(file, 'utf8')).toContain(`SHOP_PRODUCTION_API_KEY=${secret}\n`);
+  await page.getByRole('link', { name: 'To the tenant' }).click();
+  await page.getByText('1 requests').waitFor();
+  await page.reload();
+  expect(await page.content()).not.toContain(secret);
+  await page.context().close();
+});
+
+test('a key that has reached its budget says so, where it is looked for', async () => {
+  const { projects } = await onboard('Knapp');
+  const { id, secret } = projects[0]!.keys[0]!;
+  const page = await ui.visit(`/keys/${id}`);
+  await press(page, 'Edit');
+  await page.getByRole('textbox', { name: 'Budget' }).fill('0.00006');
+  await press(page, 'Save');
+  await page.getByText('/ €0.00006').waitFor();
+  let answer = await ui.chat(secret);
+  for (let calls = 0; answer.status === 200 && calls < 5; calls += 1) answer = await ui.chat(secret);
+  expect(answer).toMatchObject({ status: 422, message: expect.stringContaining('Budget has been exceeded') });
+  await page.reload();
+  const meter = page.getByRole('meter', { name: 'Budget' }).first();
+  await expect.poll(async () => Number(await meter.getAttribute('aria-valuenow'))).toBeGreaterThanOrEqual(80);
+  await page.getByRole('link', { name: 'Overview' }).click();
+  await page.getByRole('meter', { name: 'Budget of knapp-shop-production' }).waitFor();
+  await page.context().close();
+});
+
+test('a rotated key has a new secret at once and keeps the old one for its grace period', async () => {
+  const { projects } = await onboard('Dreher');
+  const { id, secret } = projects[0]!.keys[0]!;
+  const page = await ui.visit(`/keys/${id}`);
+  await press(page, 'Rotate');
+  await page.getByLabel('The old secret works for another').selectOption('1h');
+  await page.getByRole('dialog').getByRole('button', { name: 'Rotate' }).click();
+  const fresh = await secretOf(page, 'dreher-shop-production');
+  expect(fresh).not.toBe(secret);
+  expect((await ui.chat(fresh)).status).toBe(200);
+  expect((await ui.chat(secret)).status).toBe(200);
+  await press(page, 'I have kept it');
+  await press(page, 'Block');
+  await page.getByRole('dialog').getByRole('button', { name: 'Block' }).click();
+  await page.getByText('Blocked', { exact: true }).waitFor();
+  expect((await ui.chat(fresh)).status).toBe(401);
+
+  await press(page, 'History');
+  const state = page.locator('section', { hasText: 'State at this instant' });
+  await state.getByText('A call would have been refused: key_blocked').waitFor();
+  await page.getByRole('slider').press('Home');
+  await state.getByText('A call would have been let in').waitFor();
+  await expect.poll(() => new URL(page.url()).searchParams.get('at')).toMatch(/^20\d\d-/);
+  await press(page, 'Next change');
+  await page.locator('[aria-current=true]', { hasText: 'Secret rotated' }).waitFor();
+  await state.getByText('Old secret in its grace period').waitFor();
+  await page.context().close();
+});
+
+test('an invoice run makes invoices that can be downloaded and proven', async () => {
+  await onboard('Abrechner');
+  const page = await ui.visit('/invoices');
+  await press(page, 'Run invoices');
+  const dialog = page.getByRole('dialog');
+  const current = await dialog.getByLabel('Period').locator('option').first().getAttribute('value');
+  await dialog.getByLabel('Period').selectOption(current);
+  await dialog.getByText('This month is not over').waitFor();
+  await dialog.getByRole('button', { name: /^Close .* and invoice$/ }).click();
+  await page.getByText('no problem').waitFor();
+  await page.getByRole('dialog').locator('tr', { hasText: 'Abrechner' }).getByRole('link').click();
+  await heading(page, /Invoice RE-/).waitFor();
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('link', { name: 'PDF with ZUGFeRD' }).click();
+  const file = await (await downloading).path();
+  expect(readFileSync(file).subarray(0, 5).toString()).toBe('%PDF-');
+  await press(page, 'Recompute');
+  await page.getByText('Recomputed: equal to the cent').waitFor();
+  await page.context().close();
+});
+
+test('somebody of a tenant joins by a link and sees what is theirs, and nothing else', async () => {
+  const mine = await onboard('Eigenes Haus');
+  await onboard('Fremdes Haus');
+  const page = await ui.visit('/team');
+  await page.getByRole('button', { name: 'Invite' }).first().click();
+  await page.getByLabel('E-mail address').fill('lea@eigenes.example');
+  await page.getByLabel('Leads the tenant').selectOption({ label: 'Eigenes Haus' });
+  await page.getByRole('dialog').getByRole('button', { name: 'Invite' }).click();
+  const link = new URL(await page.locator('[data-invitation]').innerText());
+  await page.context().close();
+
+  const theirs = await ui.visit(`/onboarding${link.search}${link.hash}`, { signedIn: false });
+  await theirs.getByLabel('New password', { exact: true }).fill('a long enough password');
+  await theirs.getByLabel('New password again').fill('a long enough password');
+  await press(theirs, 'Set the password and sign in');
+  await heading(theirs, 'Overview').waitFor();
+  const places = await theirs.getByRole('navigation', { name: 'Pages of the console' }).innerText();
+  expect(places.split('\n')).toEqual([
+    'Overview',
+    'Keys',
+    'Usage',
+    'Requests',
+    'Invoices',
+    'Models',
+    'Settings',
+  ]);
+  await theirs.getByRole('link', { name: 'Keys', exact: true }).click();
+  await theirs.getByRole('link', { name: 'eigenes-haus-shop-production' }).waitFor();
+  expect(await theirs.content()).not.toMatch(/fremdes/i);
+  await theirs.goto(`${ui.url}/ui/tenants/${mine.tenant.id}`);
+  await theirs.getByRole('alert').waitFor();
+  await theirs.context().close();
+});
+
+test('a lost network is said, and what was shown stays', async () => {
+  const page = await ui.visit('/plans');
+  await heading(page, 'Plans').waitFor();
+  await page.context().setOffline(true);
+  await page.getByText('There is no network').waitFor();
+  expect(await heading(page, 'Plans').isVisible()).toBe(true);
+  await page.context().setOffline(false);
+  await page.getByText('There is no network').waitFor({ state: 'detached' });
+  await page.context().close();
+});
+
+describe('every page', () => {
+  test('has no serious barrier, in both languages and themes, wide and narrow', {
+    timeout: 120_000,
+  }, async () => {
+    const { tenant, projects } = await onboard('Barrierefrei');
+    const { id, secret } = projects[0]!.keys[0]!;
+    await ui.chat(secret);
+    const { data } = await ui.api<{ data: readonly { id: string }[] }>('/api/invoices?limit=1');
+    const paths = [
+      '/',
+      '/tenants',
+      '/tenants/new',
+      `/tenants/${tenant.id}`,
+      '/keys',
+      `/keys/${id}`,
+      `/keys/${id}?tab=history`,
+      '/usage',
+      '/requests',
+      '/invoices',
+      ...data.map((invoice) => `/invoices/${invoice.id}`),
+      '/plans',
+      '/models',
+      '/audit',
+      '/team',
+      '/settings',
+    ];
+    const complaints: string[] = [];
+    const english = await ui.visit('/');
+    const german = await ui.visit('/', {
+      locale: 'de-DE',
+      colorScheme: 'dark',
+      viewport: { width: 390, height: 844 },
+    });
+    for (const page of [english, german]) {
+      page.on('pageerror', ({ message }) => complaints.push(message));
+      page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+      await page.getByRole('heading', { level: 1 }).waitFor();
+      for (const path of paths) {
+        await go(page, path);
+        complaints.push(...(await barriers(page)).map((barrier) => `${path} ${barrier}`));
+        const excess = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+        if (excess !== 0) complaints.push(`${path} is ${String(excess)} px too wide`);
+      }
+      await page.context().close();
+    }
+    expect(complaints).toEqual([]);
+  });
+
+  test('of ten thousand keys comes as fast as one of ten', async () => {
+    const table = `keys__v${keys.version}`;
+    await ui.pool.query(
+      `insert into ${table} select (jsonb_populate_record(k, jsonb_build_object('key_id', 'key_many' || n,
+         'token_hash', md5(n::text) || md5(n::text), 'alias', 'many-' || lpad(n::text, 5, '0')))).*
+       from ${table} k, generate_series(1, 10000) n
+       where k.key_id = (select min(key_id) from ${table})`,
+    );
+    const page = await ui.visit('/keys?sort=key_alias');
+    await page.getByText(/10,0\d\d keys/).waitFor();
+    expect(await page.getByRole('row').count()).toBeLessThanOrEqual(51);
+    const began = performance.now();
+    await page.getByLabel('Alias').fill('many-04711');
+    await page.getByText('1 keys', { exact: true }).waitFor();
+    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(new URL(page.url()).search).toContain('alias=many-04711');
+    await page.context().close();
+  });
+});
+
+/** To another page as a link would go there, until everything on it has come. */
+async function go(page: Page, path: string): Promise<void> {
+  await page.evaluate(`history.pushState(null, '', ${JSON.stringify(`/ui${path}`)})`);
+  await expect.poll(() => page.locator('.skeleton').count(), { timeout: 15_000 }).toBe(0);
+  await page.getByRole('heading', { level: 1 }).waitFor();
+}
