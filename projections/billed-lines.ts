@@ -19,13 +19,14 @@ export const billedLines = defineProjection({
     /** 0 where the line has none. */
     price_rate: 'nanos',
     quantity: 'sum',
+    requests: 'sum',
     nanos: 'sum',
   },
   key: ['tenant_id', 'invoice_id', 'period', 'month', 'kind', 'model', 'unit', 'price_rate'],
   indexes: [['invoice_id']],
   on: {
     'invoice.drafted': ({ invoiceId, period, lines }, recorded) =>
-      lines.map(({ serviceMonth, kind, model, unit, priceRate, quantity, nanos }) => ({
+      lines.map(({ serviceMonth, kind, model, unit, priceRate, quantity, requests = 0n, nanos }) => ({
         op: 'add',
         key: {
           tenant_id: tenantOf(recorded),
@@ -37,7 +38,7 @@ export const billedLines = defineProjection({
           unit: unit ?? '',
           price_rate: priceRate ?? 0n,
         },
-        by: { quantity, nanos },
+        by: { quantity, requests, nanos },
       })),
     'invoice.cancelled': ({ invoiceId }) => ({ op: 'remove', where: { invoice_id: invoiceId } }),
   },

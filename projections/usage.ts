@@ -6,7 +6,7 @@ export const OPEN = 'open';
 /** What each tenant used per project, model, unit, rate and month, and which invoice it belongs to. */
 export const usage = defineProjection({
   name: 'usage',
-  version: 1,
+  version: 2,
   columns: {
     agency_id: 'text',
     tenant_id: 'text',
@@ -23,6 +23,8 @@ export const usage = defineProjection({
     invoice_period: 'text',
     /** Tokens. */
     quantity: 'sum',
+    /** Requests, each counted at the first line of its usage. */
+    requests: 'sum',
     price_nanos: 'sum',
     cost_nanos: 'sum',
   },
@@ -30,7 +32,7 @@ export const usage = defineProjection({
   indexes: [['agency_id', 'invoice_period']],
   on: {
     'spend.recorded': ({ projectId, model, month, lines }, recorded) =>
-      lines.map(({ unit, quantity, priceRate, priceNanos, costNanos }) => ({
+      lines.map(({ unit, quantity, priceRate, priceNanos, costNanos }, index) => ({
         op: 'add',
         key: {
           agency_id: recorded.agencyId,
@@ -42,7 +44,12 @@ export const usage = defineProjection({
           month,
           invoice_period: OPEN,
         },
-        by: { quantity: BigInt(quantity), price_nanos: priceNanos, cost_nanos: costNanos },
+        by: {
+          quantity: BigInt(quantity),
+          requests: index === 0 ? 1n : 0n,
+          price_nanos: priceNanos,
+          cost_nanos: costNanos,
+        },
       })),
     // Closing a period stamps everything recorded so far for that month or earlier. What arrives
     // later stays open and lands on the next invoice, so nothing is billed twice or lost.

@@ -186,6 +186,7 @@ export const PlanFile = z
     // What may be left out: there is none of it then.
     project_fee: Amount.optional(),
     included_tokens: z.number('write a whole number of tokens').int().positive().optional(),
+    included_requests: z.number('write a whole number of requests').int().positive().optional(),
     minimum_commitment: Amount.optional(),
     overage: z.enum(['bill', 'block']).optional(),
     fees: z.enum(['arrears', 'advance']).optional(),
@@ -200,8 +201,9 @@ export const PlanFile = z
     tenant_limits: LimitSet,
   })
   .superRefine((file, context) => {
-    if (file.overage === 'block' && (file.included_usage === 0n || file.included_tokens !== undefined)) {
-      const message = 'block needs included_usage as an amount above zero, and no included_tokens';
+    const others = file.included_tokens ?? file.included_requests;
+    if (file.overage === 'block' && (file.included_usage === 0n || others !== undefined)) {
+      const message = 'block needs included_usage as an amount above zero, and no tokens or requests';
       context.addIssue({ code: 'custom', path: ['overage'], message });
     }
     if (file.prices.markup_percent !== null) return;
@@ -231,6 +233,7 @@ export function termsOf(file: z.infer<typeof PlanFile>): Terms {
     tenantLimits: file.tenant_limits,
     ...(file.project_fee === undefined ? {} : { projectFeeNanos: file.project_fee }),
     ...(file.included_tokens === undefined ? {} : { includedTokens: BigInt(file.included_tokens) }),
+    ...(file.included_requests === undefined ? {} : { includedRequests: BigInt(file.included_requests) }),
     ...(file.minimum_commitment === undefined ? {} : { commitmentNanos: file.minimum_commitment }),
     ...(file.fees === 'advance' ? { feesInAdvance: true } : {}),
     ...(file.overage === 'block' ? { overage: { policy: 'block' } } : {}),

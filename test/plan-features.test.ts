@@ -35,6 +35,7 @@ function planWith(lines: string, ...edits: readonly (readonly [string, string])[
 
 const ALL = `project_fee: "5.00"
 included_tokens: 1000000
+included_requests: 5000
 minimum_commitment: "100.00"
 fees: advance
 trial_days: 14
@@ -48,6 +49,7 @@ describe('a plan file', () => {
     expect(terms).toMatchObject({
       projectFeeNanos: 5_000_000_000n,
       includedTokens: 1_000_000n,
+      includedRequests: 5_000n,
       commitmentNanos: 100_000_000_000n,
       feesInAdvance: true,
       trialDays: 14,

@@ -79,12 +79,12 @@ describe('a rebuild', () => {
         appended += 2;
       },
     });
-    expect(rebuilt.tableName).toBe('usage__v1_2');
+    expect(rebuilt.tableName).toBe(`usage__v${usage.version}_2`);
     const position = await append(store, happenings(spend(1_000)));
     await projector.reached(position, WAIT_MS);
-    expect(await tableOf(usage)).toBe('usage__v1_2');
+    expect(await tableOf(usage)).toBe(`usage__v${usage.version}_2`);
     expect(await compare(usage)).toMatchObject({ position, equal: true });
-    const { rows } = await pool.query('select count(*) as n from pg_class where relname = $1', ['usage__v1']);
+    const { rows } = await pool.query('select count(*) as n from pg_class where relname = $1', [`usage__v${usage.version}`]);
     expect(rows).toEqual([{ n: 0n }]);
 
     const positions = progress.map((one) => one.position);
@@ -145,18 +145,18 @@ describe('a rebuild', () => {
       },
     };
     await expect(rebuild({ store, pool, projection: failing, nowMs })).rejects.toMatchObject({ position });
-    expect(await tableOf(usage)).toBe('usage__v1');
+    expect(await tableOf(usage)).toBe(`usage__v${usage.version}`);
     const { rows } = await pool.query(
-      `select relname from pg_class where starts_with(relname, 'usage__v1_') and relkind = 'r'`,
+      `select relname from pg_class where starts_with(relname, 'usage__v${usage.version}_') and relkind = 'r'`,
     );
     expect(rows).toEqual([]);
   });
 
   test('removes what one that was killed has left', async () => {
     await running();
-    await pool.query('create table usage__v1_2 (left_over int)');
+    await pool.query(`create table usage__v${usage.version}_2 (left_over int)`);
     await pool.query(
-      `insert into projections (name, version, table_name, position) values ('usage__v1_2', 1, 'usage__v1_2', 7)`,
+      `insert into projections (name, version, table_name, position) values ('usage__v${usage.version}_2', ${usage.version}, 'usage__v${usage.version}_2', 7)`,
     );
     await rebuild({ store, pool, projection: usage, nowMs });
     expect(await compare(usage)).toMatchObject({ equal: true });

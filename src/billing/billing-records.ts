@@ -101,7 +101,7 @@ export function billingRecords(database: {
     async usage(tenantId, period) {
       const rows = await db
         .selectFrom('usage')
-        .select(['project_id', 'model', 'unit', 'price_rate', 'month', 'quantity', 'price_nanos'])
+        .select(['project_id', 'model', 'unit', 'price_rate', 'month', 'quantity', 'requests', 'price_nanos'])
         .where('tenant_id', '=', tenantId)
         .where('invoice_period', '=', period)
         .execute();
@@ -179,7 +179,7 @@ export function billingRecords(database: {
 export function usageSum(
   row: Pick<
     RowIn<typeof usage>,
-    'project_id' | 'model' | 'unit' | 'price_rate' | 'month' | 'quantity' | 'price_nanos'
+    'project_id' | 'model' | 'unit' | 'price_rate' | 'month' | 'quantity' | 'requests' | 'price_nanos'
   >,
 ): UsageSum {
   return {
@@ -189,6 +189,7 @@ export function usageSum(
     priceRate: row.price_rate,
     month: row.month,
     quantity: row.quantity,
+    requests: row.requests,
     priceNanos: row.price_nanos,
   };
 }
@@ -202,6 +203,7 @@ export function billedLine(row: RowIn<typeof billedLines>): BilledLine {
     unit: row.unit === '' ? null : (row.unit as Unit),
     priceRate: row.kind === 'usage' ? row.price_rate : null,
     quantity: row.quantity,
+    requests: row.requests,
     nanos: row.nanos,
   };
 }

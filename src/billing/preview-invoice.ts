@@ -37,8 +37,16 @@ export function previewInvoice(
       continue;
     }
     const id = [sum.projectId ?? '', sum.model, sum.unit, rate].join('\n');
-    const quantity = sum.quantity + (sums.get(id)?.quantity ?? 0n);
-    sums.set(id, { ...sum, quantity, priceRate: rate, priceNanos: (rate * quantity) / TOKENS_PER_RATE });
+    const before = sums.get(id);
+    const quantity = sum.quantity + (before?.quantity ?? 0n);
+    const requests = (sum.requests ?? 0n) + (before?.requests ?? 0n);
+    sums.set(id, {
+      ...sum,
+      quantity,
+      requests,
+      priceRate: rate,
+      priceNanos: (rate * quantity) / TOKENS_PER_RATE,
+    });
   }
   const days = monthDays(period);
   const contract: ContractFacts = {

@@ -145,7 +145,8 @@ function includedLine(
   const used = sumOf(charged) + sumOf(earlier);
   const ofTokens = coveredByTokens([...charged, ...earlier], parts);
   const money = monthlySum(parts, ({ includedUsageNanos }) => includedUsageNanos);
-  const target = least(used, ofTokens + money);
+  const ofRequests = coveredByRequests([...charged, ...earlier], used, parts);
+  const target = least(used, ofTokens + ofRequests + money);
   const granted = -sumOf(billed.filter(({ kind }) => kind === 'included'));
   const nanos = target - granted;
   // Granted once, it is taken back only where the contract was amended.
@@ -178,6 +179,18 @@ function coveredByTokens(
     toDay: Number(least(tokens, quantity)),
     days: Number(quantity),
   });
+}
+
+/** The requests that are included, at the average price of the month's requests. */
+function coveredByRequests(
+  lines: readonly { readonly requests?: bigint | undefined }[],
+  used: bigint,
+  parts: readonly ContractPart[],
+): bigint {
+  const included = monthlySum(parts, ({ includedRequests = 0n }) => includedRequests);
+  const made = lines.reduce((sum, { requests = 0n }) => sum + requests, 0n);
+  if (included === 0n || made === 0n) return 0n;
+  return shareOf(used, { fromDay: 0, toDay: Number(least(included, made)), days: Number(made) });
 }
 
 const TOKENS: ReadonlySet<string> = new Set<string>(TOKEN_UNITS);

@@ -28,6 +28,8 @@ export interface UsageSum {
   readonly month: string;
   /** Tokens. */
   readonly quantity: bigint;
+  /** Requests, each counted in one sum only. */
+  readonly requests?: bigint | undefined;
   readonly priceNanos: bigint;
 }
 
@@ -53,7 +55,7 @@ export interface InvoiceFacts {
 /** Always the same draft for the same facts, in whatever order they come. */
 export function draftInvoice(facts: InvoiceFacts): InvoiceDraft {
   const { invoiceId, period, terms, taxCase, taxStatuses, replaces } = facts;
-  const usage = facts.usage.map(usageLine).toSorted(byPlace);
+  const usage = facts.usage.map((sum) => withRequests(usageLine(sum), sum, facts.contract)).toSorted(byPlace);
   const untaxed =
     facts.contract === undefined ? wholeMonths(facts, usage) : byContract(period, usage, facts.contract);
   const lines = untaxed.map((line) => ({ ...line, tax: lineTax(taxCase, taxStatuses, line.serviceMonth) }));
@@ -125,8 +127,21 @@ function feeLines(period: string, { monthlyFeeNanos }: Terms): Untaxed[] {
   ];
 }
 
-function usageLine({ month, priceNanos, ...sum }: UsageSum): Untaxed {
-  return { ...sum, kind: 'usage', serviceMonth: month, nanos: priceNanos, netCents: toCents(priceNanos) };
+function usageLine(sum: UsageSum): Untaxed {
+  const { projectId, model, unit, priceRate, quantity, month, priceNanos } = sum;
+  const place = { projectId, model, unit, priceRate, quantity };
+  return { ...place, kind: 'usage', serviceMonth: month, nanos: priceNanos, netCents: toCents(priceNanos) };
+}
+
+/** Only what later invoices of this contract have to know. */
+function withRequests(
+  line: Untaxed,
+  { month, requests }: UsageSum,
+  contract: ContractFacts | undefined,
+): Untaxed {
+  if (contract === undefined || requests === undefined || requests === 0n) return line;
+  const counts = contract.parts(month).some(({ terms }) => terms.includedRequests !== undefined);
+  return counts ? { ...line, requests } : line;
 }
 
 /** The header of this file says how included usage is rounded. */

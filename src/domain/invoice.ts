@@ -43,6 +43,8 @@ export interface InvoiceLine {
   readonly to?: string | undefined;
   /** Tokens for usage lines, else 1. */
   readonly quantity: bigint;
+  /** Requests behind a usage line, each on one line only; left out where the contract includes none. */
+  readonly requests?: bigint | undefined;
   /** Nanos per million tokens for usage lines; null elsewhere. */
   readonly priceRate: bigint | null;
   /** Exact net amount; negative for included usage. */
@@ -238,7 +240,7 @@ function decideIssued(
 
 /** A line as later invoices have to know it. */
 export interface BilledLine
-  extends Pick<InvoiceLine, 'kind' | 'model' | 'unit' | 'priceRate' | 'quantity' | 'nanos'> {
+  extends Pick<InvoiceLine, 'kind' | 'model' | 'unit' | 'priceRate' | 'quantity' | 'requests' | 'nanos'> {
   /** Of the invoice. */
   readonly period: string;
   /** Of the service. */
@@ -246,7 +248,7 @@ export interface BilledLine
 }
 
 export function billedBy({ period, lines }: Pick<InvoiceDraft, 'period' | 'lines'>): readonly BilledLine[] {
-  return lines.map(({ kind, serviceMonth, model, unit, priceRate, quantity, nanos }) => ({
+  return lines.map(({ kind, serviceMonth, model, unit, priceRate, quantity, requests, nanos }) => ({
     period,
     month: serviceMonth,
     kind,
@@ -254,6 +256,7 @@ export function billedBy({ period, lines }: Pick<InvoiceDraft, 'period' | 'lines
     unit,
     priceRate,
     quantity,
+    ...(requests === undefined ? {} : { requests }),
     nanos,
   }));
 }

@@ -65,6 +65,8 @@ export interface Terms {
   readonly projectFeeNanos?: bigint | undefined;
   /** Tokens of a period that the fee already covers, beside `includedUsageNanos`; left out: none. */
   readonly includedTokens?: bigint | undefined;
+  /** The same, in requests. */
+  readonly includedRequests?: bigint | undefined;
   /** The least that usage of a period comes to, what is included taken off; left out: nothing. */
   readonly commitmentNanos?: bigint | undefined;
   /** True: fees are due on the invoice before their month. */

@@ -46,6 +46,7 @@ export function readTerms(json: Json): Terms {
     tenantLimits: limitsAt(terms['tenantLimits'], 'tenantLimits'),
     ...given('projectFeeNanos', terms, integerAt),
     ...given('includedTokens', terms, integerAt),
+    ...given('includedRequests', terms, integerAt),
     ...given('commitmentNanos', terms, integerAt),
     ...given('feesInAdvance', terms, flagAt),
     ...given('overage', terms, overageAt),

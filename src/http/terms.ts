@@ -38,6 +38,7 @@ export const TermsAnswer = z
     monthly_fee: Money,
     project_fee: Money.optional().describe('Per open project and month'),
     included_tokens: z.string().optional(),
+    included_requests: z.string().optional(),
     minimum_commitment: Money.optional(),
     fees: z.enum(['arrears', 'advance']).optional().describe('Arrears when left out'),
     overage: z.enum(['bill', 'block']).optional().describe('Billed when left out'),
@@ -123,10 +124,12 @@ export function termsAnswer(terms: Terms): z.infer<typeof TermsAnswer> {
 
 /** What not every contract has. */
 function sometimes({ currency, ...terms }: Terms): Partial<z.infer<typeof TermsAnswer>> {
-  const { projectFeeNanos, includedTokens, commitmentNanos, keyRules, trialDays, notice } = terms;
+  const { projectFeeNanos, includedTokens, includedRequests, commitmentNanos, keyRules, trialDays, notice } =
+    terms;
   return {
     ...(projectFeeNanos === undefined ? {} : { project_fee: money(projectFeeNanos, currency) }),
     ...(includedTokens === undefined ? {} : { included_tokens: String(includedTokens) }),
+    ...(includedRequests === undefined ? {} : { included_requests: String(includedRequests) }),
     ...(commitmentNanos === undefined ? {} : { minimum_commitment: money(commitmentNanos, currency) }),
     ...(terms.feesInAdvance === true ? { fees: 'advance' as const } : {}),
     ...(terms.overage === undefined ? {} : { overage: terms.overage.policy }),

@@ -117,6 +117,7 @@ const InvoiceDraft = z.object({
       from: z.string().optional(),
       to: z.string().optional(),
       quantity: Integer,
+      requests: Integer.optional(),
       priceRate: Integer.nullable(),
       nanos: Integer,
       netCents: Integer,

@@ -96,6 +96,7 @@ export const Terms = z.object({
   tenantLimits: Limits,
   projectFeeNanos: Integer.optional(),
   includedTokens: Integer.optional(),
+  includedRequests: Integer.optional(),
   commitmentNanos: Integer.optional(),
   feesInAdvance: z.boolean().optional(),
   overage: z.object({ policy: z.literal('block') }).optional(),

@@ -1,4 +1,5 @@
 import { tenants } from '../../projections/tenants.ts';
+import { usage } from '../../projections/usage.ts';
 import { keys } from '../../projections/keys.ts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { formatVerdict } from '../../src/audit/format-verdict.ts';
@@ -215,7 +216,7 @@ describe('tampering beside the log', () => {
   test.each([
     [
       'usage',
-      `update usage__v1 set price_nanos = price_nanos + 1 where model = (select max(model) from usage__v1)`,
+      `update usage__v${usage.version} set price_nanos = price_nanos + 1 where model = (select max(model) from usage__v${usage.version})`,
     ],
     [
       'spend_totals',

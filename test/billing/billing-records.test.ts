@@ -42,6 +42,7 @@ test('the usage of a period is what its close stamped', async () => {
       priceRate: 75_000_000n,
       month: '2026-10',
       quantity: 300n,
+      requests: 0n,
       priceNanos: 22_500n,
     },
     {
@@ -51,6 +52,7 @@ test('the usage of a period is what its close stamped', async () => {
       priceRate: 150_000_000n,
       month: '2026-10',
       quantity: 2_700n,
+      requests: 3n,
       priceNanos: 405_000n,
     },
     {
@@ -60,6 +62,7 @@ test('the usage of a period is what its close stamped', async () => {
       priceRate: 600_000_000n,
       month: '2026-10',
       quantity: 600n,
+      requests: 0n,
       priceNanos: 360_000n,
     },
   ]);

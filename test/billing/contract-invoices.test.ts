@@ -209,6 +209,25 @@ describe('usage', () => {
     await verified(billing);
   });
 
+  test('that is included in requests is taken off at the average price of the month', async () => {
+    const billing = await begin(
+      '2026-11-01T10:00:00.000Z',
+      plan('starter', '0.00', { includedRequests: 3n }),
+    );
+    await use(billing, '2026-11', 2_000_000);
+    await use(billing, '2026-11', 6_000_000);
+    await close(billing, '2026-11');
+    await use(billing, '2026-11', 4_000_000);
+    await use(billing, '2026-11', 4_000_000);
+    await close(billing, '2026-12');
+    // First all of it: two of three requests. Then three of four: 12.00 of 16.00.
+    expect(await invoices(billing)).toEqual({
+      '2026-11': ['2026-11 usage 8', '2026-11 included -8'],
+      '2026-12': ['2026-11 usage 8', '2026-11 included -4'],
+    });
+    await verified(billing);
+  });
+
   test('that is included in tokens is taken off at the average price of the month', async () => {
     const billing = await begin(
       '2026-11-01T10:00:00.000Z',
