@@ -48,6 +48,15 @@ export const recordTables: readonly RecordTable[] = [
     key: 'tenant_id, check_id',
     of: (scope) => (scope.kind === 'tenant' ? ['tenant_id = $1', scope.id] : null),
   },
+  // What was done outside: without it a moved installation would do it again. How far the outbox has
+  // read stays behind, since positions are another log's there; it begins at the head.
+  { table: 'outbox_tasks', key: 'task_id', of: () => null },
+  { table: 'provider_steps', key: 'step_key', of: () => null },
+  { table: 'provider_events', key: 'agency_id, event_id', of: () => null },
+  { table: 'payment_links', key: 'invoice_id', of: () => null },
+  { table: 'scheduled_runs', key: 'agency_id, period', of: () => null },
+  // Sealed under LITELLM_SALT_KEY, which moves with the settings.
+  { table: 'agency_secrets', key: 'agency_id, name', of: () => null },
 ];
 
 const PAGE_ROWS = 200;
