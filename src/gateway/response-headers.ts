@@ -2,6 +2,7 @@ import { formatNanos } from '../domain/money.ts';
 import type { Exchange } from './exchange.ts';
 import type { Caller } from './caller.ts';
 import type { Level } from './levels.ts';
+import type { Share } from './shares.ts';
 
 /** The `x-litellm-*` and `x-ratelimit-*` headers of an answer, as a flat list of names and values. */
 export function answerHeaders(
@@ -58,14 +59,24 @@ function addFixed(headers: string[], caller: Caller): void {
 function addRemaining(headers: string[], { name, scope, limits, account }: Level, nowMs: number): void {
   if (name === 'tag' || name === 'installation') return;
   const { requestsPerMinute, tokensPerMinute, parallelRequests } = limits;
+  const { shares } = account;
   if (requestsPerMinute !== null) {
-    addPair(headers, scope, 'requests', requestsPerMinute, account.requests.used(nowMs));
+    const used = account.requests.used(nowMs) + heldByOthers(shares?.requests);
+    addPair(headers, scope, 'requests', requestsPerMinute, used);
   }
-  if (tokensPerMinute !== null)
-    addPair(headers, scope, 'tokens', tokensPerMinute, account.tokens.used(nowMs));
+  if (tokensPerMinute !== null) {
+    const used = account.tokens.used(nowMs) + heldByOthers(shares?.tokens);
+    addPair(headers, scope, 'tokens', tokensPerMinute, used);
+  }
   if (parallelRequests !== null) {
-    addPair(headers, scope, 'max_parallel_requests', parallelRequests, account.running);
+    const used = account.running + heldByOthers(shares?.running);
+    addPair(headers, scope, 'max_parallel_requests', parallelRequests, used);
   }
+}
+
+/** What other processes may use of a limit without asking: nothing of it can be promised here. */
+function heldByOthers(share: Share | undefined): number {
+  return share === undefined ? 0 : Number(share.others);
 }
 
 function addPair(headers: string[], scope: string, kind: string, limit: number, used: number): void {
