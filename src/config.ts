@@ -93,7 +93,7 @@ const Environment = z.object({
   /** Largest request body. */
   BODY_BYTES_MAX: Whole(1_024, 100_000_000).default(4 * 1024 * 1024),
   /** Most connections to Postgres. */
-  DATABASE_POOL_MAX: Whole(8, 200).default(16),
+  DATABASE_POOL_MAX: Whole(10, 200).default(16),
   /** Spend records waiting for the log before new requests are refused; about two kilobytes of memory and disk each. */
   SPEND_WAITING_MAX: Whole(1, 1_000_000).default(100_000),
   /** How long answers go on, from the spool alone, while the log cannot be reached; 0 stops them after 5 s. */

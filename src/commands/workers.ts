@@ -14,10 +14,11 @@ import { join } from 'node:path';
  * PostgreSQL, and the spool of workers that died. It serves nothing itself; it hands connections to
  * the workers in turn, starts a worker anew that died, and stops them in order.
  */
-export const WORKERS_MAX = 64;
+export const WORKERS_MAX = 32;
 /** Connections that an embedded PostgreSQL has for all workers together. */
 const CONNECTIONS_MAX = 80;
-const POOL_MIN = 4;
+/** Four connections are for listening and for locks. */
+const POOL_MIN = 8;
 /** A worker that dies sooner than this after its start is started again ever later. */
 const STEADY_MS = 10_000;
 const RESTART_MS = 100;

@@ -207,6 +207,11 @@ async function readInto(meter: BudgetMeter, ledger: LedgerReader): Promise<void>
   meter.loadedTo = position;
 }
 
+/** The place in the log from where on the ledger counts for this meter; null for all of it. */
+export function countsAfter(meter: BudgetMeter): bigint | null {
+  return startOf(meter).after;
+}
+
 /** What a correction by hand starts the window with, and from where on the ledger counts then. */
 function startOf({ window, correction }: BudgetMeter): {
   readonly base: bigint;

@@ -3,6 +3,7 @@ import type { Exchange } from './exchange.ts';
 import { headerLine } from './head.ts';
 import type { Caller } from './caller.ts';
 import type { Level } from './levels.ts';
+import type { Share } from './shares.ts';
 
 /** The `x-litellm-*` and `x-ratelimit-*` headers of an answer, as lines. */
 export function answerHeaders(exchange: Exchange, version: string, providers: string, nowMs: number): string {
@@ -46,19 +47,34 @@ function fixedOf(caller: Caller): string {
 function remaining({ name, scope, limits, account }: Level, nowMs: number): string {
   if (name === 'tag' || name === 'installation') return '';
   const { requestsPerMinute, tokensPerMinute, parallelRequests } = limits;
+  const { shares } = account;
   let headers = '';
-  if (requestsPerMinute !== null)
-    headers += pair(scope, 'requests', requestsPerMinute, account.requests.used(nowMs));
-  if (tokensPerMinute !== null) headers += pair(scope, 'tokens', tokensPerMinute, account.tokens.used(nowMs));
-  if (parallelRequests !== null)
-    headers += pair(scope, 'max_parallel_requests', parallelRequests, account.running);
+  if (requestsPerMinute !== null) {
+    const used = account.requests.used(nowMs) + heldByOthers(shares?.requests);
+    headers += pair(scope, 'requests', requestsPerMinute, used);
+  }
+  if (tokensPerMinute !== null) {
+    const used = account.tokens.used(nowMs) + heldByOthers(shares?.tokens);
+    headers += pair(scope, 'tokens', tokensPerMinute, used);
+  }
+  if (parallelRequests !== null) {
+    const used = account.running + heldByOthers(shares?.running);
+    headers += pair(scope, 'max_parallel_requests', parallelRequests, used);
+  }
   return headers;
+}
+
+/** What other processes may use of a limit without asking: nothing of it can be promised here. */
+function heldByOthers(share: Share | undefined): number {
+  return share === undefined ? 0 : Number(share.others);
 }
 
 function pair(scope: string, kind: string, limit: number, used: number): string {
   return (
-    `x-ratelimit-${scope}-limit-${kind}: ${limit}\r\n` +
-    `x-ratelimit-${scope}-remaining-${kind}: ${Math.max(limit - used, 0)}\r\n`
+    `x-ratelimit-${scope}-limit-${kind}: ${limit}
+` +
+    `x-ratelimit-${scope}-remaining-${kind}: ${Math.max(limit - used, 0)}
+`
   );
 }
 

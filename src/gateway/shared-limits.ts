@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { Accounts } from './accounts.ts';
-import { type BudgetMeter, type LedgerSum, ownNanos, readAgain } from './budget.ts';
+import { type BudgetMeter, countsAfter, type LedgerSum, ownNanos, readAgain } from './budget.ts';
 import type { LedgerQuestion, SpentSince } from './ledger-question.ts';
 import {
   type Account,
@@ -168,9 +168,8 @@ export async function beginSharing({ shares }: Sharing, accounts: Accounts, nowM
     if (isUsed) account.shares ??= accountShares(shares, account);
     for (const { meter } of account.owners) {
       if (meter === null || meter.loadedTo === null || meter.share !== null) continue;
-      const { correction, byHandNanos, baseNanos, loadedTo, window } = meter;
-      const within = correction !== null && window.startsAt !== null && byHandNanos !== 0n;
-      const name = budgetName(account.scope, meter, within ? correction.position : null);
+      const { byHandNanos, baseNanos, loadedTo, window } = meter;
+      const name = budgetName(account.scope, meter, countsAfter(meter));
       bases.push({ meter: name, nanos: baseNanos - byHandNanos, position: loadedTo, endsAt: window.endsAt });
       meter.share = openBudget(shares, name, meter);
     }

@@ -149,6 +149,19 @@ test('a budget that is raised or lowered holds for all processes at once', async
   expect(await admitted(a, of(60n))).toBe(5);
 });
 
+test('a budget whose spend was set by hand is the same one for whoever comes second', async () => {
+  const correction = { position: 3n, atMs: Date.now(), toNanos: 0n, sumNanos: 0n };
+  const of = (at: Seat) => ({ ...at.level('key', BUDGET), correction });
+  const first = await seat();
+  for (let i = 0; i < 40; i += 1) await first.admit([of(first)], costing(1));
+  await first.share();
+  const second = await seat();
+  await second.share();
+  let passed = 0;
+  while ((await second.tried([of(second)], costing(1))) !== null) passed += 1;
+  expect(passed).toBe(60);
+});
+
 test('a process that comes to a budget later brings what it has spent there since the others agreed', async () => {
   const asked: LedgerQuestion[] = [];
   const spentSince = (question: LedgerQuestion) => {
