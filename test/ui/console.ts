@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
@@ -33,6 +33,8 @@ const ROOT = join(import.meta.dirname, '..', '..');
 const WAIT_MS = 15_000;
 
 export async function startConsole(): Promise<Console> {
+  if (!existsSync(join(ROOT, 'dist', 'ui', 'index.html')))
+    throw new Error('build the console first: npm run build');
   const database = await testDatabase();
   const dataDir = mkdtempSync(join(tmpdir(), 'keyledger-console-'));
   const environment = {

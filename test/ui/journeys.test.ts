@@ -7,9 +7,10 @@ import { type Console, MASTER_KEY, startConsole } from './console.ts';
 
 /** What people do with the console, in a real browser, against the real program. */
 let ui: Console;
+// The first start unpacks the browser.
 beforeAll(async () => {
   ui = await startConsole();
-});
+}, 180_000);
 afterAll(() => ui?.close());
 
 const heading = (page: Page, name: string | RegExp) => page.getByRole('heading', { level: 1, name });

@@ -85,7 +85,7 @@ function Figures({ usage, agency }: { readonly usage: Usage; readonly agency: bo
   );
   const margin = sums.price - sums.cost;
   return (
-    <div className="grid gap-3 sm:grid-cols-2 xl:grid-cols-4">
+    <div className="grid grid-cols-2 gap-3 lg:grid-cols-4">
       <Figure
         label={t('figure.spend')}
         value={formats.money(sums.price)}

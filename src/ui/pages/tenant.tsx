@@ -80,7 +80,7 @@ function Month({ id }: { readonly id: string }) {
   if (one === undefined) return null;
   const beyond = Math.max(0, amountOf(one.spent) - amountOf(one.included_usage));
   return (
-    <div className="grid gap-3 sm:grid-cols-2 xl:grid-cols-4">
+    <div className="grid grid-cols-2 gap-3 lg:grid-cols-4">
       <Figure
         label={t('tenant.month', { month: formats.month(one.month) })}
         value={formats.money(one.spent)}

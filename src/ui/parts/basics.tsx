@@ -214,11 +214,13 @@ export function Figure({
   const body = (
     <>
       <span className="text-sm text-soft">{label}</span>
-      <span className="num text-[1.65rem] leading-9 font-semibold tracking-tight">{value}</span>
+      <span className="num text-[1.3rem] leading-9 font-semibold tracking-tight sm:text-[1.65rem]">
+        {value}
+      </span>
       <span className="min-h-5 text-sm text-soft">{note}</span>
     </>
   );
-  const style = 'flex flex-col rounded-xl border border-line bg-surface px-5 py-4 shadow-card';
+  const style = 'flex flex-col rounded-xl border border-line bg-surface px-4 py-4 shadow-card sm:px-5';
   if (to === undefined) return <div className={style}>{body}</div>;
   return (
     <Link href={to} className={`${style} transition-colors hover:border-strong`}>
