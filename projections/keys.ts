@@ -7,7 +7,7 @@ import { defineProjection, toJson } from '../src/projection.ts';
 /** Every virtual key there ever was. Deleted ones stay, so that their spend has an owner. */
 export const keys = defineProjection({
   name: 'keys',
-  version: 3,
+  version: 4,
   columns: {
     key_id: 'text',
     /** Lower-case hex SHA-256 of the secret. */
@@ -85,6 +85,7 @@ export const keys = defineProjection({
     ['user_id'],
     ['budget_id'],
     ['rotates_at'],
+    ['created_at', 'key_id'],
   ],
   on: {
     'key.generated': ({ keyId, tenantId, tokenHash, keyName, limits, settings }, recorded) => ({
