@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Admin, startAdmin } from '../support/admin.ts';
 import { commands, emptyModel, expectSame } from '../support/management-model.ts';
