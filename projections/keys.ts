@@ -89,6 +89,7 @@ export const keys = defineProjection({
     ['user_id'],
     ['budget_id'],
     ['rotates_at'],
+    ['created_at', 'key_id'],
   ],
   on: {
     'key.generated': ({ keyId, tenantId, tokenHash, keyName, limits, settings }, recorded) => ({

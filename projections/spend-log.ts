@@ -6,7 +6,7 @@ const RESPONSE_ID_MAX = 512;
 /** One row per request: everything that was recorded about it. */
 export const spendLog = defineProjection({
   name: 'spend_log',
-  version: 1,
+  version: 2,
   columns: {
     position: 'bigint',
     request_id: 'text',
@@ -43,12 +43,11 @@ export const spendLog = defineProjection({
     response_id: 'text?',
   },
   // By place in the log, so that rows are added at the end. Every index costs each request, so there
-  // are only those that limits and audits cannot do without.
+  // are only those that limits, audits and lists cannot do without: time alone grows at its end, and
+  // ids are looked up by what blocks of rows are known not to have.
   key: ['position'],
-  indexes: [
-    ['key_id', 'admitted_at'],
-    ['tenant_id', 'admitted_at'],
-  ],
+  indexes: [['key_id', 'admitted_at'], ['tenant_id', 'admitted_at'], ['admitted_at']],
+  lookups: ['request_id', 'response_id'],
   on: {
     'spend.recorded': (spend, recorded) => ({
       op: 'insert',

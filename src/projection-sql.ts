@@ -56,7 +56,17 @@ export function tableDdl(projection: Projection, table: string, temporary = fals
     ...projection.indexes.map(
       (index) => `create index on ${quoted(table)} (${index.map(quoted).join(', ')})`,
     ),
+    ...(projection.lookups.length === 0 ? [] : [lookupDdl(projection, table)]),
   ];
+}
+
+/**
+ * What is known of each range of 32 pages is a filter over its values: a look-up reads the filters
+ * and then the few ranges that may have the value.
+ */
+function lookupDdl({ lookups }: Projection, table: string): string {
+  const filters = lookups.map((name) => `${quoted(name)} text_bloom_ops(n_distinct_per_range = 600)`);
+  return `create index on ${quoted(table)} using brin (${filters.join(', ')}) with (pages_per_range = 32, autosummarize = on)`;
 }
 
 /** Tells whether a table was made from this definition. */

@@ -84,7 +84,9 @@ describe('a rebuild', () => {
     await projector.reached(position, WAIT_MS);
     expect(await tableOf(usage)).toBe(`usage__v${usage.version}_2`);
     expect(await compare(usage)).toMatchObject({ position, equal: true });
-    const { rows } = await pool.query('select count(*) as n from pg_class where relname = $1', [`usage__v${usage.version}`]);
+    const { rows } = await pool.query('select count(*) as n from pg_class where relname = $1', [
+      `usage__v${usage.version}`,
+    ]);
     expect(rows).toEqual([{ n: 0n }]);
 
     const positions = progress.map((one) => one.position);

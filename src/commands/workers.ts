@@ -18,7 +18,7 @@ export const WORKERS_MAX = 32;
 /** Connections that an embedded PostgreSQL has for all workers together. */
 const CONNECTIONS_MAX = 80;
 /** Four connections are for listening and for locks. */
-const POOL_MIN = 8;
+const POOL_MIN = 10;
 /** A worker that dies sooner than this after its start is started again ever later. */
 const STEADY_MS = 10_000;
 const RESTART_MS = 100;

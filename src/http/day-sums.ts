@@ -132,11 +132,12 @@ export async function withParts(
   offsetMinutes = 0,
 ): Promise<Day[]> {
   if (days.length === 0) return [];
-  const [parts, entities] = await Promise.all([
-    partsOf(db, where, offsetMinutes),
-    entitiesOf(db, where, entity, offsetMinutes),
-  ]);
-  const all = [...parts, ...entities];
+  const all = await db.transaction().execute(async (reading) => {
+    // What is grouped stays in memory instead of going through files; it is given back at the end.
+    await sql`set local work_mem = '64MB'`.execute(reading);
+    const parts = await partsOf(reading, where, offsetMinutes);
+    return [...parts, ...(await entitiesOf(reading, where, entity, offsetMinutes))];
+  });
   const names = await namesOf(db, all, entity);
   const byDay = new Map(days.map(({ day }) => [day, [] as PartSums[]]));
   for (const part of all) byDay.get(part.day)?.push(part);

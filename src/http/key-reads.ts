@@ -1,5 +1,5 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
-import { type ExpressionBuilder, sql } from 'kysely';
+import { type ExpressionBuilder, type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
@@ -8,7 +8,6 @@ import { KeyRecord } from './key-fields.ts';
 import { keyRecords } from './key-record.ts';
 import { requireRightTo } from './key-rights.ts';
 import { findKey, findKeys, viewOfKey } from './key-target.ts';
-import { pageOf } from './paged.ts';
 import { keyOf, seesAll } from './permissions.ts';
 import { type Db, keyViews, type KeyView, type Tables } from './read.ts';
 import { After, refusalAnswers } from './schemas.ts';
@@ -132,16 +131,20 @@ function listRoute(app: App, deps: HttpDeps): void {
     },
     async ({ caller, query }) => {
       const { page, size } = query;
-      const matching = filtered(narrowed(db, caller, query), query);
-      const { rows: views, total, pages } = await pageOf(matching, sorted(matching, query), { page, size });
+      const matching = sql<boolean>`${narrowed(caller, query)} and ${filtered(query)}`;
+      const [{ rows: counted }, views] = await Promise.all([
+        sql<{ total: bigint }>`select count(*) as total from keys where ${matching}`.execute(db),
+        pageOfKeys(db, matching, query),
+      ]);
+      const { total } = counted[0]!;
       const records = isTrue(query.return_full_object) ? await keyRecords(db, views, deps.now()) : null;
       return {
         keys: views.map(({ token_hash: token }, index) =>
           records === null ? token : { ...records[index]!, token },
         ),
-        total_count: total,
+        total_count: Number(total),
         current_page: page,
-        total_pages: pages,
+        total_pages: Math.ceil(Number(total) / size),
       };
     },
   );
@@ -223,63 +226,78 @@ function healthRoute(app: App): void {
   );
 }
 
-/** The rows that the caller may see. Throws Refusal(not_yours | not_found) for asking about others. */
-function narrowed(db: Db, caller: Caller | null, query: ListQuery): ReturnType<typeof keyViews> {
-  const rows = keyViews(db);
-  if (seesAll(caller)) return rows;
+/** The keys that the caller may see. Throws Refusal(not_yours | key_not_found) for asking about others. */
+function narrowed(caller: Caller | null, query: ListQuery): RawBuilder<boolean> {
+  if (seesAll(caller)) return sql`true`;
   if (caller?.role !== 'user') throw new Refusal('key_not_found');
   const { standing } = caller;
+  const { userId: own } = standing;
   const led = [...standing.tenants].filter(([, role]) => role === 'org_admin').map(([id]) => id);
-  const teams = [...standing.projects];
-  const seen = teams.filter(([, { role }]) => role === 'admin').map(([id]) => id);
+  const seen = [...standing.projects].filter(([, { role }]) => role === 'admin').map(([id]) => id);
   const { user_id: userId, organization_id: tenantId } = query;
   const teamId = query.team_id ?? query.project_id;
   const leads = (teamId !== undefined && seen.includes(teamId)) || led.length > 0;
   const forbidden =
-    (userId !== undefined && userId !== standing.userId && !leads && seen.length === 0) ||
+    (userId !== undefined && userId !== own && !leads && seen.length === 0) ||
     (teamId !== undefined && !standing.projects.has(teamId) && led.length === 0) ||
     (tenantId !== undefined && !standing.tenants.has(tenantId));
   if (forbidden) throw new Refusal('not_yours', { problem: 'You may list your own keys only.' });
   const wide =
     isTrue(query.include_team_keys) || teamId !== undefined || userId !== undefined || led.length > 0;
-  return rows.where((eb) =>
-    eb.or([
-      eb('keys.user_id', '=', standing.userId),
-      ...(wide && seen.length > 0 ? [eb('keys.project_id', 'in', seen)] : []),
-      ...(led.length > 0 ? [eb('keys.tenant_id', 'in', led)] : []),
-      ...(isTrue(query.include_created_by_keys) ? [eb('keys.created_by', '=', standing.userId)] : []),
-    ]),
-  );
+  const made = isTrue(query.include_created_by_keys) ? sql`or keys.created_by = ${own}` : sql``;
+  return sql`(keys.user_id = ${own} or keys.project_id = any(${wide ? seen : []})
+    or keys.tenant_id = any(${led}) ${made})`;
 }
 
-function filtered(all: ReturnType<typeof keyViews>, query: ListQuery) {
-  const { status } = query;
+function filtered(query: ListQuery): RawBuilder<boolean> {
+  const { status, organization_id: tenantId, key_hash: hash, key_alias: alias, user_id: userId } = query;
   if (status !== undefined && status !== 'deleted') {
     throw new Refusal('bad_request', { problem: 'status can only be deleted.' }, { param: 'status' });
   }
-  let rows = all.where('keys.status', status === undefined ? '!=' : '=', 'deleted');
+  const conditions = [status === undefined ? sql`keys.status <> 'deleted'` : sql`keys.status = 'deleted'`];
   const project = query.team_id ?? query.project_id;
-  if (project !== undefined) rows = rows.where('keys.project_id', '=', project);
-  if (query.organization_id !== undefined) rows = rows.where('keys.tenant_id', '=', query.organization_id);
-  if (query.key_hash !== undefined) rows = rows.where('keys.token_hash', '=', query.key_hash.toLowerCase());
-  if (query.key_alias !== undefined)
-    rows = rows.where(sql<boolean>`strpos(keys.alias, ${query.key_alias}) > 0`);
-  if (query.user_id !== undefined)
-    rows = rows.where(sql<boolean>`strpos(keys.user_id, ${query.user_id}) > 0`);
-  return rows;
+  if (project !== undefined) conditions.push(sql`keys.project_id = ${project}`);
+  if (tenantId !== undefined) conditions.push(sql`keys.tenant_id = ${tenantId}`);
+  if (hash !== undefined) conditions.push(sql`keys.token_hash = ${hash.toLowerCase()}`);
+  if (alias !== undefined) conditions.push(sql`strpos(keys.alias, ${alias}) > 0`);
+  if (userId !== undefined) conditions.push(sql`strpos(keys.user_id, ${userId}) > 0`);
+  return sql`${sql.join(conditions, sql` and `)}`;
 }
 
+/** Null is only in the columns that may be: an index that has nulls elsewhere would not be used. */
 const SORT_COLUMNS = {
-  spend: sql`coalesce(spend_totals.price_nanos, 0)`,
-  max_budget: sql`keys.budget_nanos`,
-  created_at: sql`keys.created_at`,
-  updated_at: sql`keys.updated_at`,
-  token: sql`keys.token_hash`,
-  key_alias: sql`keys.alias`,
+  spend: [sql`coalesce(spend_totals.price_nanos, 0) + keys.spend_adjusted`, false],
+  max_budget: [sql`keys.budget_nanos`, true],
+  created_at: [sql`keys.created_at`, false],
+  updated_at: [sql`keys.updated_at`, false],
+  token: [sql`keys.token_hash`, false],
+  key_alias: [sql`keys.alias`, true],
 } as const;
 
+/** One page, picked before anything is joined to it. */
+async function pageOfKeys(
+  db: Db,
+  matching: RawBuilder<boolean>,
+  query: ListQuery,
+): Promise<readonly KeyView[]> {
+  const { page, size, sort_by: by = 'created_at' } = query;
+  const order = orderOf(query);
+  const totals =
+    by === 'spend'
+      ? sql`left join spend_totals on spend_totals.level = 'key' and spend_totals.id = keys.key_id`
+      : sql``;
+  const { rows } = await sql<{ key_id: string }>`
+    select keys.key_id from keys ${totals} where ${matching}
+    order by ${order} limit ${size} offset ${(page - 1) * size}`.execute(db);
+  if (rows.length === 0) return [];
+  const ids = rows.map(({ key_id }) => key_id);
+  const views = await keyViews(db).where('keys.key_id', 'in', ids).execute();
+  const byId = new Map(views.map((view) => [view.key_id, view]));
+  return ids.flatMap((id) => byId.get(id) ?? []);
+}
+
 /** Ends with the id, so that pages do not overlap however many rows are alike. */
-function sorted(rows: ReturnType<typeof filtered>, query: ListQuery): ReturnType<typeof filtered> {
+function orderOf(query: ListQuery): RawBuilder<unknown> {
   const { sort_by: by = 'created_at', sort_order: order = 'desc', key_alias: alias } = query;
   if (!Object.hasOwn(SORT_COLUMNS, by)) {
     const problem = `sort_by can be ${Object.keys(SORT_COLUMNS).join(', ')}.`;
@@ -288,13 +306,10 @@ function sorted(rows: ReturnType<typeof filtered>, query: ListQuery): ReturnType
   if (order !== 'asc' && order !== 'desc') {
     throw new Refusal('bad_request', { problem: 'sort_order can be asc or desc.' }, { param: 'sort_order' });
   }
-  const exactFirst =
-    alias === undefined ? rows : rows.orderBy(sql`case when keys.alias = ${alias} then 0 else 1 end`);
-  return exactFirst
-    .orderBy(SORT_COLUMNS[by as keyof typeof SORT_COLUMNS], (item) =>
-      order === 'asc' ? item.asc().nullsLast() : item.desc().nullsLast(),
-    )
-    .orderBy('keys.key_id', order);
+  const [column, nullable] = SORT_COLUMNS[by as keyof typeof SORT_COLUMNS];
+  const direction = order === 'asc' ? sql`asc` : sql`desc`;
+  const exactFirst = alias === undefined ? sql`` : sql`case when keys.alias = ${alias} then 0 else 1 end,`;
+  return sql`${exactFirst} ${column} ${direction} ${nullable ? sql`nulls last` : sql``}, keys.key_id ${direction}`;
 }
 
 function isTrue(flag: string | undefined): boolean {

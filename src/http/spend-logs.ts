@@ -82,7 +82,11 @@ async function matching(deps: HttpDeps, caller: Caller | null, filter: Filter): 
     deployment: filter.model_id,
   });
   const conditions: RawBuilder<boolean>[] = [rows];
-  if (id !== undefined) conditions.push(sql`(s.request_id = ${id} or s.response_id = ${id})`);
+  if (id !== undefined) {
+    // Not `or`: each of the two is looked up by itself.
+    conditions.push(sql`s.position in (select position from spend_log where request_id = ${id}
+      union select position from spend_log where response_id = ${id})`);
+  }
   if (alias !== undefined) {
     conditions.push(sql`s.key_id in (select key_id from keys where strpos(alias, ${alias}) > 0)`);
   }

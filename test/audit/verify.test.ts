@@ -1,3 +1,4 @@
+import { spendLog } from '../../projections/spend-log.ts';
 import { tenants } from '../../projections/tenants.ts';
 import { usage } from '../../projections/usage.ts';
 import { keys } from '../../projections/keys.ts';
@@ -222,7 +223,7 @@ describe('tampering beside the log', () => {
       'spend_totals',
       `update spend_totals__v2 set requests = requests + 1 where level = 'key' and id = 'key_1'`,
     ],
-    ['spend_log', `delete from spend_log__v1 where request_id = 'req_w1_2026-09_key_1_0'`],
+    ['spend_log', `delete from spend_log__v${spendLog.version} where request_id = 'req_w1_2026-09_key_1_0'`],
     ['keys', `update keys__v${keys.version} set status = 'blocked' where key_id = 'key_2'`],
     ['tenants', `update tenants__v${tenants.version} set terms = null where tenant_id = 'ten_1'`],
     ['invoices', `update invoices__v2 set gross_cents = 1 where tenant_id = 'ten_1'`],

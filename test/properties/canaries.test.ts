@@ -39,10 +39,12 @@ const body = {
 };
 
 test('no secret that was sent to any route is in logs, events, tables, metrics or answers', async () => {
-  const routes = admin.app.routeTable.routes.filter(({ method, hidden }) => method !== 'HEAD' && !hidden);
+  const all = admin.app.routeTable.routes.filter(({ method, hidden }) => method !== 'HEAD' && !hidden);
+  // What ends the key comes last: it is what the others are tried with.
+  const ends = ({ url }: { readonly url: string }) => /delete|regenerate|block/.test(url);
+  const routes = [...all.filter((route) => !ends(route)), ...all.filter(ends)];
   const shown: string[] = [];
   for (const { method, url } of routes) {
-    // Regenerating or deleting it would end the key that the others are tried with.
     const path = url.replaceAll(/:\w+|\*/g, SECRET);
     const reads = method === 'GET';
     for (const bearer of [MASTER_KEY, SECRET, `${SECRET}x`]) {

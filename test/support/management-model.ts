@@ -1,6 +1,5 @@
-/* oxlint-disable vitest/no-standalone-expect -- steps of a test that stand in a file of their own */
 /** What the management API is about, as simply as it can be said, and commands that do the same to both. */
-import { expect } from 'vitest';
+import { strict as assert } from 'node:assert';
 import * as fc from 'fast-check';
 import type { Admin, Answer } from './admin.ts';
 
@@ -86,8 +85,8 @@ const generate = fc
       const body = { key_alias: alias, team_id: team, user_id: user, max_budget, rpm_limit };
       const answer = await post(real, '/key/generate', body);
       const taken = alias !== null && m.keys.some((key) => key.alias === alias);
-      if (taken || !isOpen(m, team!)) return expect(answer.status, JSON.stringify(answer.body)).toBe(400);
-      expect(answer.status, JSON.stringify(answer.body)).toBe(200);
+      if (taken || !isOpen(m, team!)) return assert.equal(answer.status, 400, JSON.stringify(answer.body));
+      assert.equal(answer.status, 200, JSON.stringify(answer.body));
       const { token, key_id: id } = answer.body;
       m.keys.push({
         id,
@@ -107,7 +106,7 @@ const update = fc.record({ place, max_budget: amount, rpm_limit: rate }).map(({ 
     `update key ${at} ${JSON.stringify(fields)}`,
     async (m, real) => {
       const key = pick(m, at);
-      expect((await post(real, '/key/update', { key: key.token, ...fields })).status).toBe(200);
+      assert.equal((await post(real, '/key/update', { key: key.token, ...fields })).status, 200);
       Object.assign(key, fields);
     },
     someKey,
@@ -120,7 +119,7 @@ const block = fc.record({ place, blocked: fc.boolean() }).map(({ place: at, bloc
     async (m, real) => {
       const key = pick(m, at);
       const answer = await post(real, `/key/${blocked ? 'block' : 'unblock'}`, { key: key.token });
-      expect(answer.status).toBe(200);
+      assert.equal(answer.status, 200);
       key.blocked = blocked;
     },
     someKey,
@@ -132,7 +131,7 @@ const remove = place.map((at) =>
     `delete key ${at}`,
     async (m, real) => {
       const { token } = pick(m, at);
-      expect((await post(real, '/key/delete', { keys: [token] })).status).toBe(200);
+      assert.equal((await post(real, '/key/delete', { keys: [token] })).status, 200);
       drop(m, (key) => key.token === token);
     },
     someKey,
@@ -145,7 +144,7 @@ const regenerate = place.map((at) =>
     async (m, real) => {
       const key = pick(m, at);
       const answer = await post(real, '/key/regenerate', { key: key.token });
-      expect(answer.status, JSON.stringify(answer.body)).toBe(200);
+      assert.equal(answer.status, 200, JSON.stringify(answer.body));
       m.gone.push(key.token);
       key.token = answer.body.token;
     },
@@ -157,8 +156,8 @@ const openTeam = fc.record({ team: name('team'), rpm_limit: rate }).map(({ team,
   command(`open ${team}`, async (m, real) => {
     const id = own(real, team)!;
     const { status } = await post(real, '/team/new', { team_id: id, rpm_limit });
-    if (m.teams.has(id)) return expect(status).toBe(400);
-    expect(status).toBe(200);
+    if (m.teams.has(id)) return assert.equal(status, 400);
+    assert.equal(status, 200);
     m.teams.set(id, { alias: id, blocked: false, open: true, rpm_limit, members: new Set() });
   }),
 );
@@ -170,8 +169,8 @@ const changeTeam = fc
       const id = own(real, team)!;
       const { status } = await post(real, '/team/update', { team_id: id, ...fields });
       const known = m.teams.get(id);
-      if (known?.open !== true) return expect(status).toBe(404);
-      expect(status).toBe(200);
+      if (known?.open !== true) return assert.equal(status, 404);
+      assert.equal(status, 200);
       Object.assign(known, { alias: fields.team_alias, rpm_limit: fields.rpm_limit });
     }),
   );
@@ -181,8 +180,8 @@ const blockTeam = fc.record({ team: name('team'), blocked: fc.boolean() }).map((
     const id = own(real, team)!;
     const { status } = await post(real, `/team/${blocked ? 'block' : 'unblock'}`, { team_id: id });
     const known = m.teams.get(id);
-    if (known?.open !== true) return expect(status).toBe(404);
-    expect(status).toBe(200);
+    if (known?.open !== true) return assert.equal(status, 404);
+    assert.equal(status, 200);
     known.blocked = blocked;
   }),
 );
@@ -192,8 +191,8 @@ const closeTeam = name('team').map((team) =>
     const id = own(real, team)!;
     const { status } = await post(real, '/team/delete', { team_ids: [id] });
     const known = m.teams.get(id);
-    if (known?.open !== true) return expect(status).toBe(404);
-    expect(status).toBe(200);
+    if (known?.open !== true) return assert.equal(status, 404);
+    assert.equal(status, 200);
     known.open = false;
     known.members.clear();
     drop(m, (key) => key.team === id);
@@ -208,17 +207,17 @@ const member = fc.record({ team: name('team'), user: name('user'), joins: fc.boo
     if (who.joins) {
       const body = { team_id: team, member: { user_id: user, role: 'user' } };
       const { status } = await post(real, '/team/member_add', body);
-      if (known?.open !== true) return expect(status).toBe(404);
+      if (known?.open !== true) return assert.equal(status, 404);
       // Whoever is unknown is registered on the way, also when the rest is refused.
       m.users.add(user);
-      if (isIn) return expect(status).toBe(400);
-      expect(status).toBe(200);
+      if (isIn) return assert.equal(status, 400);
+      assert.equal(status, 200);
       known.members.add(user);
       return;
     }
     const { status } = await post(real, '/team/member_delete', { team_id: team, user_id: user });
-    if (known?.open !== true || !isIn) return expect(status).toBe(400);
-    expect(status).toBe(200);
+    if (known?.open !== true || !isIn) return assert.equal(status, 400);
+    assert.equal(status, 200);
     known.members.delete(user);
     drop(m, (key) => key.team === team && key.user === user);
   }),
@@ -228,8 +227,8 @@ const register = name('user').map((user) =>
   command(`register ${user}`, async (m, real) => {
     const id = own(real, user)!;
     const { status } = await post(real, '/user/new', { user_id: id, auto_create_key: false });
-    if (m.users.has(id)) return expect(status).toBe(409);
-    expect(status).toBe(200);
+    if (m.users.has(id)) return assert.equal(status, 409);
+    assert.equal(status, 200);
     m.users.add(id);
   }),
 );
@@ -238,8 +237,8 @@ const forget = name('user').map((user) =>
   command(`forget ${user}`, async (m, real) => {
     const id = own(real, user)!;
     const { status } = await post(real, '/user/delete', { user_ids: [id] });
-    if (!m.users.has(id)) return expect(status).toBe(404);
-    expect(status).toBe(200);
+    if (!m.users.has(id)) return assert.equal(status, 404);
+    assert.equal(status, 200);
     m.users.delete(id);
     for (const team of m.teams.values()) team.members.delete(id);
     drop(m, (key) => key.user === id);
@@ -253,8 +252,9 @@ const budget = fc
       const id = own(real, called)!;
       const body = verb === 'delete' ? { id } : { budget_id: id, max_budget };
       const { status } = await post(real, `/budget/${verb}`, body);
-      if (m.budgets.has(id) === (verb === 'new')) return expect([400, 404]).toContain(status);
-      expect(status).toBe(200);
+      if (m.budgets.has(id) === (verb === 'new'))
+        return assert.ok([400, 404].includes(status), String(status));
+      assert.equal(status, 200);
       if (verb === 'delete') m.budgets.delete(id);
       else m.budgets.set(id, max_budget);
     }),
@@ -279,38 +279,46 @@ export const commands = [
   budget,
 ];
 
+function includes(actual: Answer['body'], expected: object): void {
+  for (const [field, value] of Object.entries(expected)) assert.deepEqual(actual[field], value, field);
+}
+
 /** Everything that can be read says what the model says. */
 export async function expectSame(m: Model, { admin, prefix }: Real): Promise<void> {
   for (const { token, alias, team, user, max_budget, rpm_limit, blocked } of m.keys) {
     const { body } = await admin.call({ url: `/key/info?key=${token}` });
     const shown = { key_alias: alias, team_id: team, user_id: user, max_budget, rpm_limit, blocked };
-    expect(body.info, token).toMatchObject(shown);
+    includes(body.info, shown);
   }
-  for (const token of m.gone) expect((await admin.call({ url: `/key/info?key=${token}` })).status).toBe(404);
+  for (const token of m.gone) assert.equal((await admin.call({ url: `/key/info?key=${token}` })).status, 404);
   for (const [id, { open, alias, blocked, rpm_limit, members }] of m.teams) {
     const { status, body } = await admin.call({ url: `/team/info?team_id=${id}` });
     if (!open) {
-      expect(status, id).toBe(404);
+      assert.equal(status, 404, id);
       continue;
     }
-    expect(body.team_info, id).toMatchObject({ team_alias: alias, blocked, rpm_limit });
-    expect(body.team_info.members.toSorted(), id).toEqual([...members].toSorted());
+    includes(body.team_info, { team_alias: alias, blocked, rpm_limit });
+    assert.deepEqual(body.team_info.members.toSorted(), [...members].toSorted(), id);
     const ids = m.keys.filter((key) => key.team === id).map((key) => key.id);
-    expect(body.keys.map((key: { key_id: string }) => key.key_id).toSorted(), id).toEqual(ids.toSorted());
+    assert.deepEqual(body.keys.map((key: { key_id: string }) => key.key_id).toSorted(), ids.toSorted(), id);
   }
   for (const id of ['user-a', 'user-b', 'user-c'].map((one) => `${prefix}-${one}`)) {
     const { status, body } = await admin.call({ url: `/user/info?user_id=${id}` });
-    expect(status, id).toBe(m.users.has(id) ? 200 : 404);
+    assert.equal(status, m.users.has(id) ? 200 : 404, id);
     if (status !== 200) continue;
     const teams = [...m.teams].filter(([, { members }]) => members.has(id)).map(([team]) => team);
-    expect(body.teams.map((team: { team_id: string }) => team.team_id).toSorted()).toEqual(teams.toSorted());
-    expect(body.keys.length).toBe(m.keys.filter(({ user }) => user === id).length);
+    assert.deepEqual(
+      body.teams.map((team: { team_id: string }) => team.team_id).toSorted(),
+      teams.toSorted(),
+    );
+    assert.equal(body.keys.length, m.keys.filter(({ user }) => user === id).length);
   }
   const { body } = await admin.call({ url: '/budget/list' });
   const budgets = body.filter((one: { budget_id: string }) => one.budget_id.startsWith(`${prefix}-`));
-  expect(
+  assert.deepEqual(
     new Map(
       budgets.map((one: { budget_id: string; max_budget: number | null }) => [one.budget_id, one.max_budget]),
     ),
-  ).toEqual(m.budgets);
+    m.budgets,
+  );
 }
