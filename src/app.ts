@@ -36,6 +36,7 @@ import { type CredentialSeal, credentialSeal, saltKeyOf } from './model-credenti
 import { type Projector, startProjector } from './projector.ts';
 import { readModels } from './read-models.ts';
 import { recoverSpools, spoolDirOf } from './recovery.ts';
+import { noteSpoolOwner } from './spool-owner.ts';
 import type { EventStore } from './store/event-store.ts';
 import { type Part, takePart } from './taking-part.ts';
 
@@ -84,6 +85,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     const { store, database } = installation;
     if (options.isWorker !== true) await recoverSpools({ ...options, store, pool: database.pool });
     const core = await startCore(options, installation, closers);
+    await noteSpoolOwner(spoolDirOf(config), store);
     const seals = await startSeals(options, core, closers);
     const configured = config.deployments ?? (await simulate(config, closers));
     const credentials = credentialSeal(saltKeyOf(config.settings.LITELLM_SALT_KEY, config.dataDir));

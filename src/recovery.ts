@@ -5,11 +5,12 @@ import { recoverSpool } from './gateway/spool-recovery.ts';
 import { deadWriters, isLivingWriter, unmarkWriter } from './living-writers.ts';
 import type { Log } from './log.ts';
 import { noteEnded } from './process-registry.ts';
+import { requireOwnSpool } from './spool-owner.ts';
 import type { EventStore } from './store/event-store.ts';
 
 export interface RecoveryDeps {
   readonly config: Config;
-  readonly store: Pick<EventStore, 'append' | 'readStream' | 'head'>;
+  readonly store: Pick<EventStore, 'append' | 'readStream' | 'readLog' | 'head'>;
   readonly pool: Pool;
   readonly log: Log;
   readonly say: (line: string) => void;
@@ -21,10 +22,12 @@ export function spoolDirOf({ dataDir }: Pick<Config, 'dataDir'>): string {
 
 /**
  * What killed processes have left in the spool goes to the log: budgets and reads then know of it, and
- * what they held of shared limits can be given back. For the one that owns the data folder.
+ * what they held of shared limits can be given back. For the one that owns the data folder. Throws when
+ * the spool belongs to another log.
  */
 export async function recoverSpools({ config, store, pool, log, say }: RecoveryDeps): Promise<void> {
   const dir = spoolDirOf(config);
+  await requireOwnSpool(dir, store);
   const emptied: string[] = [];
   const { spends, interrupted } = await recoverSpool({
     dir,

@@ -51,7 +51,7 @@ describe('the parts of a month', () => {
   });
 });
 
-test('the worked example: 49.00 for ten days and 149.00 for twenty of November are 16.33 and 99.34', () => {
+test('the worked example: 49.00 for ten days and 149.00 for twenty of November are 16.33 and 99.33', () => {
   const versions = [from('2026-10-01T10:00:00.000Z', starter), from('2026-11-11T08:00:00.000Z', studio)];
   const parts = partsOf(versions, '2026-11', BERLIN);
   // 49.00 * 10/30 = 16.333…; 149.00 - 149.00 * 10/30 = 149.00 - 49.67
