@@ -4,19 +4,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, parseEnv } from 'node:util';
-import { auditKey, auditRotateKey, auditVerify } from './commands/audit.ts';
 import type { CommandContext } from './commands/context.ts';
-import { auditExport } from './commands/export.ts';
-import { importCommand } from './commands/import.ts';
-import { invoiceDocument, invoiceExport, invoiceRun, invoiceVerify } from './commands/invoice.ts';
-import { plansCheck, plansDiff } from './commands/plans.ts';
-import { rebuildCommand } from './commands/rebuild.ts';
-import { resetCommand } from './commands/reset.ts';
-import { startCommand } from './commands/start.ts';
 import { type Config, readConfig } from './config.ts';
 import { createLog } from './log.ts';
 
-/** Names to commands. The only file that sees the environment and the arguments. */
+/**
+ * Names to commands. The only file that sees the environment and the arguments. A command is loaded
+ * when it is called: what serving needs is three times what the others do.
+ */
 interface Command {
   readonly words: readonly string[];
   readonly usage: string;
@@ -28,49 +23,49 @@ const commands: readonly Command[] = [
     words: ['start'],
     usage: `start [--config litellm_config.yaml]        serve
     [--workers <n>]                           with so many processes on one port`,
-    run: startCommand,
+    run: async (context) => (await import('./commands/start.ts')).startCommand(context),
   },
   {
     words: ['reset'],
     usage: 'reset                                       remove the embedded data',
-    run: resetCommand,
+    run: async (context) => (await import('./commands/reset.ts')).resetCommand(context),
   },
   {
     words: ['plans:check'],
     usage: 'plans:check [--json]                        check plans/*.yaml',
-    run: plansCheck,
+    run: async (context) => (await import('./commands/plans.ts')).plansCheck(context),
   },
   {
     words: ['plans:diff'],
     usage: 'plans:diff <name> [from] [to] [--json]      what differs: published versions, or file',
-    run: plansDiff,
+    run: async (context) => (await import('./commands/plans.ts')).plansDiff(context),
   },
   {
     words: ['invoice', 'run'],
     usage: 'invoice run <YYYY-MM> [--agency <id>] [--json]   close the month, finalise its invoices',
-    run: invoiceRun,
+    run: async (context) => (await import('./commands/invoice.ts')).invoiceRun(context),
   },
   {
     words: ['invoice', 'document'],
     usage: `invoice document <number> --out <file>      the PDF of an invoice or Stornorechnung
     [--format pdf|cii|xrechnung-cii|xrechnung-ubl|statement-csv|statement-pdf]`,
-    run: invoiceDocument,
+    run: async (context) => (await import('./commands/invoice.ts')).invoiceDocument(context),
   },
   {
     words: ['invoice', 'verify'],
     usage: 'invoice verify <number> [--json]            compute an invoice again from the log',
-    run: invoiceVerify,
+    run: async (context) => (await import('./commands/invoice.ts')).invoiceVerify(context),
   },
   {
     words: ['invoice', 'export'],
     usage: `invoice export <YYYY-MM> [--agency <id>]     invoices dated in a month, for accounting
     [--format datev|csv] [--out <file>]`,
-    run: invoiceExport,
+    run: async (context) => (await import('./commands/invoice.ts')).invoiceExport(context),
   },
   {
     words: ['audit', 'key'],
     usage: 'audit key <id> [--at <instant>] [--json]    replay one key from the log',
-    run: auditKey,
+    run: async (context) => (await import('./commands/audit.ts')).auditKey(context),
   },
   {
     words: ['audit', 'verify'],
@@ -78,28 +73,28 @@ const commands: readonly Command[] = [
     [--from <n>] [--to <n>]                   a part of the log
     [--offline <bundle>]                      an export, without database and network
     [--public-key <file>] [--expect <hash>]   the key to trust; a seal or event that must be there`,
-    run: auditVerify,
+    run: async (context) => (await import('./commands/audit.ts')).auditVerify(context),
   },
   {
     words: ['audit', 'export'],
     usage: `audit export --all [--out <file>]           the log and what lies beside it, as JSON lines
     --tenant <id> | --key <id> | --invoice <number>   what concerns it, with proofs`,
-    run: auditExport,
+    run: async (context) => (await import('./commands/export.ts')).auditExport(context),
   },
   {
     words: ['audit', 'rotate-key'],
     usage: 'audit rotate-key [--force]                  sign seals with another key from here on',
-    run: auditRotateKey,
+    run: async (context) => (await import('./commands/audit.ts')).auditRotateKey(context),
   },
   {
     words: ['import'],
     usage: 'import <bundle>                             replay a full export into an empty installation',
-    run: importCommand,
+    run: async (context) => (await import('./commands/import.ts')).importCommand(context),
   },
   {
     words: ['rebuild'],
     usage: 'rebuild <projection>                        fill a read model anew beside the live one',
-    run: rebuildCommand,
+    run: async (context) => (await import('./commands/rebuild.ts')).rebuildCommand(context),
   },
 ];
 

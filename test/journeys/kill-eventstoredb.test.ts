@@ -8,7 +8,7 @@ import { freePort, MASTER_KEY, runCommand, type Server, startServer, temporaryDa
  * Kills with the log in EventStoreDB: of the program, and, where a stand-in serves, of the log as well.
  * EVENTSTORE_TEST_URL names a real server whose log holds nothing but Keyledger's events.
  */
-const KILLS = 4;
+const KILLS = 2;
 const REQUESTS = 3;
 const realUrl = process.env['EVENTSTORE_TEST_URL'];
 const folder = temporaryDataDir();

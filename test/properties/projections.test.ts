@@ -31,7 +31,7 @@ import {
  * that failed; HISTORIES and HISTORY_EVENTS make a longer one.
  */
 const SEED = Number(process.env['HISTORY_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
-const HISTORIES = Number(process.env['HISTORIES'] ?? 100);
+const HISTORIES = Number(process.env['HISTORIES'] ?? 25);
 const EVENTS_MAX = Number(process.env['HISTORY_EVENTS'] ?? 80);
 const ELSEWHERE = { TZ: 'Asia/Kathmandu', LANG: 'tr_TR.UTF-8', LC_ALL: 'tr_TR.UTF-8' };
 const BATCHES = [1, 7, 500] as const;
