@@ -71,10 +71,8 @@ function heldByOthers(share: Share | undefined): number {
 
 function pair(scope: string, kind: string, limit: number, used: number): string {
   return (
-    `x-ratelimit-${scope}-limit-${kind}: ${limit}
-` +
-    `x-ratelimit-${scope}-remaining-${kind}: ${Math.max(limit - used, 0)}
-`
+    `x-ratelimit-${scope}-limit-${kind}: ${limit}\r\n` +
+    `x-ratelimit-${scope}-remaining-${kind}: ${Math.max(limit - used, 0)}\r\n`
   );
 }
 
