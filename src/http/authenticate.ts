@@ -13,7 +13,12 @@ import { settle } from './settle.ts';
 
 export type Caller =
   /** The master key, or a virtual key or a session of a user with this role; `key` is null without one. */
-  | { readonly role: 'proxy_admin'; readonly userId: string; readonly key: KeyRow | null }
+  | {
+      readonly role: 'proxy_admin';
+      readonly userId: string;
+      readonly key: KeyRow | null;
+      readonly byMasterKey?: true;
+    }
   /** A virtual key whose user has a role, or a session of such a user, without a key. */
   | { readonly role: 'user'; readonly key: KeyRow | null; readonly standing: Standing }
   /** A virtual key of nobody, or of a user whom nobody registered. */
@@ -48,7 +53,7 @@ export async function authenticate(deps: HttpDeps, request: FastifyRequest): Pro
   if (token !== null) return await authenticateSession(deps, request, token, allows);
   const secret = readCredential(request.raw.rawHeaders, deps.keyHeader);
   if (sameSecret(secret, deps.masterKey)) {
-    request.caller = { role: 'proxy_admin', userId: MASTER_USER_ID, key: null };
+    request.caller = { role: 'proxy_admin', userId: MASTER_USER_ID, key: null, byMasterKey: true };
     return;
   }
   if (allows.roles.includes('auditor')) {
@@ -104,7 +109,8 @@ async function callerWith(deps: HttpDeps, key: KeyRow): Promise<Caller> {
 export function rolesOf(caller: Caller): readonly Role[] {
   switch (caller.role) {
     case 'proxy_admin':
-      return caller.key === null ? ['master', 'proxy_admin'] : ['proxy_admin', 'key'];
+      if (caller.byMasterKey === true) return ['master', 'proxy_admin'];
+      return caller.key === null ? ['proxy_admin'] : ['proxy_admin', 'key'];
     case 'user':
       return caller.key === null ? rolesIn(caller.standing) : [...rolesIn(caller.standing), 'key'];
     case 'key':
