@@ -9,16 +9,17 @@ import { windowName } from './limit-table.tsx';
 /** What a change of a contract does: to the month's fee, to the tenant's limits, to each key. */
 export function ContractEffect({ of: change }: { readonly of: ContractChange }) {
   const t = useT();
-  const { before, after, month, keys, tenant_limits: together, dropped } = change;
+  const { before, after, keys, tenant_limits: together, dropped } = change;
   return (
     <>
       <Facts
         items={[
           [t('contract.from'), <Time key="from" at={change.effective_from} />],
-          [t('plan'), `${nameOf(before)} → ${after === null ? t('contract.ends') : nameOf(after)}`],
+          [t('contract.before'), nameOf(before)],
+          [t('contract.after'), after === null ? t('contract.ends') : nameOf(after)],
         ]}
       />
-      <MonthTable of={month} />
+      <SumTable of={change} />
       {dropped.length > 0 && (
         <div className="rounded-lg border border-line px-4 pb-3">
           <PlannedList of={dropped} />
@@ -40,22 +41,20 @@ function nameOf(contract: Contract | null): string {
   return contract === null ? '–' : `${contract.plan} v${contract.plan_version}`;
 }
 
-function MonthTable({
-  of: { period, fee, included_usage: included },
-}: {
-  readonly of: ContractChange['month'];
-}) {
+function SumTable({ of: { before, after, month: sums } }: { readonly of: ContractChange }) {
+  const { period, fee, included_usage: included } = sums;
   const t = useT();
   const formats = useFormats();
+  const month = formats.month(period);
   const rows = [
-    { title: t('plan.fee'), ...fee },
-    { title: t('plan.included'), ...included },
+    { title: t('contract.fee'), before: before?.monthly_fee ?? 0, after: after?.monthly_fee ?? 0 },
+    { title: t('contract.fee.month', { month }), ...fee },
+    { title: t('contract.included.month', { month }), ...included },
   ];
   return (
     <section>
-      <h3 className="text-sm font-semibold">{t('contract.month', { month: formats.month(period) })}</h3>
       <Table
-        caption={t('contract.month', { month: formats.month(period) })}
+        caption={t('contract.sums')}
         rows={rows}
         keyOf={({ title }) => title}
         columns={[
@@ -93,8 +92,16 @@ function Diff({ title, rows }: { readonly title: string; readonly rows: readonly
           rows={rows}
           keyOf={({ id }) => id}
           columns={[
-            { title: t('key'), wide: true, cell: ({ name }) => <span className="break-all">{name}</span> },
-            { title: t('limits'), cell: ({ limit }) => t(`field.${limit}`) },
+            {
+              title: t('key'),
+              wide: true,
+              cell: ({ name, limit }) => (
+                <>
+                  <span className="block min-w-28 break-words">{name}</span>
+                  <span className="text-sm text-soft">{t(`field.${limit}`)}</span>
+                </>
+              ),
+            },
             {
               title: t('contract.before'),
               right: true,

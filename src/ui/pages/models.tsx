@@ -65,6 +65,9 @@ function Deployments({ onOpen }: { readonly onOpen: (opened: Opened) => void }) 
                   <>
                     <span className="font-medium break-all">{name}</span>
                     <code className="block font-mono text-sm break-all text-soft">{id}</code>
+                    <span className="mt-1 block sm:hidden">
+                      <State of={states.get(id)} />
+                    </span>
                   </>
                 ),
               },
@@ -123,7 +126,7 @@ function Actions({ of: model, onOpen }: { readonly of: Model; readonly onOpen: (
     </Button>
   );
   return (
-    <span className="flex flex-wrap items-center justify-end">
+    <span className="flex flex-wrap items-center justify-end sm:flex-nowrap">
       {facts.mode === 'chat' && !name.includes('*') && button('test')}
       {facts.db_model ? (
         <>
@@ -131,7 +134,7 @@ function Actions({ of: model, onOpen }: { readonly of: Model; readonly onOpen: (
           {button('delete')}
         </>
       ) : (
-        <span className="px-3 text-sm text-soft">{t('model.configured')}</span>
+        <span className="px-3 text-sm text-soft sm:whitespace-nowrap">{t('model.configured')}</span>
       )}
     </span>
   );

@@ -1,5 +1,6 @@
 import { common } from './common.ts';
 import { deskWords } from './desk.ts';
+import { deskMoneyWords } from './desk-money.ts';
 import { keyWords } from './keys.ts';
 import { moneyWords } from './money.ts';
 import { peopleWords } from './people.ts';
@@ -10,6 +11,7 @@ export const words = {
   ...keyWords,
   ...moneyWords,
   ...deskWords,
+  ...deskMoneyWords,
   ...peopleWords,
 } as const satisfies Record<string, readonly [en: string, de: string]>;
 export type Word = keyof typeof words;
