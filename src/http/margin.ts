@@ -8,7 +8,7 @@ import { DAY_MS, isoInstant } from '../domain/local-time.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { sendFile } from './invoice-files.ts';
 import type { Db } from './read.ts';
-import { After, AnyValue, Money, money, refusalAnswers } from './schemas.ts';
+import { After, Money, money, refusalAnswers } from './schemas.ts';
 
 /** What the agency earns with usage: the tenant's price book against its own. */
 const Month = z.string().regex(/^20\d\d-(0[1-9]|1[0-2])$/, 'expected a month such as 2026-11');
@@ -53,7 +53,7 @@ function marginRoute(app: App, deps: HttpDeps): void {
           format: z.enum(['json', 'csv']).default('json'),
         }),
         response: {
-          200: AnyValue.describe('As JSON: period, data, unspread; as CSV the rows of data'),
+          200: MarginAnswer.describe('As CSV the rows of data'),
           ...refusalAnswers,
         },
       },

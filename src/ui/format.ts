@@ -89,6 +89,14 @@ export function addDays(day: string, count: number): string {
   return new Date(Date.parse(`${day}T00:00:00Z`) + count * 86_400_000).toISOString().slice(0, 10);
 }
 
+/** The newest first, a year of them. */
+export function monthsUpTo(today: string): string[] {
+  const [year, month] = today.split('-').map(Number) as [number, number];
+  return Array.from({ length: 12 }, (_, back) =>
+    new Date(Date.UTC(year, month - 1 - back, 1)).toISOString().slice(0, 7),
+  );
+}
+
 /** Instant and text of a wall time in a zone, as `<input type="datetime-local">` writes it. */
 export function localInput(iso: string, zone: string): string {
   const parts = new Intl.DateTimeFormat('sv-SE', {

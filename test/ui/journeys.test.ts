@@ -64,6 +64,8 @@ describe('signing in', () => {
     };
     await credentials();
     await heading(page, 'Plans').waitFor();
+    // What is still on its way would end the session before the click.
+    await page.waitForLoadState('networkidle');
     const cookie = (await page.context().cookies())[0]!;
     await page.context().addCookies([{ ...cookie, value: 'A'.repeat(43) }]);
     await page.getByRole('link', { name: 'Keys' }).click();
@@ -150,6 +152,36 @@ test('a rotated key has a new secret at once and keeps the old one for its grace
   await state.getByText('Old secret in its grace period').waitFor();
   await page.context().close();
 });
+
+test('a change of plan is seen before it is made, and then holds for the keys', async () => {
+  const { tenant, projects } = await onboard('Wechsler');
+  const page = await ui.visit(`/tenants/${tenant.id}`);
+  await press(page, 'Change contract');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Plan').selectOption('starter');
+  await dialog.getByLabel('In force').selectOption('now');
+  await dialog.getByRole('button', { name: 'See what changes' }).click();
+  await dialog.getByRole('heading', { name: 'Downgrade' }).waitFor();
+  const change = dialog
+    .getByRole('row')
+    .filter({ hasText: 'wechsler-shop-production' })
+    .filter({ hasText: 'Requests/min' });
+  const [, before, after] = await change.getByRole('cell').allInnerTexts();
+  const { limits } = (await ui.api<{ levels: readonly { limits: Limits }[] }>(limitsPath(projects)))
+    .levels[0]!;
+  expect(before).toBe(String(limits.requests_per_minute));
+  await dialog.getByRole('button', { name: 'Confirm the change' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByText('starter v1').waitFor();
+  const now = (await ui.api<{ levels: readonly { limits: Limits }[] }>(limitsPath(projects))).levels[0]!;
+  expect(after).toBe(String(now.limits.requests_per_minute));
+  await page.context().close();
+});
+
+interface Limits {
+  readonly requests_per_minute: number;
+}
+const limitsPath = (projects: Onboarded['projects']) => `/api/keys/${projects[0]!.keys[0]!.id}/limits`;
 
 test('an invoice run makes invoices that can be downloaded and proven', async () => {
   await onboard('Abrechner');

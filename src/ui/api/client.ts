@@ -48,13 +48,14 @@ export function read<Route extends keyof Reads>(
 
 export function write<Route extends keyof Writes>(
   route: Route,
-  { params, body, id }: { params?: Params; body?: unknown; id?: string } = {},
+  { params, body, id, bearer }: { params?: Params; body?: unknown; id?: string; bearer?: string } = {},
 ): Promise<Writes[Route]> {
   return call(route, urlOf(route, params), {
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     headers: {
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(id === undefined ? {} : { 'idempotency-key': id }),
+      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
     },
   });
 }

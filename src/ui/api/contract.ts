@@ -1,4 +1,14 @@
 import type {
+  BillingSettings,
+  ContractChange,
+  InvoicePreview,
+  Margin,
+  Models,
+  Outbox,
+  OutboxTask,
+  ScheduledRuns,
+} from './shapes-desk.ts';
+import type {
   KeyHistory,
   KeyInfo,
   KeyLimits,
@@ -58,6 +68,11 @@ export interface Reads {
   'GET /api/invoices': Listed<Invoice>;
   'GET /api/invoices/:id': InvoiceDetails;
   'GET /api/invoices/:id/proof': Loose;
+  'GET /api/reports/margin': Margin;
+  'GET /api/agencies/:id/billing': BillingSettings;
+  'GET /api/outbox': Outbox;
+  'GET /api/invoice-runs': ScheduledRuns;
+  'GET /model/info': Models;
   'GET /health': Health;
   'GET /health/readiness': Readiness;
   'GET /v1/models': ServedModels;
@@ -73,6 +88,8 @@ export interface Writes {
   'DELETE /api/sessions': Loose;
   'POST /api/session/password': Loose;
   'POST /api/tenants': NewTenant;
+  'POST /api/tenants/:id/contract/preview': ContractChange;
+  'POST /api/tenants/:id/contract': ContractChange;
   'POST /api/projects': OpenedProject;
   'POST /key/generate': KeyMade;
   'POST /key/update': Loose;
@@ -85,6 +102,15 @@ export interface Writes {
   'POST /api/invoices/:id/sent': Loose;
   'POST /api/invoices/:id/cancel': Loose;
   'POST /api/audit/verification': Loose;
+  'POST /api/invoices/preview': InvoicePreview;
+  'PUT /api/agencies/:id/billing': BillingSettings;
+  'PUT /api/agencies/:id/stripe': BillingSettings;
+  'DELETE /api/agencies/:id/stripe': BillingSettings;
+  'POST /api/outbox/retry': OutboxTask;
+  'POST /model/new': Loose;
+  'PATCH /model/:model_id/update': Loose;
+  'POST /model/delete': Loose;
+  'POST /v1/chat/completions': Loose;
   'POST /user/new': Loose;
   'POST /user/delete': Loose;
   'POST /invitation/new': Invitation;

@@ -47,6 +47,8 @@ function keyOf(route: string, params: Params | undefined, query: Query | undefin
 export interface WriteInput {
   readonly params?: Params;
   readonly body?: unknown;
+  /** Secret of a key that asks instead of the session. Never kept. */
+  readonly bearer?: string;
 }
 
 /**

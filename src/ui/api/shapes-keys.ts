@@ -45,6 +45,14 @@ export interface Terms {
 export interface Contract extends Terms {
   readonly id: string;
   readonly effective_from: string;
+  /** What differs from the plan; null: nothing. */
+  readonly agreed: unknown;
+}
+
+export interface Planned {
+  readonly effective_from: string;
+  readonly plan: string | null;
+  readonly plan_version: number | null;
 }
 
 export interface Plan {
@@ -85,6 +93,7 @@ export interface Project {
 export interface TenantDetails {
   readonly tenant: Tenant;
   readonly contract: Contract | null;
+  readonly planned: readonly Planned[];
   readonly projects: readonly Project[];
 }
 

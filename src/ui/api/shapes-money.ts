@@ -140,9 +140,25 @@ export interface InvoiceTax {
   readonly tax: Money;
 }
 
+export interface Dispute {
+  readonly status: string;
+  readonly reason: string;
+}
+
+export interface InvoiceCollection {
+  readonly provider: string | null;
+  readonly reference: string | null;
+  readonly payment_link: string | null;
+  readonly refunded: Money;
+  readonly dispute: Dispute | null;
+  readonly reminders: number;
+  readonly reminded_on: string | null;
+}
+
 export interface InvoiceDetails extends Invoice {
   readonly lines: readonly InvoiceLine[];
   readonly taxes: readonly InvoiceTax[];
+  readonly collection: InvoiceCollection | null;
   readonly document_hash: string | null;
 }
 

@@ -11,6 +11,8 @@ import { Icon } from '../parts/icons.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { isWord } from '../words/words.ts';
+import { CollectionCard } from './invoice-collection.tsx';
+import { InvoiceTasks } from './outbox.tsx';
 
 export default function Invoice({ id }: { readonly id: string }) {
   const t = useT();
@@ -45,7 +47,9 @@ export default function Invoice({ id }: { readonly id: string }) {
             </Card>
             <div className="flex min-w-0 flex-col gap-5">
               <Summary of={data} />
+              {data.collection !== null && <CollectionCard of={data.collection} />}
               <Files of={data} />
+              {agency && data.number !== null && <InvoiceTasks id={data.id} />}
               {admin && data.number !== null && <Proof id={data.id} />}
             </div>
           </div>

@@ -3,7 +3,7 @@ import { Link } from 'wouter';
 import type { RunAnswer, RunInvoice } from '../api/shapes-money.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
-import { amountOf } from '../format.ts';
+import { amountOf, monthsUpTo } from '../format.ts';
 import { useNames } from '../names.ts';
 import { Button, Card, Page, Status } from '../parts/basics.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
@@ -14,7 +14,6 @@ import { useFilters } from '../search.ts';
 import { InvoiceTable } from './invoice-table.tsx';
 
 const STATUSES = ['finalized', 'sent', 'overdue', 'paid', 'cancelled', 'draft'] as const;
-const MONTHS = 12;
 
 export default function Invoices() {
   const t = useT();
@@ -64,7 +63,7 @@ export default function Invoices() {
             onText={filter('period')}
             choices={[
               ['', t('all')],
-              ...months(formats.today()).map((month) => [month, formats.month(month)] as const),
+              ...monthsUpTo(formats.today()).map((month) => [month, formats.month(month)] as const),
             ]}
           />
           {agency && (
@@ -102,18 +101,10 @@ export default function Invoices() {
   );
 }
 
-/** The newest first. */
-function months(today: string): string[] {
-  const [year, month] = today.split('-').map(Number) as [number, number];
-  return Array.from({ length: MONTHS }, (_, back) =>
-    new Date(Date.UTC(year, month - 1 - back, 1)).toISOString().slice(0, 7),
-  );
-}
-
 function Run({ onClose }: { readonly onClose: () => void }) {
   const t = useT();
   const formats = useFormats();
-  const choices = months(formats.today());
+  const choices = monthsUpTo(formats.today());
   const [period, setPeriod] = useState(choices[1] ?? '');
   const run = useWrite('POST /api/invoice-runs');
   if (run.data !== undefined) return <Report of={run.data} onClose={onClose} />;

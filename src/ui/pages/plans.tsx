@@ -1,9 +1,11 @@
+import { useState } from 'react';
 import type { Plan } from '../api/shapes-keys.ts';
 import { useRead } from '../api/hooks.ts';
-import { useFormats, useT } from '../context.tsx';
-import { Card, Page, Time } from '../parts/basics.tsx';
+import { useFormats, useRights, useT } from '../context.tsx';
+import { Button, Card, Page, Time } from '../parts/basics.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { LimitTable } from './limit-table.tsx';
+import { WhatIf } from './what-if.tsx';
 
 /** The tiers side by side, each with its newest version and who has signed it. */
 export default function Plans() {
@@ -35,6 +37,8 @@ export default function Plans() {
 function Tier({ of: { name, version, published_at: at, terms } }: { readonly of: Plan }) {
   const t = useT();
   const formats = useFormats();
+  const { agency } = useRights();
+  const [asking, setAsking] = useState(false);
   const figures = useRead('GET /api/tenant-figures');
   const signed = figures.data?.data.filter(({ plan, own }) => plan === name && !own) ?? [];
   return (
@@ -51,6 +55,13 @@ function Tier({ of: { name, version, published_at: at, terms } }: { readonly of:
             {t('plan.version', { version })} · <Time at={at} as="date" /> ·{' '}
             {t('plan.signed', { count: signed.length })}
           </p>
+          {agency && (
+            <div className="mt-3">
+              <Button aria-label={t('whatif.of', { plan: name })} onClick={() => setAsking(true)}>
+                {t('whatif')}
+              </Button>
+            </div>
+          )}
         </div>
         <section>
           <h3 className="mb-1 text-sm font-semibold">{t('plan.prices')}</h3>
@@ -96,6 +107,7 @@ function Tier({ of: { name, version, published_at: at, terms } }: { readonly of:
           />
         </section>
       </div>
+      {asking && <WhatIf plan={name} onClose={() => setAsking(false)} />}
     </Card>
   );
 }

@@ -7,18 +7,25 @@ import { Button, Card, Facts, Page, Time } from '../parts/basics.tsx';
 import { TextField } from '../parts/form.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
 import { isWord } from '../words/words.ts';
+import { OutboxCard } from './outbox.tsx';
+import { Billing } from './settings-billing.tsx';
 
 const PASSWORD_LENGTH_MIN = 12;
 
 export default function Settings() {
   const t = useT();
   const { agency } = useRights();
-  const { user } = useSession();
+  const { user, agency: home } = useSession();
   const isAdministrator = user.id === 'default_user_id';
   return (
     <Page title={t('settings')}>
       <div className="grid items-start gap-5 xl:grid-cols-2">
-        {agency && <Agencies />}
+        {agency && (
+          <div className="flex min-w-0 flex-col gap-5">
+            <Agencies />
+            <Billing agencyId={home.id} />
+          </div>
+        )}
         <div className="flex flex-col gap-5">
           <SessionCard />
           {!isAdministrator && <Password />}
@@ -35,6 +42,7 @@ export default function Settings() {
           </Card>
         </div>
       </div>
+      {agency && <OutboxCard />}
     </Page>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import { Link } from 'wouter';
-import type { Contract, Project, Tenant as TenantFacts } from '../api/shapes-keys.ts';
+import type { Project, Tenant as TenantFacts } from '../api/shapes-keys.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
 import { addDays, amountOf, daysBetween } from '../format.ts';
@@ -13,7 +13,7 @@ import { Secrets } from '../parts/secret.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
 import { Table } from '../parts/table.tsx';
 import { InvoiceTable } from './invoice-table.tsx';
-import { LimitTable } from './limit-table.tsx';
+import { ContractCard } from './tenant-contract.tsx';
 import { seriesBy } from './usage-series.ts';
 
 const DAYS = 30;
@@ -25,7 +25,7 @@ export default function Tenant({ id }: { readonly id: string }) {
   const [opening, setOpening] = useState(false);
   return (
     <Shown of={details}>
-      {({ tenant, contract, projects }) => (
+      {({ tenant, contract, planned, projects }) => (
         <Page
           title={tenant.name ?? tenant.id}
           lead={
@@ -61,7 +61,7 @@ export default function Tenant({ id }: { readonly id: string }) {
               <Invoices id={id} />
             </div>
             <div className="flex min-w-0 flex-col gap-5">
-              {contract !== null && <ContractCard contract={contract} />}
+              {!tenant.own && <ContractCard tenantId={id} contract={contract} planned={planned} />}
               <Billing tenant={tenant} />
             </div>
           </div>
@@ -169,31 +169,6 @@ function Invoices({ id }: { readonly id: string }) {
   return (
     <Card title={t('invoices')} flush>
       <Shown of={invoices}>{({ data }) => <InvoiceTable rows={data} withTenant={false} />}</Shown>
-    </Card>
-  );
-}
-
-function ContractCard({ contract }: { readonly contract: Contract }) {
-  const t = useT();
-  const formats = useFormats();
-  return (
-    <Card title={t('contract')}>
-      <Facts
-        items={[
-          [t('plan'), `${contract.plan} v${contract.plan_version}`],
-          [t('contract.from'), <Time key="from" at={contract.effective_from} as="date" />],
-          [t('plan.fee'), t('per.month', { sum: formats.money(contract.monthly_fee) })],
-          [t('plan.included'), t('per.month', { sum: formats.money(contract.included_usage) })],
-        ]}
-      />
-      <h3 className="mt-5 mb-2 text-sm font-semibold">{t('limits')}</h3>
-      <LimitTable
-        columns={[
-          [t('env.production'), contract.limits.production],
-          [t('env.staging'), contract.limits.staging],
-          [t('tenant'), contract.tenant_limits],
-        ]}
-      />
     </Card>
   );
 }

@@ -12,6 +12,7 @@ import { download } from '../parts/secret.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { useFilters } from '../search.ts';
+import { MarginCard } from './margin.tsx';
 import { MEASURES, type Measure, measureOf, seriesBy } from './usage-series.ts';
 
 const SUBJECTS = ['tenant', 'project', 'key', 'model', 'user', 'end_user', 'tag'] as const;
@@ -124,6 +125,7 @@ export default function Usage() {
           }
         </Shown>
       </Card>
+      {agency && <MarginCard />}
     </Page>
   );
 }

@@ -1,13 +1,19 @@
 import { common } from './common.ts';
+import { deskWords } from './desk.ts';
+import { deskMoneyWords } from './desk-money.ts';
 import { keyWords } from './keys.ts';
 import { moneyWords } from './money.ts';
 import { peopleWords } from './people.ts';
 
 /** Every text of the console: English, then German. */
-export const words = { ...common, ...keyWords, ...moneyWords, ...peopleWords } as const satisfies Record<
-  string,
-  readonly [en: string, de: string]
->;
+export const words = {
+  ...common,
+  ...keyWords,
+  ...moneyWords,
+  ...deskWords,
+  ...deskMoneyWords,
+  ...peopleWords,
+} as const satisfies Record<string, readonly [en: string, de: string]>;
 export type Word = keyof typeof words;
 
 export const LANGUAGES = ['en', 'de'] as const;
