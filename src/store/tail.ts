@@ -251,9 +251,16 @@ async function* readOn(
   const { tail } = source;
   let told = reader.at;
   let begun = false;
+  let caughtUp = false;
+  const isAtEnd = (): boolean => told >= tail.to && !source.isBehind();
   while (!signal.aborted) {
     if (begun && told >= tail.to) {
-      await tail.grown(told);
+      // What is older is read from the log itself, which may be further than the tail: then the end is
+      // known to be one only when the tail has come there too.
+      if (!caughtUp && isAtEnd()) {
+        caughtUp = true;
+        yield { events: [], position: told, caughtUp };
+      } else await tail.grown(told);
       continue;
     }
     const cut = reader.at >= tail.from ? tail.cut(reader) : await source.older(reader.at, reader, signal);
@@ -262,7 +269,8 @@ async function* readOn(
     if (!begun || cut.position > told) {
       told = cut.position;
       begun = true;
-      yield { events: cut.events, position: told, caughtUp: told >= tail.to && !source.isBehind() };
+      caughtUp = isAtEnd();
+      yield { events: cut.events, position: told, caughtUp };
     }
     if (cut.failure !== null) throw cut.failure;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Placed } from '../../src/store/stored-event.ts';
-import { createTail } from '../../src/store/tail.ts';
+import { createTail, follow } from '../../src/store/tail.ts';
 
 const bounds = { eventsMax: 4, charactersMax: 1_000, positions: 'gapless' } as const;
 
@@ -61,5 +61,22 @@ describe('the tail of a log', () => {
     for (let position = 1n; position <= 9n; position += 1n) tail.push(event(position, 'spend.recorded'));
     expect([tail.from, tail.to]).toEqual([5n, 9n]);
     expect(slow.at).toBe(0n);
+  });
+
+  test('tells a reader who read further in the log itself when it has come there too', async () => {
+    const tail = tailOf('spend.recorded');
+    tail.cut(tail.open(0n, NOTHING));
+    const source = {
+      tail,
+      refresh: () => Promise.resolve(),
+      older: () => Promise.resolve({ events: [], position: 2n, failure: null }),
+      isBehind: () => tail.to < 2n,
+    };
+    const batches = follow(source, 0n, new AbortController().signal, {});
+    expect((await batches.next()).value).toMatchObject({ position: 2n, caughtUp: false });
+    const next = batches.next();
+    tail.push(event(2n, 'spend.recorded'));
+    expect((await next).value).toMatchObject({ position: 2n, caughtUp: true });
+    await batches.return();
   });
 });
