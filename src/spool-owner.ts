@@ -1,5 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { readSpool } from './gateway/spool.ts';
 import type { EventStore } from './store/event-store.ts';
 
@@ -7,7 +6,7 @@ import type { EventStore } from './store/event-store.ts';
  * Which log the spool of a data folder belongs to: the hash of the log's first event, which a move to
  * another store keeps. A folder that is pointed at another database must not put its usage there.
  */
-const OWNER = 'log-id';
+const SUFFIX = '.log-id';
 
 /** Throws when the spool holds usage of another log. */
 export async function requireOwnSpool(dir: string, store: Pick<EventStore, 'readLog'>): Promise<void> {
@@ -22,13 +21,12 @@ export async function requireOwnSpool(dir: string, store: Pick<EventStore, 'read
 export async function noteSpoolOwner(dir: string, store: Pick<EventStore, 'readLog'>): Promise<void> {
   const hash = await firstHash(store);
   if (hash === null || hash === ownerOf(dir)) return;
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  writeFileSync(join(dir, OWNER), hash);
+  writeFileSync(dir + SUFFIX, hash);
 }
 
 function ownerOf(dir: string): string | null {
   try {
-    return readFileSync(join(dir, OWNER), 'utf8');
+    return readFileSync(dir + SUFFIX, 'utf8');
   } catch {
     return null;
   }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -6,11 +6,14 @@ import { noteSpoolOwner, requireOwnSpool } from '../src/spool-owner.ts';
 import type { EventStore } from '../src/store/event-store.ts';
 import type { Placed } from '../src/store/stored-event.ts';
 
+let data: string;
 let dir: string;
 beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'keyledger-owner-'));
+  data = await mkdtemp(join(tmpdir(), 'keyledger-owner-'));
+  dir = join(data, 'spool');
+  await mkdir(dir);
 });
-afterEach(() => rm(dir, { recursive: true }));
+afterEach(() => rm(data, { recursive: true }));
 
 function logThatBeginsWith(...hashes: readonly string[]): Pick<EventStore, 'readLog'> {
   return {

@@ -6,6 +6,8 @@ import type { CommandContext } from './context.ts';
 
 /** What this program puts into its data folder; anything else there is not ours to remove. */
 const OURS = /^(master-key|audit-signing-key(\.next)?\.pem|keyledger\.lock\.\d+|lock-draft-[0-9a-f]+)$/;
+/** What a database elsewhere still needs: the key of its credentials, and whose spool this is. */
+const OF_THE_DATABASE = /^(salt-key|spool\.log-id)$/;
 
 /** Removes the embedded database and the drawn master key; never an outside database. */
 export async function resetCommand({ config, say }: CommandContext): Promise<number> {
@@ -13,7 +15,8 @@ export async function resetCommand({ config, say }: CommandContext): Promise<num
   await removeEmbeddedPostgres(config.dataDir);
   await lock.release();
   for (const name of await readdir(config.dataDir)) {
-    if (OURS.test(name)) await rm(join(config.dataDir, name), { force: true });
+    if (OURS.test(name) || (config.databaseUrl === null && OF_THE_DATABASE.test(name)))
+      await rm(join(config.dataDir, name), { force: true });
   }
   // With a log elsewhere, the spool may hold spend that it does not have yet.
   const spool = join(config.dataDir, 'spool');

@@ -31,7 +31,7 @@ interface Mode {
 }
 
 const QUICK = { rounds: 1, loadMs: 1_000, rateMs: 1_500, warmUpMs: 3_000, restMs: 250 };
-const FULL = { rounds: 3, loadMs: 2_000, rateMs: 3_000, warmUpMs: 6_000, restMs: 400 };
+const FULL = { rounds: 3, loadMs: 2_000, rateMs: 3_000, warmUpMs: 10_000, restMs: 400 };
 const CONNECTIONS = [1, 32, 256];
 const RATE_PER_SECOND = 100;
 const RATE_CONNECTIONS_MAX = 64;

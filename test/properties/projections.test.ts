@@ -139,6 +139,8 @@ test(`${HISTORIES} random histories give the same bytes live, rebuilt in batches
       expect(await loaded(model), `${which}, ${model.name} in memory`).toEqual(await inMemory(store, model));
     }
   }
+  // Fewer do not draw every type there is.
+  if (HISTORIES < 100) return;
   const types = new Set(samples.flat().map(({ event }) => event.type));
   expect([...types].toSorted(), `HISTORY_SEED=${SEED}`).toEqual(Object.keys(oneOfEach).toSorted());
 }, 600_000);
