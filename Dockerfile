@@ -23,4 +23,4 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/liveliness`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Node.js is process 1: the engine's SIGTERM reaches it and it stops in order.
 # Requests leave much behind that is dead at once: with a larger nursery it is collected less often.
-CMD ["node", "--max-semi-space-size=32", "dist/src/cli.js", "start"]
+CMD ["node", "--max-semi-space-size=64", "dist/src/cli.js", "start"]
