@@ -61,8 +61,8 @@ export interface Call {
 export interface Answer {
   readonly status: number;
   readonly headers: LightMyRequestResponse['headers'];
-  /** Whatever came: each test looks into the shape of its own route. */
-  // oxlint-disable-next-line typescript/no-explicit-any
+  /** Whatever came. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- each test looks into the shape of its own route
   readonly body: any;
 }
 
