@@ -38,7 +38,6 @@ import { type Projector, startProjector } from './projector.ts';
 import { readModels } from './read-models.ts';
 import { recoverSpools, spoolDirOf } from './recovery.ts';
 import { noteSpoolOwner } from './spool-owner.ts';
-import type { EventStore } from './store/event-store.ts';
 import { type Part, takePart } from './taking-part.ts';
 
 /**

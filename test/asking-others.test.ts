@@ -83,7 +83,7 @@ test('who does not answer is waited for once, and again as soon as something is 
   mute = false;
   await other.spent();
   await asking.known(2n);
-  expect(answered).toEqual([2n]);
+  expect(answered.at(-1)).toBe(2n);
 });
 
 test('a process that is dead is not asked', async () => {
