@@ -29,8 +29,10 @@ export interface HttpDeps {
   readonly appendedPosition: () => bigint;
   /** Runs a task while no other process has claimed the same name; what those have written is in the read models then. */
   readonly claimName: <T>(name: string, task: () => Promise<T>) => Promise<T>;
-  /** Takes the spend of every request that was answered so far to the log. */
+  /** Takes the spend of every request that was answered so far, here or by another process, to the log. */
   readonly recorded: () => Promise<unknown>;
+  /** Resolves when every other process decides by the position, too; left out where there can be no other. */
+  readonly everywhere?: (position: bigint) => Promise<void>;
   readonly masterKey: string;
   /** What the administrator signs in to the console with. */
   readonly console: { readonly username: string; readonly password: string };
