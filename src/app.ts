@@ -342,6 +342,7 @@ function httpOf(
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     verification,
+    trustedProxies: config.settings.TRUSTED_PROXIES,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(verification.settled, startRotation(deps).stop);

@@ -65,6 +65,8 @@ export interface HttpDeps {
   /** The keys that the log is sealed with; null before it has one. */
   readonly publicKeys: () => Promise<Json>;
   readonly verification: VerificationDesk;
+  /** Addresses and networks whose `X-Forwarded-*` says who is there; [] believes nobody. */
+  readonly trustedProxies: readonly string[];
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */

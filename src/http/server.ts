@@ -62,6 +62,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
     logger: false,
     genReqId: () => randomUUID(),
     bodyLimit: deps.bodyBytesMax,
+    trustProxy: deps.trustedProxies.length === 0 ? false : [...deps.trustedProxies],
     exposeHeadRoutes: true,
     forceCloseConnections: 'idle',
     frameworkErrors(error, request, reply) {

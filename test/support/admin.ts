@@ -156,6 +156,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         log,
         verify: () => Promise.reject(new Error('nothing is verified here')),
       }),
+      trustedProxies: [],
       bodyBytesMax: 1_048_576,
       ...options.deps,
     };
