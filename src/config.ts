@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import {
   type Deployment,
@@ -10,6 +9,7 @@ import type { Budget } from './domain/limits.ts';
 import { parseNanos } from './domain/money.ts';
 import { type Routing, ROUTING_DEFAULT } from './domain/routing.ts';
 import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litellm-config.ts';
+import { Networks } from './networks.ts';
 
 /**
  * Every setting there is. Read once, at start; the rest of the code receives the values it needs as
@@ -92,11 +92,7 @@ const Environment = z.object({
   /** Requests in flight at once, of everybody together. */
   INSTALLATION_PARALLEL_REQUESTS: Whole(0, 1_000_000).optional(),
   /** Proxies in front, by address or network, comma separated: theirs is the word on who a client is. */
-  TRUSTED_PROXIES: z
-    .string()
-    .transform((text) => text.split(',').map((part) => part.trim()))
-    .refine((parts) => parts.every(isNetwork), 'is not a list of addresses and networks such as 10.0.0.0/8')
-    .default([]),
+  TRUSTED_PROXIES: Networks.default([]),
   /** Largest request body. */
   BODY_BYTES_MAX: Whole(1_024, 100_000_000).default(4 * 1024 * 1024),
   /** Most connections to Postgres. */
@@ -267,15 +263,6 @@ export function readConfig(
       ...(fromFile?.ignored ?? []).map((option) => `the option ${option} has no effect here`),
     ],
   };
-}
-
-/** An address, a network in CIDR notation, or one of the names that stand for private networks. */
-function isNetwork(text: string): boolean {
-  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
-  const [address, bits, ...rest] = text.split('/');
-  const family = isIP(address ?? '');
-  if (family === 0 || rest.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }
 
 function wrong(problems: readonly string[]): string {

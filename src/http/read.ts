@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import type { agencies } from '../../projections/agencies.ts';
 import type { auditors } from '../../projections/auditors.ts';
 import type { collections } from '../../projections/collections.ts';
+import type { consultations } from '../../projections/consultations.ts';
 import type { invoices } from '../../projections/invoices.ts';
 import type { keys } from '../../projections/keys.ts';
 import type { plans } from '../../projections/plans.ts';
@@ -35,6 +36,7 @@ export interface Tables {
   readonly invoices: RowOf<(typeof invoices)['columns']>;
   readonly collections: RowOf<(typeof collections)['columns']>;
   readonly auditors: RowOf<(typeof auditors)['columns']>;
+  readonly consultations: RowOf<(typeof consultations)['columns']>;
   readonly budgets: RowOf<(typeof budgets)['columns']>;
   readonly customers: RowOf<(typeof customers)['columns']>;
   readonly invitations: RowOf<(typeof invitations)['columns']>;
