@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { bundleDesk } from './audit/bundle-desk.ts';
 import { publicKeys } from './audit/public-keys.ts';
 import { type SealSchedule, startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
@@ -330,6 +331,8 @@ function httpOf(
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     verification,
+    bundles: bundleDesk({ store, pool: database.pool, now: isoNow }),
+    trustedProxies: config.settings.TRUSTED_PROXIES,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(verification.settled, startRotation(deps).stop);

@@ -67,10 +67,24 @@ export interface HttpDeps {
   /** The keys that the log is sealed with; null before it has one. */
   readonly publicKeys: () => Promise<Json>;
   readonly verification: VerificationDesk;
+  readonly bundles: BundleDesk;
+  /** Addresses and networks whose `X-Forwarded-*` says who is there; [] believes nobody. */
+  readonly trustedProxies: readonly string[];
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */
   readonly serverFactory?: FastifyServerFactory;
+}
+
+/** What is exported: see the audit folder. */
+export type BundleRequest =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'tenant' | 'key'; readonly id: string }
+  | { readonly kind: 'invoice'; readonly number: string; readonly agencyId: string | undefined };
+
+export interface BundleDesk {
+  /** Null when there is no such thing; else what writes the bundle, line by line. */
+  open(request: BundleRequest): Promise<((put: (line: string) => Promise<void>) => Promise<void>) | null>;
 }
 
 /** One verification of the log at a time; see the audit folder. */

@@ -189,6 +189,11 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /api/audit/credentials': [admin],
   'GET /api/audit/credentials': [viewers],
   'DELETE /api/audit/credentials/:id': [admin],
+  'GET /api/audit/consultations': [viewers],
+  'GET /api/audit/bundles': [admin],
+  'POST /api/credentials': [admin],
+  'GET /api/credentials': [viewers],
+  'DELETE /api/credentials/:id': [admin],
 };
 
 function endUserRows(name: string): Readonly<Record<string, Row>> {

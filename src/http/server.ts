@@ -6,6 +6,8 @@ import { agencyRoutes } from './agencies.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
 import { auditorRoutes } from './auditors.ts';
+import { bundleRoutes } from './bundles.ts';
+import { credentialRoutes } from './credentials.ts';
 import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
@@ -62,6 +64,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
     logger: false,
     genReqId: () => randomUUID(),
     bodyLimit: deps.bodyBytesMax,
+    trustProxy: deps.trustedProxies.length === 0 ? false : [...deps.trustedProxies],
     exposeHeadRoutes: true,
     forceCloseConnections: 'idle',
     frameworkErrors(error, request, reply) {
@@ -117,6 +120,8 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(outboxRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
+  app.register(bundleRoutes(deps));
+  app.register(credentialRoutes(deps, issuer));
   app.register(verificationRoutes(deps));
   app.register(sessionRoutes(deps));
   app.register(figureRoutes(deps));

@@ -10,6 +10,7 @@ import { agency } from '../../src/domain/agency.ts';
 import { plan, type Terms } from '../../src/domain/plan.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
+import { bundleDesk } from '../../src/audit/bundle-desk.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
 import { billingRecords } from '../../src/billing/billing-records.ts';
@@ -156,6 +157,8 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         log,
         verify: () => Promise.reject(new Error('nothing is verified here')),
       }),
+      bundles: bundleDesk({ store, pool: database.pool, now }),
+      trustedProxies: [],
       bodyBytesMax: 1_048_576,
       ...options.deps,
     };

@@ -123,6 +123,39 @@ test.each(routes)('%s answers with every member that the console reads', (route,
   expect(missing(type, content!.schema, type)).toEqual([]);
 });
 
+/** What a schema says about values, without what it says to people. */
+function bare(schema: Json): Json {
+  if (Array.isArray(schema)) return schema.map(bare);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  if (schema.$ref !== undefined) return bare(resolved(schema)[0]);
+  const said = Object.entries<Json>(schema).filter(
+    ([name, value]) =>
+      !['description', 'title', 'default', 'examples', 'id', '$schema'].includes(name) &&
+      !(name === 'additionalProperties' && value !== false && Object.keys(bare(value)).length === 0),
+  );
+  return Object.fromEntries(
+    said.map(([name, value]) => [
+      name,
+      name === 'properties'
+        ? Object.fromEntries(Object.entries<Json>(value).map(([key, one]) => [key, bare(one)]))
+        : bare(value),
+    ]),
+  );
+}
+
+// After a change of the API: npx vitest run test/ui/contract.test.ts --update
+test('the forms know the schemas of what they send', async () => {
+  const bodies = [...shapes.get('Writes')!.members.keys()].toSorted().flatMap((route) => {
+    const [method, path] = route.split(' ') as [string, string];
+    const { requestBody } = document.paths[path.replaceAll(/:(\w+)/g, '{$1}')][method.toLowerCase()];
+    const schema = requestBody?.content['application/json']?.schema;
+    // What the gateway takes is described for readers, and is not checked here.
+    return schema === undefined || path.startsWith('/v1/') ? [] : [[route, bare(schema)] as const];
+  });
+  const text = `${JSON.stringify(Object.fromEntries(bodies))}\n`;
+  await expect(text).toMatchFileSnapshot('../../src/ui/api/bodies.json');
+});
+
 test('every text is there in both languages, with the same places to fill', () => {
   const placesIn = (sentence: string) => [...sentence.matchAll(/\{\w+\}/g)].map(String).toSorted();
   for (const [name, [english, german]] of Object.entries(words)) {
