@@ -53,6 +53,11 @@ export const refusals = {
     'throttling_error',
     'There were too many attempts to sign in. Try again in {seconds} s.',
   ],
+  too_many_streams: [
+    429,
+    'throttling_error',
+    'Too many live streams are open. Close some of them, or ask for the figures themselves.',
+  ],
   session_expired: [401, 'auth_error', 'The session has ended. Please sign in again.'],
   not_from_console: [
     403,

@@ -11,6 +11,7 @@ import type { CredentialSeal } from '../model-credentials.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { BillingDesk } from './billing-desk.ts';
 import type { CollectionDesk } from './collection-desk.ts';
+import type { LiveHub } from './live-hub.ts';
 import type { Tables } from './read.ts';
 
 /**
@@ -65,6 +66,8 @@ export interface HttpDeps {
   /** The keys that the log is sealed with; null before it has one. */
   readonly publicKeys: () => Promise<Json>;
   readonly verification: VerificationDesk;
+  /** Tells consoles that something has changed. */
+  readonly live: LiveHub;
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */
@@ -73,8 +76,9 @@ export interface HttpDeps {
 
 /** One verification of the log at a time; see the audit folder. */
 export interface VerificationDesk {
-  start(): void;
-  state(): {
+  /** Starts one unless one is at work in any process. */
+  start(): Promise<void>;
+  state(): Promise<{
     readonly status: 'none' | 'running' | 'done' | 'failed';
     readonly started_at: string | null;
     readonly part: string | null;
@@ -96,7 +100,7 @@ export interface VerificationDesk {
         readonly problems: number;
       }[];
     } | null;
-  };
+  }>;
   seals(max: number): Promise<
     readonly {
       readonly position: string;

@@ -157,6 +157,8 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /api/projects/:id': [viewers],
   'GET /api/reports/margin': [viewers],
   'POST /api/invoices/preview': [viewers],
+  'GET /api/live': [people],
+  'GET /api/tenants/:id/contracts': [viewers],
   'GET /api/plans': [viewers],
   'GET /api/agencies': [viewers],
   'GET /api/agencies/:id/billing': [viewers],

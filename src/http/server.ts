@@ -27,6 +27,7 @@ import { keyExtraRoutes } from './key-extras.ts';
 import { keyLimitRoutes } from './key-limits.ts';
 import { keyReadRoutes } from './key-reads.ts';
 import { keyRoutes } from './keys.ts';
+import { liveRoutes } from './live.ts';
 import { marginRoutes } from './margin.ts';
 import { metricsRoutes } from './metrics.ts';
 import { modelReadRoutes } from './model-reads.ts';
@@ -122,6 +123,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(figureRoutes(deps));
   app.register(usageRoutes(deps));
   app.register(keyLimitRoutes(deps));
+  app.register(liveRoutes(deps));
   const { consoleDir } = deps;
   if (consoleDir !== null)
     app.register((routes, _options, done) => {
