@@ -3,6 +3,7 @@ import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { Refusal } from '../errors.ts';
 import { agencyRoutes } from './agencies.ts';
+import { agencySettingsRoutes } from './agency-settings.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
 import { auditorRoutes } from './auditors.ts';
@@ -108,6 +109,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
   app.register(agencyRoutes(deps));
+  app.register(agencySettingsRoutes(deps));
   app.register(invoiceRoutes(deps));
   app.register(invoicePreviewRoutes(deps));
   app.register(marginRoutes(deps));
