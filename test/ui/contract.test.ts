@@ -48,6 +48,7 @@ interface Schema {
 }
 
 interface Operation {
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> };
   readonly responses: Readonly<
     Record<string, { readonly content: Readonly<Record<string, { readonly schema: Schema }>> }>
   >;
@@ -124,20 +125,24 @@ test.each(routes)('%s answers with every member that the console reads', (route,
 });
 
 /** What a schema says about values, without what it says to people. */
-function bare(schema: Json): Json {
+function bare(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(bare);
   if (typeof schema !== 'object' || schema === null) return schema;
-  if (schema.$ref !== undefined) return bare(resolved(schema)[0]);
-  const said = Object.entries<Json>(schema).filter(
+  if ('$ref' in schema) return bare(resolved(schema as Schema)[0]);
+  const said = Object.entries(schema).filter(
     ([name, value]) =>
       !['description', 'title', 'default', 'examples', 'id', '$schema'].includes(name) &&
-      !(name === 'additionalProperties' && value !== false && Object.keys(bare(value)).length === 0),
+      !(
+        name === 'additionalProperties' &&
+        value !== false &&
+        Object.keys(bare(value) as object).length === 0
+      ),
   );
   return Object.fromEntries(
     said.map(([name, value]) => [
       name,
       name === 'properties'
-        ? Object.fromEntries(Object.entries<Json>(value).map(([key, one]) => [key, bare(one)]))
+        ? Object.fromEntries(Object.entries(value as object).map(([key, one]) => [key, bare(one)]))
         : bare(value),
     ]),
   );
@@ -147,7 +152,7 @@ function bare(schema: Json): Json {
 test('the forms know the schemas of what they send', async () => {
   const bodies = [...shapes.get('Writes')!.members.keys()].toSorted().flatMap((route) => {
     const [method, path] = route.split(' ') as [string, string];
-    const { requestBody } = document.paths[path.replaceAll(/:(\w+)/g, '{$1}')][method.toLowerCase()];
+    const { requestBody } = document.paths[path.replaceAll(/:(\w+)/g, '{$1}')]![method.toLowerCase()]!;
     const schema = requestBody?.content['application/json']?.schema;
     // What the gateway takes is described for readers, and is not checked here.
     return schema === undefined || path.startsWith('/v1/') ? [] : [[route, bare(schema)] as const];
