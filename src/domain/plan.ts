@@ -31,10 +31,12 @@ export interface PriceBook {
   readonly markupPercent: string | null;
 }
 
-/** `block`: what the month includes is all that may be used. */
-export interface Overage {
-  readonly policy: 'block';
-}
+/**
+ * `block`: what the month includes is all that may be used. `throttle`: what goes beyond it goes slower,
+ * at no more than these rates of all keys of the tenant together, and is billed as any usage.
+ */
+export type Overage = { readonly policy: 'block' } | ({ readonly policy: 'throttle' } & ThrottledRates);
+export type ThrottledRates = Pick<Limits, 'requestsPerMinute' | 'tokensPerMinute'>;
 
 /** What keys and projects have to keep to; null or left out: no rule. */
 export interface KeyRules {
@@ -130,6 +132,24 @@ export function limitsFor(terms: Terms, environment: Environment, agreed: Agreed
 /** The limits that a contract gives all keys of the tenant together. */
 export function tenantLimitsFor(terms: Terms, agreed: Agreed | null): Limits {
   return withAgreed(terms.tenantLimits, agreed?.tenantLimits);
+}
+
+/**
+ * What limits usage beyond what the month includes, beside everything else that does. Null: it is
+ * billed and limited no further.
+ */
+export function overageFor({ overage, includedUsageNanos }: Terms): OverageLimit | null {
+  if (overage === undefined) return null;
+  if (overage.policy === 'block') return { includedNanos: includedUsageNanos, rates: null };
+  const { requestsPerMinute, tokensPerMinute } = overage;
+  return { includedNanos: includedUsageNanos, rates: { requestsPerMinute, tokensPerMinute } };
+}
+
+export interface OverageLimit {
+  /** Of a whole month. */
+  readonly includedNanos: bigint;
+  /** Null: nothing beyond it is served. */
+  readonly rates: ThrottledRates | null;
 }
 
 function withAgreed(limits: Limits, agreed: AgreedLimits | undefined): Limits {

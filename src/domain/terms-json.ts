@@ -167,9 +167,14 @@ function tierAt(json: Json | undefined, path: string): Tiers {
 }
 
 function overageAt(json: Json | undefined, path: string): Overage {
-  const { policy } = objectAt(json, path);
-  if (policy !== 'block') throw wrong(`${path}.policy`, 'a policy');
-  return { policy };
+  const { policy, ...rates } = objectAt(json, path);
+  if (policy === 'block') return { policy };
+  if (policy !== 'throttle') throw wrong(`${path}.policy`, 'a policy');
+  return {
+    policy,
+    requestsPerMinute: orNull(rates['requestsPerMinute'], `${path}.requestsPerMinute`, countAt),
+    tokensPerMinute: orNull(rates['tokensPerMinute'], `${path}.tokensPerMinute`, countAt),
+  };
 }
 
 function keyRulesAt(json: Json | undefined, path: string): KeyRules {

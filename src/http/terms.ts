@@ -41,7 +41,14 @@ export const TermsAnswer = z
     included_requests: z.string().optional(),
     minimum_commitment: Money.optional(),
     fees: z.enum(['arrears', 'advance']).optional().describe('Arrears when left out'),
-    overage: z.enum(['bill', 'block']).optional().describe('Billed when left out'),
+    overage: z
+      .enum(['bill', 'block', 'throttle'])
+      .optional()
+      .describe('What happens beyond the included usage; billed when left out'),
+    throttle: z
+      .object({ requests_per_minute: z.number().nullable(), tokens_per_minute: z.number().nullable() })
+      .optional()
+      .describe('With throttle: how fast usage beyond the included may go, all keys together'),
     trial_days: z.number().optional(),
     notice_period: z.string().optional(),
     key_rules: z
@@ -132,7 +139,7 @@ function sometimes({ currency, ...terms }: Terms): Partial<z.infer<typeof TermsA
     ...(includedRequests === undefined ? {} : { included_requests: String(includedRequests) }),
     ...(commitmentNanos === undefined ? {} : { minimum_commitment: money(commitmentNanos, currency) }),
     ...(terms.feesInAdvance === true ? { fees: 'advance' as const } : {}),
-    ...(terms.overage === undefined ? {} : { overage: terms.overage.policy }),
+    ...overageAnswer(terms.overage),
     ...(trialDays === undefined ? {} : { trial_days: trialDays }),
     ...(notice === undefined ? {} : { notice_period: notice }),
     ...(keyRules === undefined
@@ -145,6 +152,15 @@ function sometimes({ currency, ...terms }: Terms): Partial<z.infer<typeof TermsA
             projects_max: keyRules.projectsMax,
           },
         }),
+  };
+}
+
+function overageAnswer(overage: Terms['overage']): Partial<z.infer<typeof TermsAnswer>> {
+  if (overage?.policy !== 'throttle') return overage === undefined ? {} : { overage: overage.policy };
+  const { policy, requestsPerMinute, tokensPerMinute } = overage;
+  return {
+    overage: policy,
+    throttle: { requests_per_minute: requestsPerMinute, tokens_per_minute: tokensPerMinute },
   };
 }
 

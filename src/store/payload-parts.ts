@@ -99,7 +99,16 @@ export const Terms = z.object({
   includedRequests: Integer.optional(),
   commitmentNanos: Integer.optional(),
   feesInAdvance: z.boolean().optional(),
-  overage: z.object({ policy: z.literal('block') }).optional(),
+  overage: z
+    .discriminatedUnion('policy', [
+      z.object({ policy: z.literal('block') }),
+      z.object({
+        policy: z.literal('throttle'),
+        requestsPerMinute: Count.nullable(),
+        tokensPerMinute: Count.nullable(),
+      }),
+    ])
+    .optional(),
   keyRules: z
     .object({
       lifetimeMax: z.string().nullable(),
