@@ -21,7 +21,7 @@ const Rate = z
   .string(RATE)
   .regex(/^\d{1,6}(\.\d{1,3})?$/, RATE)
   .transform(parseNanos);
-const Percent = z
+export const Percent = z
   .string(PERCENT)
   .regex(/^\d{1,4}(\.\d{1,4})?$/, PERCENT)
   .transform((text) => formatNanos(parseNanos(text)));
@@ -72,7 +72,8 @@ const TiersOfModel = z.strictObject({
   output: TierOfUnit.optional(),
 });
 
-const PriceOfModel = z
+/** A model's prices, in a plan or agreed apart from it. */
+export const PriceOfModel = z
   .strictObject({
     input: Rate,
     cached_input: Rate,

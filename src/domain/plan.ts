@@ -1,4 +1,5 @@
 import type { Decider } from './decider.ts';
+import type { Discount } from './discount.ts';
 import { windowsTouched } from './duration.ts';
 import { canonicalJson } from './json.ts';
 import { type Budget, type Environment, type Limits, UNLIMITED } from './limits.ts';
@@ -86,6 +87,14 @@ export interface Terms {
 export interface Agreed {
   readonly limits?: Readonly<Partial<Record<Environment, AgreedLimits | undefined>>> | undefined;
   readonly tenantLimits?: AgreedLimits | undefined;
+  readonly prices?: AgreedPrices | undefined;
+  readonly discounts?: readonly Discount[] | undefined;
+}
+export interface AgreedPrices {
+  /** In the place of the plan's, by public model name. */
+  readonly models: PriceBook['models'];
+  /** In the place of the plan's; left out: the plan's. */
+  readonly markupPercent?: string | undefined;
 }
 export type AgreedLimits = { readonly [N in keyof Limits]?: Limits[N] | undefined };
 
@@ -122,6 +131,13 @@ function evolve(_state: PlanState, event: PlanEvent): PlanState {
 export function ratesOf({ inputRate, cachedInputRate, outputRate, unitRates }: ModelPrice): Rates {
   const rates = { input: inputRate, 'cached-input': cachedInputRate, output: outputRate };
   return unitRates === undefined ? rates : { ...rates, ...unitRates };
+}
+
+/** The terms with the prices that were agreed apart from the plan: what usage is sold and settled at. */
+export function termsInForce(terms: Terms, agreed: Agreed | null | undefined): Terms {
+  if (agreed?.prices === undefined) return terms;
+  const { models, markupPercent = terms.prices.markupPercent } = agreed.prices;
+  return { ...terms, prices: { models: { ...terms.prices.models, ...models }, markupPercent } };
 }
 
 /** The limits that a contract gives a key of this environment. */

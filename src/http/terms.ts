@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { type Discount, DISCOUNTED } from '../domain/discount.ts';
 import { TOKENS_PER_RATE } from '../domain/money.ts';
 import { type Limits, UNLIMITED } from '../domain/limits.ts';
-import type { Agreed, AgreedLimits, ModelPrice, Terms, UnitRates } from '../domain/plan.ts';
+import type { Agreed, AgreedLimits, AgreedPrices, ModelPrice, Terms, UnitRates } from '../domain/plan.ts';
 import { OTHER_UNITS, type OtherUnit, priceBase, UNITS } from '../domain/spend.ts';
 import type { Tiers } from '../domain/tiers.ts';
 import { limitsAnswer, LimitsAnswer, Money, money } from './schemas.ts';
@@ -78,6 +79,22 @@ export const AgreedAnswer = z
     production: AgreedLimitsAnswer.optional(),
     staging: AgreedLimitsAnswer.optional(),
     tenant: AgreedLimitsAnswer.optional(),
+    prices: z
+      .object({ models: z.record(z.string(), Price), markup_percent: z.string().optional() })
+      .optional()
+      .describe("In the place of the plan's"),
+    discounts: z
+      .array(
+        z.object({
+          name: z.string(),
+          of: z.enum(DISCOUNTED),
+          percent: z.string().optional(),
+          amount: Money.optional().describe('Off each month, net'),
+          from: z.string().describe('First month of service'),
+          until: z.string().nullable().describe('Last month of service'),
+        }),
+      )
+      .optional(),
   })
   .nullable()
   .describe('What the contract sets apart from the plan');
@@ -86,11 +103,28 @@ export function agreedAnswer(agreed: Agreed | null, currency: string): z.infer<t
   if (agreed === null) return null;
   const { production, staging } = agreed.limits ?? {};
   const sets = Object.entries({ production, staging, tenant: agreed.tenantLimits });
-  return Object.fromEntries(
-    sets.flatMap(([name, limits]) =>
-      limits === undefined ? [] : [[name, agreedLimitsAnswer(limits, currency)] as const],
-    ),
+  const limitSets = sets.flatMap(([name, limits]) =>
+    limits === undefined ? [] : [[name, agreedLimitsAnswer(limits, currency)] as const],
   );
+  const { prices, discounts } = agreed;
+  return {
+    ...Object.fromEntries(limitSets),
+    ...(prices === undefined ? {} : { prices: agreedPricesAnswer(prices, currency) }),
+    ...(discounts === undefined ? {} : { discounts: discounts.map((one) => discountAnswer(one, currency)) }),
+  };
+}
+
+function agreedPricesAnswer({ models, markupPercent }: AgreedPrices, currency: string) {
+  const shown = Object.entries(models).map(([model, price]) => [model, priceAnswer(price, currency)]);
+  return {
+    models: Object.fromEntries(shown) as Record<string, z.infer<typeof Price>>,
+    ...(markupPercent === undefined ? {} : { markup_percent: markupPercent }),
+  };
+}
+
+function discountAnswer({ name, of, percent, nanos, from, until }: Discount, currency: string) {
+  const share = percent === null ? { amount: money(nanos, currency) } : { percent };
+  return { name, of, ...share, from, until };
 }
 
 /** Only the members that are set. */

@@ -34,8 +34,8 @@ const planned = (different: Partial<Terms> | null): ContractVersion => ({
 async function start(version: ContractVersion): Promise<void> {
   later.now = AT;
   world = await startWorld({ limits: { parallelRequests: 4 }, terms: { limits: limited(4) }, deps: clock });
-  const { contractId, effectiveFrom, terms: next } = version;
-  const facts = { contractId, effectiveFrom, planned: [version] };
+  const { contractId, effectiveFrom, terms: next, agreed } = version;
+  const facts = { contractId, effectiveFrom, planned: [version], ...(agreed === null ? {} : { agreed }) };
   world.apply(next === null ? contractEnded(facts) : contractAmended({ ...facts, terms: next }));
 }
 
@@ -69,6 +69,15 @@ describe('a change that is agreed for later', () => {
     await (await world.chat()).text();
     const [before, after] = await world.spends();
     expect(after!.priceNanos).toBe(before!.priceNanos * 2n);
+  });
+
+  test('may agree on prices apart from the plan', async () => {
+    const model = PRICES['demo-small'];
+    const half = { ...model, inputRate: model.inputRate / 2n, outputRate: model.outputRate / 3n };
+    await start({ ...planned({}), agreed: { prices: { models: { 'demo-small': half } } } });
+    later.now += 86_400_000;
+    await (await world.chat()).text();
+    expect((await world.spends())[0]!.priceNanos).toBe(19n);
   });
 
   test('that ends the contract refuses everything from then on', async () => {
