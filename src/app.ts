@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { bundleDesk } from './audit/bundle-desk.ts';
 import { publicKeys } from './audit/public-keys.ts';
 import { type SealSchedule, startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
 import { settleNextKey, signingKeys } from './audit/signing-key.ts';
+import { verificationMark } from './audit/verification.ts';
 import { timeTravel } from './audit/time-travel.ts';
 import { startBackground } from './billing/background.ts';
 import { billingDesk } from './billing/desk.ts';
@@ -26,10 +26,12 @@ import { createQuote } from './gateway/quote.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
+import { createLiveHub, type LiveHub } from './http/live-hub.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation, verificationOf } from './installation.ts';
 import { lockInstance } from './instance-lock.ts';
 import { gatewayMetrics, logMetrics } from './log-metrics.ts';
+import { listen, SERVER_LIMITS, urlOf } from './listening.ts';
 import type { Log } from './log.ts';
 import { masterKeyOf, serverSecretOf } from './master-key.ts';
 import { createModelBook, type ModelBook } from './model-book.ts';
@@ -102,7 +104,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       { ...options, ...core, seals, database, book, credentials, masterKey },
       closers,
     );
-    return { url: urlOf(server, config), masterKey, close: () => closeAll(closers) };
+    return { url: urlOf(server, config.settings), masterKey, close: () => closeAll(closers) };
   } catch (error) {
     await closeAll(closers);
     throw error;
@@ -215,15 +217,15 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
   });
   const gateway = gatewayOf(options, spentSince, part);
   closers.push(() => part.leave(gateway.backlog().spends === 0));
-  const http = httpOf(options, gateway, settled, part, closers);
+  const live = liveOf(options, gateway, settled);
+  const http = httpOf(options, gateway, settled, part, closers, live);
   await http.ready();
   await part.join(gateway);
-  const server = createServer(LIMITS, (request, response) => {
+  const server = createServer(SERVER_LIMITS, (request, response) => {
     if (gateway.matches(request.method ?? '', request.url ?? '')) gateway.handle(request, response);
     else http.routing(request, response);
   });
-  server.listen(config.settings.PORT, config.settings.HOST);
-  await once(server, 'listening').catch((error: unknown) => listeningFailed(error, config));
+  await listen(server, config.settings);
   closers.push(async () => {
     const closed = new Promise((done) => server.close(done));
     await gateway.close(config.settings.SHUTDOWN_GRACE_MS);
@@ -231,21 +233,9 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
     await closed;
     await http.close();
   });
+  // Before the server waits for what is under way: a stream would never end by itself.
+  closers.push(live.close);
   return server;
-}
-
-/** What a slow or malicious client may take: see the anchors of Node's own defaults. */
-const LIMITS = {
-  headersTimeout: 10_000,
-  requestTimeout: 60_000,
-  connectionsCheckingInterval: 5_000,
-  keepAliveTimeout: 65_000,
-};
-
-/** Throws what kept the server from listening. */
-function listeningFailed(error: unknown, { settings }: Config): never {
-  if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
-  throw new Error(`Port ${settings.PORT} is taken. Stop the other program, or set PORT.`, { cause: error });
 }
 
 function gatewayOf(options: ServeOptions, spentSince: SpentSince, { writerId, newRequestId }: Part): Gateway {
@@ -282,6 +272,7 @@ function httpOf(
   settled: (position: bigint) => Promise<void>,
   { claimName, recorded, everywhere }: Part,
   closers: Closers,
+  live: LiveHub,
 ) {
   const { config, store, database, own, log } = options;
   const serverSecret = serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey);
@@ -330,11 +321,33 @@ function httpOf(
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     verification,
+    bundles: bundleDesk({ store, pool: database.pool, now: isoNow }),
+    trustedProxies: config.settings.TRUSTED_PROXIES,
+    live,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(verification.settled, startRotation(deps).stop);
   closers.push(startContractChanges(deps).stop);
   return createHttp(deps);
+}
+
+/** What is not in the log and shows on a page: what works, and how far a verification is. */
+function liveOf(
+  options: ServeOptions,
+  gateway: Gateway,
+  settled: (position: bigint) => Promise<void>,
+): LiveHub {
+  const { store, database, log } = options;
+  return createLiveHub({
+    store,
+    settled,
+    log,
+    async marks() {
+      const { projections, deployments } = statusOf(options, gateway);
+      const health = JSON.stringify([projections.map(({ error }) => error), deployments]);
+      return { health, audit: await verificationMark(database.pool) };
+    },
+  });
 }
 
 function statusOf(options: ServeOptions, gateway: Gateway): HealthFacts {
@@ -369,12 +382,6 @@ async function simulate({ settings }: Config, closers: Closers): Promise<readonl
   });
   closers.push(upstream.stop);
   return demoDeployments(upstream.url);
-}
-
-function urlOf(server: Server, { settings }: Config): string {
-  const { port } = server.address() as AddressInfo;
-  const host = ['0.0.0.0', '::', '127.0.0.1'].includes(settings.HOST) ? 'localhost' : settings.HOST;
-  return `http://${host}:${port}`;
 }
 
 function isoNow(): string {
