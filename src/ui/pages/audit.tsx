@@ -5,6 +5,7 @@ import { Badge, Button, Card, Facts, Page, Time } from '../parts/basics.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
 import { Table } from '../parts/table.tsx';
+import { Bundles, Consultations } from './audit-records.tsx';
 
 const RUNNING_MS = 700;
 
@@ -14,8 +15,12 @@ export default function Audit() {
   return (
     <Page title={t('audit')} lead={t('audit.lead')}>
       <div className="grid items-start gap-5 xl:grid-cols-[3fr_2fr]">
-        <Verify />
         <div className="flex min-w-0 flex-col gap-5">
+          <Verify />
+          <Consultations />
+        </div>
+        <div className="flex min-w-0 flex-col gap-5">
+          <Bundles />
           <SigningKey />
           <Seals />
         </div>

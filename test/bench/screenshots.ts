@@ -1,0 +1,98 @@
+/**
+ * Pictures of every page of the console with the demo data, wide and narrow, light and dark:
+ * `npm run screenshots -- <folder>`. Three of them are in the README.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BrowserContext, Page } from 'playwright-core';
+import { type DemoConsole, startDemoConsole } from './demo-console.ts';
+
+const [, , folder = 'dist/screenshots', only = ''] = process.argv;
+const WIDTHS = [1440, 390] as const;
+const SCHEMES = ['light', 'dark'] as const;
+const HEIGHT = 900;
+
+interface Shot {
+  readonly name: string;
+  readonly path: string;
+  /** As whom: a person of the agency, or of a tenant. */
+  readonly as?: 'tenant';
+}
+
+async function shotsOf({ api }: DemoConsole): Promise<{ shots: readonly Shot[]; tenantId: string }> {
+  const figures = await api<{ data: readonly { id: string; own: boolean; plan: unknown }[] }>(
+    '/api/tenant-figures',
+  );
+  const tenantId = figures.data.find(({ own, plan }) => !own && plan !== null)?.id ?? '';
+  const { keys } = await api<{ keys: readonly { key_id: string }[] }>(
+    `/key/list?return_full_object=true&include_team_keys=true&size=1&sort_by=spend&organization_id=${tenantId}`,
+  );
+  const keyId = keys[0]?.key_id ?? '';
+  const invoices = await api<{ data: readonly { id: string }[] }>('/api/invoices?limit=1');
+  const pages: readonly (readonly [name: string, path: string])[] = [
+    ['overview', '/'],
+    ['tenants', '/tenants'],
+    ['onboard', '/tenants/new'],
+    ['tenant', `/tenants/${tenantId}`],
+    ['keys', '/keys'],
+    ['key', `/keys/${keyId}`],
+    ['key-history', `/keys/${keyId}?tab=history`],
+    ['usage', '/usage'],
+    ['requests', '/requests'],
+    ['invoices', '/invoices'],
+    ...invoices.data.map(({ id }) => ['invoice', `/invoices/${id}`] as const),
+    ['plans', '/plans'],
+    ['models', '/models'],
+    ['audit', '/audit'],
+    ['team', '/team'],
+    ['access', '/access'],
+    ['settings', '/settings'],
+  ];
+  const portal = ['/', '/keys', '/usage', '/requests', '/invoices', '/models', '/settings'];
+  return {
+    tenantId,
+    shots: [
+      ...pages.map(([name, path]) => ({ name, path })),
+      ...portal.map((path) => ({
+        name: `portal-${path.slice(1) || 'overview'}`,
+        path,
+        as: 'tenant' as const,
+      })),
+    ],
+  };
+}
+
+async function photograph(page: Page, url: string, { name, path }: Shot, look: string): Promise<void> {
+  await page.goto(`${url}/ui${path}`);
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await page.waitForLoadState('networkidle');
+  await page.waitForFunction('document.querySelectorAll(".skeleton").length === 0');
+  await page.screenshot({
+    path: join(folder, `${name}-${look}.png`),
+    fullPage: true,
+    animations: 'disabled',
+  });
+}
+
+const demo = await startDemoConsole();
+try {
+  mkdirSync(folder, { recursive: true });
+  const { shots, tenantId } = await shotsOf(demo);
+  const wanted = shots.filter(({ name }) => name.includes(only));
+  for (const width of WIDTHS) {
+    for (const colorScheme of SCHEMES) {
+      const look = { viewport: { width, height: HEIGHT }, colorScheme, locale: 'en-GB' } as const;
+      const contexts: readonly [BrowserContext, BrowserContext] = [
+        await demo.open(look),
+        await demo.openFor(tenantId, look),
+      ];
+      const [ours, theirs] = await Promise.all(contexts.map((context) => context.newPage()));
+      for (const shot of wanted)
+        await photograph(shot.as === 'tenant' ? theirs! : ours!, demo.url, shot, `${width}-${colorScheme}`);
+      for (const context of contexts) await context.close();
+      console.log(`${wanted.length} pages, ${width} px, ${colorScheme}`);
+    }
+  }
+} finally {
+  await demo.close();
+}
