@@ -16,7 +16,8 @@ export interface DemoConsole {
   open(options?: BrowserContextOptions): Promise<BrowserContext>;
   /** Signed in as somebody who leads the tenant. */
   openFor(tenantId: string, options?: BrowserContextOptions): Promise<BrowserContext>;
-  api<T>(path: string, body?: unknown): Promise<T>;
+  /** As the administrator unless another secret is given. */
+  api<T>(path: string, body?: unknown, secret?: string): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -48,10 +49,10 @@ export async function startDemoConsole(): Promise<DemoConsole> {
   try {
     const url = await addressIn(child.stdout, once(child, 'exit'));
     const browser = await launchBrowser();
-    const call = async (path: string, body?: unknown) => {
+    const call = async (path: string, body?: unknown, secret = MASTER_KEY) => {
       const answer = await fetch(url + path, {
         method: body === undefined ? 'GET' : 'POST',
-        headers: { authorization: `Bearer ${MASTER_KEY}`, 'content-type': 'application/json' },
+        headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${await answer.text()}`);

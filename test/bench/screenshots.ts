@@ -11,6 +11,7 @@ const [, , folder = 'dist/screenshots', only = ''] = process.argv;
 const WIDTHS = [1440, 390] as const;
 const SCHEMES = ['light', 'dark'] as const;
 const HEIGHT = 900;
+const TALL_MAX = 2_400;
 
 interface Shot {
   readonly name: string;
@@ -28,7 +29,10 @@ async function shotsOf({ api }: DemoConsole): Promise<{ shots: readonly Shot[]; 
     `/key/list?return_full_object=true&include_team_keys=true&size=1&sort_by=spend&organization_id=${tenantId}`,
   );
   const keyId = keys[0]?.key_id ?? '';
-  const invoices = await api<{ data: readonly { id: string }[] }>('/api/invoices?limit=1');
+  await furnish(api, tenantId, keyId);
+  const invoices = await api<{ data: readonly { id: string }[] }>(
+    `/api/invoices?limit=1&tenant_id=${tenantId}`,
+  );
   const pages: readonly (readonly [name: string, path: string])[] = [
     ['overview', '/'],
     ['tenants', '/tenants'],
@@ -62,16 +66,33 @@ async function shotsOf({ api }: DemoConsole): Promise<{ shots: readonly Shot[]; 
   };
 }
 
+/** What a working day adds to the demo: changes of a key, invoices, secrets of others, a verdict. */
+async function furnish(api: DemoConsole['api'], tenantId: string, key: string): Promise<void> {
+  await api('/key/update', { key, max_budget: '250', rpm_limit: 300 });
+  await api('/key/block', { key });
+  await api('/key/unblock', { key });
+  await api(`/key/regenerate`, { key, grace_period: '24h' });
+  await api('/api/invoice-runs', { period: new Date().toISOString().slice(0, 7) });
+  await api('/api/credentials', { name: 'deploy', role: 'proxy_admin' });
+  await api('/api/credentials', { name: 'dashboard', role: 'proxy_admin_viewer' });
+  await api('/api/credentials', { name: 'their-intranet', role: 'org_admin', tenant_id: tenantId });
+  const auditor = await api<{ secret: string }>('/api/audit/credentials', { scope: 'tenant', id: tenantId });
+  for (const path of [`keys/${key}`, `tenants/${tenantId}`])
+    await api(`/api/audit/${path}`, undefined, auditor.secret);
+  await api('/api/audit/verification', {});
+}
+
 async function photograph(page: Page, url: string, { name, path }: Shot, look: string): Promise<void> {
   await page.goto(`${url}/ui${path}`);
   await page.getByRole('heading', { level: 1 }).waitFor();
   await page.waitForLoadState('networkidle');
   await page.waitForFunction('document.querySelectorAll(".skeleton").length === 0');
-  await page.screenshot({
-    path: join(folder, `${name}-${look}.png`),
-    fullPage: true,
-    animations: 'disabled',
-  });
+  // As tall as the page, so that what sticks to the window is where it belongs.
+  const { width } = page.viewportSize() ?? { width: WIDTHS[0] };
+  const tall = (await page.evaluate('document.documentElement.scrollHeight')) as number;
+  await page.setViewportSize({ width, height: Math.min(TALL_MAX, Math.max(HEIGHT, tall)) });
+  await page.screenshot({ path: join(folder, `${name}-${look}.png`), animations: 'disabled' });
+  await page.setViewportSize({ width, height: HEIGHT });
 }
 
 const demo = await startDemoConsole();

@@ -10,6 +10,7 @@ import type {
   ScheduledRuns,
 } from './shapes-desk.ts';
 import type {
+  KeyBudget,
   KeyHistory,
   KeyInfo,
   KeyLimits,
@@ -62,6 +63,7 @@ export interface Reads {
   'GET /key/list': KeyList;
   'GET /key/info': KeyInfo;
   'GET /api/keys/:id/limits': KeyLimits;
+  'GET /api/key-budgets': Listed<KeyBudget>;
   'GET /api/audit/keys/:id': KeyHistory;
   'GET /api/audit/public-key': PublicKey;
   'GET /api/audit/verification': Verification;

@@ -80,7 +80,9 @@ export default function Team() {
                     {
                       title: t('tenant'),
                       from: 'md',
-                      cell: ({ organizations }) => organizations.map(names.tenant).join(', ') || '–',
+                      cell: ({ organizations }) => (
+                        <div className="min-w-40">{organizations.map(names.tenant).join(', ') || '–'}</div>
+                      ),
                     },
                     {
                       title: t('keys'),

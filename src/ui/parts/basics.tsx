@@ -103,7 +103,9 @@ export function Card({
   readonly flush?: boolean;
 }) {
   return (
-    <section className={`min-w-0 rounded-xl border border-line bg-surface shadow-card ${className}`}>
+    <section
+      className={`min-w-0 rounded-xl border border-line bg-surface shadow-card ${flush ? 'overflow-hidden' : ''} ${className}`}
+    >
       {title !== undefined && (
         <div className="flex min-h-13 flex-wrap items-center justify-between gap-x-4 gap-y-1 px-5 pt-3.5 pb-1">
           <h2 className="font-semibold">{title}</h2>

@@ -22,6 +22,7 @@ export function Dialog({
 }) {
   const t = useT();
   const ref = useRef<HTMLDialogElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const id = useId();
   // Before the dialog leaves the page, or the browser would not give the focus back to where it was.
   useLayoutEffect(() => {
@@ -29,6 +30,11 @@ export function Dialog({
     if (dialog?.open === false) dialog.showModal();
     return () => dialog?.close();
   }, []);
+  useLayoutEffect(() => {
+    // What had the focus may be gone with what was shown before: read on at the new title.
+    if (ref.current?.contains(document.activeElement) === false || document.activeElement === ref.current)
+      heading.current?.focus();
+  }, [title]);
   return (
     <dialog
       ref={ref}
@@ -41,7 +47,7 @@ export function Dialog({
     >
       <div className="appear flex flex-col gap-4 p-6">
         <div className="flex items-start justify-between gap-4">
-          <h2 id={id} className="text-lg font-semibold">
+          <h2 ref={heading} id={id} tabIndex={-1} className="text-lg font-semibold outline-none">
             {title}
           </h2>
           {!fixed && (
