@@ -3,6 +3,7 @@ import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { Refusal } from '../errors.ts';
 import { agencyRoutes } from './agencies.ts';
+import { agencySettingsRoutes } from './agency-settings.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
 import { auditorRoutes } from './auditors.ts';
@@ -30,6 +31,7 @@ import { keyExtraRoutes } from './key-extras.ts';
 import { keyLimitRoutes } from './key-limits.ts';
 import { keyReadRoutes } from './key-reads.ts';
 import { keyRoutes } from './keys.ts';
+import { liveRoutes } from './live.ts';
 import { marginRoutes } from './margin.ts';
 import { metricsRoutes } from './metrics.ts';
 import { modelReadRoutes } from './model-reads.ts';
@@ -111,6 +113,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
   app.register(agencyRoutes(deps));
+  app.register(agencySettingsRoutes(deps));
   app.register(invoiceRoutes(deps));
   app.register(invoicePreviewRoutes(deps));
   app.register(marginRoutes(deps));
@@ -129,6 +132,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(usageRoutes(deps));
   app.register(keyLimitRoutes(deps));
   app.register(keyBudgetRoutes(deps));
+  app.register(liveRoutes(deps));
   const { consoleDir } = deps;
   if (consoleDir !== null)
     app.register((routes, _options, done) => {

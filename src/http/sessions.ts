@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Refusal } from '../errors.ts';
 import { hashPassword, isPassword, PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../passwords.ts';
 import { sameSecret } from '../secrets.ts';
+import { shownBrand } from './agency-brand.ts';
 import { type Caller, callerOfUser, MASTER_USER_ID, rolesOf } from './authenticate.ts';
 import { contactOf, userIdByEmail } from './contacts.ts';
 import type { App, HttpDeps } from './deps.ts';
@@ -34,7 +35,14 @@ const SessionAnswer = z
     roles: z.array(z.string()).describe('As in x-roles'),
     tenants: z.array(Named),
     projects: z.array(Named.extend({ tenant_id: z.string() })),
-    agency: z.object({ id: z.string(), name: z.string().nullable(), zone: z.string(), currency: z.string() }),
+    agency: z.object({
+      id: z.string(),
+      name: z.string().nullable(),
+      zone: z.string(),
+      currency: z.string(),
+      accent: z.string().nullable().describe('#rrggbb, readable on white; null: the plain one'),
+      logo: z.string().nullable().describe('Path of its logo; null: none'),
+    }),
     expires_at: z.string().nullable().describe('Null without a session: the request came with a key'),
   })
   .meta({ id: 'Session' });
@@ -232,7 +240,8 @@ async function answerFor(
   };
 }
 
-async function ownAgency({ db, ownTenant }: HttpDeps) {
+async function ownAgency(deps: HttpDeps) {
+  const { db, ownTenant } = deps;
   const agency = await agencyOf(db, ownTenant.agencyId);
   const contact = await db
     .selectFrom('contacts')
@@ -241,7 +250,8 @@ async function ownAgency({ db, ownTenant }: HttpDeps) {
     .where('version', '=', Number(agency.contact_version))
     .executeTakeFirst();
   const name = textOf(recordOf(contact?.data ?? {})['name']);
-  return { id: agency.agency_id, name, zone: agency.zone, currency: agency.currency };
+  const brand = await shownBrand(deps, agency.agency_id);
+  return { id: agency.agency_id, name, zone: agency.zone, currency: agency.currency, ...brand };
 }
 
 async function tenantsOf({ db }: HttpDeps, caller: Caller) {

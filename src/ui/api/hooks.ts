@@ -10,13 +10,16 @@ import { useRef } from 'react';
 import { faultsIn, type Schema } from './check.ts';
 import { ApiError, invalidInput, type Params, type Query, read, write } from './client.ts';
 import type { Reads, Writes } from './contract.ts';
+import { type LiveOn, pollingMs } from './live.ts';
 
 export interface ReadOptions {
   readonly params?: Params;
   readonly query?: Query;
   readonly enabled?: boolean;
-  /** Asks again after so many milliseconds while the page is looked at. */
+  /** Asks again after so many milliseconds while the page is looked at: for what changes with time alone. */
   readonly everyMs?: number;
+  /** Asks again when something of it has changed. */
+  readonly live?: LiveOn;
   /** Shows the answer to the question before while the next one is on its way. */
   readonly keep?: boolean;
 }
@@ -25,7 +28,7 @@ export function useRead<Route extends keyof Reads>(
   route: Route,
   options: ReadOptions = {},
 ): UseQueryResult<Reads[Route], ApiError> {
-  const { params, query, enabled = true, everyMs, keep = false } = options;
+  const { params, query, enabled = true, everyMs, live, keep = false } = options;
   const asked = useQuery<unknown, ApiError>({
     queryKey: keyOf(route, params, query),
     queryFn: ({ signal }) =>
@@ -35,7 +38,8 @@ export function useRead<Route extends keyof Reads>(
         ...(query === undefined ? {} : { query }),
       }),
     enabled,
-    ...(everyMs === undefined ? {} : { refetchInterval: everyMs }),
+    ...(live === undefined ? {} : { meta: { live }, refetchInterval: everyMs ?? pollingMs }),
+    ...(live !== undefined || everyMs === undefined ? {} : { refetchInterval: everyMs }),
     ...(keep ? { placeholderData: keepPreviousData } : {}),
   });
   return asked as UseQueryResult<Reads[Route], ApiError>;

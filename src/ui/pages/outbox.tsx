@@ -10,6 +10,7 @@ import { Empty, Problem, Shown } from '../parts/states.tsx';
 import { type Column, CursorPager, Table, useCursors } from '../parts/table.tsx';
 import { isWord } from '../words/words.ts';
 
+/** What becomes of a task is not in the log. */
 const LIVE_MS = 10_000;
 const STATUSES = ['waiting', 'stopped', 'done', 'skipped'] as const;
 const TONES: Readonly<Record<string, Tone>> = { waiting: 'accent', stopped: 'bad', done: 'good' };

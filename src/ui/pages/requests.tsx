@@ -12,7 +12,6 @@ import { type Column, CursorPager, Table, useCursors } from '../parts/table.tsx'
 import { useFilters } from '../search.ts';
 
 const PAGE_SIZE = 50;
-const LIVE_MS = 2_000;
 
 /** Requests one by one: what each took and cost, never what was asked and answered. */
 export default function Requests() {
@@ -36,7 +35,7 @@ export default function Requests() {
       cursor: cursors.cursor,
     },
     keep: true,
-    ...(live && cursors.passed === 0 ? { everyMs: LIVE_MS } : {}),
+    ...(live && cursors.passed === 0 ? { live: { topics: ['usage'] } as const } : {}),
   });
   const filter = (name: string) => (value: string) => {
     cursors.backTo(0);

@@ -27,7 +27,12 @@ export function Dialog({
   // Before the dialog leaves the page, or the browser would not give the focus back to where it was.
   useLayoutEffect(() => {
     const dialog = ref.current;
-    if (dialog?.open === false) dialog.showModal();
+    if (dialog?.open === false) {
+      dialog.showModal();
+      // The browser would choose the button that closes it.
+      const [field] = dialog.querySelectorAll<HTMLElement>('input, select');
+      (field ?? heading.current)?.focus();
+    }
     return () => dialog?.close();
   }, []);
   useLayoutEffect(() => {
