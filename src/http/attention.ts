@@ -64,7 +64,7 @@ export async function tightKeys(
     }));
 }
 
-function visible({ all, tenants, projects, userId }: Insight): RawBuilder<unknown> {
+export function visible({ all, tenants, projects, userId }: Insight): RawBuilder<unknown> {
   if (all) return sql`true`;
   return sql`(tenant_id = any(${tenants}) or project_id = any(${projects}) or user_id = ${userId})`;
 }

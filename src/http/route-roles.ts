@@ -188,6 +188,7 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /api/usage': [people],
   'GET /api/requests': [people],
   'GET /api/keys/:id/limits': [keys],
+  'GET /api/key-budgets': [people],
   'POST /api/session': [everybody],
   'POST /api/session/invitation': [everybody],
   'GET /api/session': [people],

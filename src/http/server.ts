@@ -25,6 +25,7 @@ import { invoiceLifeRoutes } from './invoice-life.ts';
 import { invitationRoutes } from './invitations.ts';
 import { invoicePreviewRoutes } from './invoice-preview.ts';
 import { invoiceRoutes } from './invoices.ts';
+import { keyBudgetRoutes } from './key-budgets.ts';
 import { keyIssuer } from './issue-key.ts';
 import { keyExtraRoutes } from './key-extras.ts';
 import { keyLimitRoutes } from './key-limits.ts';
@@ -130,6 +131,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(figureRoutes(deps));
   app.register(usageRoutes(deps));
   app.register(keyLimitRoutes(deps));
+  app.register(keyBudgetRoutes(deps));
   app.register(liveRoutes(deps));
   const { consoleDir } = deps;
   if (consoleDir !== null)

@@ -1,3 +1,4 @@
+import { accessWords } from './access.ts';
 import { common } from './common.ts';
 import { deskWords } from './desk.ts';
 import { deskMoneyWords } from './desk-money.ts';
@@ -15,6 +16,7 @@ export const words = {
   ...deskMoneyWords,
   ...peopleWords,
   ...faultWords,
+  ...accessWords,
 } as const satisfies Record<string, readonly [en: string, de: string]>;
 export type Word = keyof typeof words;
 
