@@ -4,12 +4,14 @@ import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod
 import { Refusal } from '../errors.ts';
 import { agencyRoutes } from './agencies.ts';
 import { agencySettingsRoutes } from './agency-settings.ts';
+import { alertRoutes } from './alerts.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
 import { auditorRoutes } from './auditors.ts';
 import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
+import { contractHistoryRoutes } from './contract-history.ts';
 import { contractRoutes } from './contracts.ts';
 import { consoleRoutes } from './console.ts';
 import { customerRoutes } from './customers.ts';
@@ -106,6 +108,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(modelWriteRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
   app.register(contractRoutes(deps));
+  app.register(contractHistoryRoutes(deps));
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
   app.register(agencyRoutes(deps));
@@ -118,6 +121,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(bookkeepingRoutes(deps));
   app.register(collectionRoutes(deps));
   app.register(outboxRoutes(deps));
+  app.register(alertRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
   app.register(verificationRoutes(deps));

@@ -32,6 +32,8 @@ const zoned = sql`(l.admitted_at at time zone a.zone)`;
 const DIMENSIONS = {
   hour: sql`to_char(${zoned}, 'YYYY-MM-DD"T"HH24')`,
   day: sql`to_char(${zoned}, 'YYYY-MM-DD')`,
+  /** Named by its Monday. */
+  week: sql`to_char(date_trunc('week', ${zoned}), 'YYYY-MM-DD')`,
   month: sql`to_char(${zoned}, 'YYYY-MM')`,
   tenant: sql`l.tenant_id`,
   project: sql`l.project_id`,
@@ -44,7 +46,7 @@ const DIMENSIONS = {
   outcome: sql`l.outcome`,
 } as const;
 type Dimension = keyof typeof DIMENSIONS;
-const TIMES: readonly Dimension[] = ['hour', 'day', 'month'];
+const TIMES: readonly Dimension[] = ['hour', 'day', 'week', 'month'];
 const By = z
   .string()
   .regex(/^[a-z_]+(,[a-z_]+)?$/)

@@ -1,7 +1,9 @@
 import type {
   BillingSettings,
   ContractChange,
+  DatedTaxStatus,
   InvoicePreview,
+  KeptBrand,
   Margin,
   Models,
   Outbox,
@@ -70,6 +72,8 @@ export interface Reads {
   'GET /api/invoices/:id/proof': Loose;
   'GET /api/reports/margin': Margin;
   'GET /api/agencies/:id/billing': BillingSettings;
+  'GET /api/agencies/:id/brand': KeptBrand;
+  'GET /api/agencies/:id/tax-status': Listed<DatedTaxStatus>;
   'GET /api/outbox': Outbox;
   'GET /api/invoice-runs': ScheduledRuns;
   'GET /model/info': Models;
@@ -103,6 +107,9 @@ export interface Writes {
   'POST /api/invoices/:id/cancel': Loose;
   'POST /api/audit/verification': Loose;
   'POST /api/invoices/preview': InvoicePreview;
+  'PUT /api/agencies/:id': Loose;
+  'PUT /api/agencies/:id/brand': KeptBrand;
+  'POST /api/agencies/:id/tax-status': Loose;
   'PUT /api/agencies/:id/billing': BillingSettings;
   'PUT /api/agencies/:id/stripe': BillingSettings;
   'DELETE /api/agencies/:id/stripe': BillingSettings;

@@ -153,3 +153,31 @@ export interface InvoicePreview {
   readonly recorded: string;
   readonly unpriced: readonly string[];
 }
+
+export interface BrandLogo {
+  readonly type: string;
+  /** Base64. */
+  readonly data: string;
+}
+
+export interface BrandTexts {
+  readonly intro: string | null;
+  readonly closing: string | null;
+}
+
+/** What a brand is made of; the API describes it in words. */
+export type Brand = {
+  readonly accent: string;
+  readonly logo: BrandLogo | null;
+  readonly texts: Readonly<Partial<Record<'de' | 'en', BrandTexts>>>;
+};
+
+export interface KeptBrand {
+  readonly version: number;
+  readonly brand: Brand;
+}
+
+export interface DatedTaxStatus {
+  readonly from: string;
+  readonly status: string;
+}

@@ -130,9 +130,7 @@ function Run({ onClose }: { readonly onClose: () => void }) {
           <p className="rounded-lg bg-warn-tint px-4 py-3 text-warn">{t('run.current')}</p>
         )}
         <Preview period={period} />
-        {run.isPending && (
-          <Progress period={period} />
-        )}
+        {run.isPending && <Progress period={period} />}
         <DialogButtons>
           <Button onClick={onClose} disabled={run.isPending}>
             {t('cancel')}

@@ -10,7 +10,6 @@ import { DeleteModel, TestModel } from './model-actions.tsx';
 import { ModelForm } from './model-form.tsx';
 import { perMillion } from './model-prices.ts';
 
-
 type Opened = { readonly what: 'new' } | { readonly what: 'edit' | 'delete' | 'test'; readonly model: Model };
 
 /** For the agency the deployments, how they are and what they cost; for others the names that they can call. */

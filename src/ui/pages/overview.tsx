@@ -22,7 +22,10 @@ export default function Overview() {
   const to = formats.today();
   const from = addDays(to, 1 - DAYS);
   const by = agency ? 'day,tenant' : 'day,project';
-  const usage = useRead('GET /api/usage', { query: { by, from, to }, live: { topics: ['usage'], gapMs: GAP_MS } });
+  const usage = useRead('GET /api/usage', {
+    query: { by, from, to },
+    live: { topics: ['usage'], gapMs: GAP_MS },
+  });
   const overview = useRead('GET /api/overview', {
     live: { topics: ['usage', 'keys', 'tenants', 'invoices'], gapMs: GAP_MS },
   });
@@ -218,7 +221,9 @@ function OpenInvoices({ sums }: { readonly sums: readonly InvoiceSum[] }) {
 
 function State() {
   const t = useT();
-  const readiness = useRead('GET /health/readiness', { live: { topics: ['health', 'usage', 'keys'], gapMs: GAP_MS } });
+  const readiness = useRead('GET /health/readiness', {
+    live: { topics: ['health', 'usage', 'keys'], gapMs: GAP_MS },
+  });
   const models = useRead('GET /health', { live: { topics: ['health', 'models'] } });
   return (
     <Card title={t('state')}>

@@ -1,3 +1,4 @@
+import { agencyWords } from './agency.ts';
 import { common } from './common.ts';
 import { deskWords } from './desk.ts';
 import { deskMoneyWords } from './desk-money.ts';
@@ -13,6 +14,7 @@ export const words = {
   ...deskWords,
   ...deskMoneyWords,
   ...peopleWords,
+  ...agencyWords,
 } as const satisfies Record<string, readonly [en: string, de: string]>;
 export type Word = keyof typeof words;
 

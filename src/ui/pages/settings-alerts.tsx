@@ -1,0 +1,3 @@
+export function Alerts(_: { readonly agencyId: string }) {
+  return null;
+}
