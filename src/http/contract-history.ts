@@ -173,7 +173,7 @@ function otherTerms(terms: Terms, amount: (nanos: bigint) => string): (readonly 
     ['included_tokens', includedTokens === undefined ? undefined : String(includedTokens)],
     ['included_requests', includedRequests === undefined ? undefined : String(includedRequests)],
     ['fees_in_advance', feesInAdvance === undefined ? undefined : String(feesInAdvance)],
-    ['overage', overage],
+    ['overage', overage?.policy],
     ['trial_days', trialDays === undefined ? undefined : String(trialDays)],
     ['notice', notice],
   ];
@@ -183,7 +183,7 @@ function otherTerms(terms: Terms, amount: (nanos: bigint) => string): (readonly 
 function pricesText({ prices }: Terms, amount: (nanos: bigint) => string): string {
   const { models, markupPercent } = prices;
   const listed = Object.entries(models).map(
-    ([model, { input, output }]) => `${model} ${amount(input)} / ${amount(output)}`,
+    ([model, { inputRate, outputRate }]) => `${model} ${amount(inputRate)} / ${amount(outputRate)}`,
   );
   return [...listed, ...(markupPercent === null ? [] : [`+${String(markupPercent)} %`])].join(', ');
 }

@@ -1,4 +1,8 @@
 import type {
+  Agreement,
+  AlertMade,
+  AlertTarget,
+  AlertTried,
   BillingSettings,
   ContractChange,
   DatedTaxStatus,
@@ -73,6 +77,8 @@ export interface Reads {
   'GET /api/reports/margin': Margin;
   'GET /api/agencies/:id/billing': BillingSettings;
   'GET /api/agencies/:id/brand': KeptBrand;
+  'GET /api/agencies/:id/alerts': Listed<AlertTarget>;
+  'GET /api/tenants/:id/contracts': Listed<Agreement>;
   'GET /api/agencies/:id/tax-status': Listed<DatedTaxStatus>;
   'GET /api/outbox': Outbox;
   'GET /api/invoice-runs': ScheduledRuns;
@@ -107,6 +113,11 @@ export interface Writes {
   'POST /api/invoices/:id/cancel': Loose;
   'POST /api/audit/verification': Loose;
   'POST /api/invoices/preview': InvoicePreview;
+  'POST /api/agencies/:id/alerts': AlertMade;
+  'PUT /api/agencies/:id/alerts/:target': Loose;
+  'DELETE /api/agencies/:id/alerts/:target': Loose;
+  'POST /api/agencies/:id/alerts/:target/secret': AlertMade;
+  'POST /api/agencies/:id/alerts/:target/test': AlertTried;
   'PUT /api/agencies/:id': Loose;
   'PUT /api/agencies/:id/brand': KeptBrand;
   'POST /api/agencies/:id/tax-status': Loose;
