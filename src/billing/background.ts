@@ -4,6 +4,10 @@ import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
 import { single } from '../metrics.ts';
 import type { EventStore } from '../store/event-store.ts';
+import { alertDesk } from './alert-desk.ts';
+import { alertTask, type DeliveryDeps } from './alert-delivery.ts';
+import type { HealthProblem } from './alert-conditions.ts';
+import { alertRounds } from './alerts.ts';
 import { billingRecords, type BillingTables } from './billing-records.ts';
 import { collect } from './collect.ts';
 import { collectionDesk } from './collection-desk.ts';
@@ -27,7 +31,10 @@ export interface BackgroundOptions {
   readonly settled: (position: bigint) => Promise<void>;
   readonly serverSecret: string;
   readonly log: Log;
+  /** What does not work in this process. */
+  readonly health: () => readonly HealthProblem[];
   readonly settings: {
+    readonly ALERT_HOSTS_ALLOWED: readonly string[];
     readonly STRIPE_URL: string;
     readonly SMTP_URL?: string | undefined;
     readonly MAIL_FROM?: string | undefined;
@@ -35,7 +42,7 @@ export interface BackgroundOptions {
   };
 }
 
-export interface BackgroundDeps extends DunningDeps, MailDeps {}
+export interface BackgroundDeps extends DunningDeps, MailDeps, DeliveryDeps {}
 
 /** How often it is looked whether a month or a reminder is due. */
 const ROUND_MS = 60_000;
@@ -53,6 +60,7 @@ export function backgroundDeps(options: BackgroundOptions): BackgroundDeps {
     mailFrom: MAIL_FROM ?? null,
     publicUrl: PUBLIC_URL ?? null,
     newestContact: records.contact,
+    alertHosts: options.settings.ALERT_HOSTS_ALLOWED,
   };
 }
 
@@ -65,6 +73,9 @@ export function workTask(deps: BackgroundDeps): (task: Task) => Promise<Worked> 
         return (await reinstateIfPaid(deps, task, task.taskId))
           ? { status: 'done', note: null }
           : { status: 'done', note: 'another invoice is as late' };
+      case 'alert':
+      case 'raise-alert':
+        return await alertTask(deps, task);
       default:
         return await mailTask(deps, task);
     }
@@ -74,6 +85,7 @@ export function workTask(deps: BackgroundDeps): (task: Task) => Promise<Worked> 
 export interface Background {
   readonly paymentLink: PaymentLink;
   readonly desk: ReturnType<typeof collectionDesk>;
+  readonly alerts: ReturnType<typeof alertDesk>;
   runInvoices(request: InvoiceRunRequest): Promise<InvoiceRunReport>;
   metrics(): readonly Metric[];
   stop(): Promise<void>;
@@ -82,6 +94,7 @@ export interface Background {
 export function startBackground(options: BackgroundOptions): Background {
   const deps = backgroundDeps(options);
   const { store, pool, now, log, settled } = options;
+  const lookForAlerts = alertRounds(options);
   const records = billingRecords(options);
   const paymentLink = paymentLinks(deps);
   const run = (request: InvoiceRunRequest) =>
@@ -93,6 +106,7 @@ export function startBackground(options: BackgroundOptions): Background {
     round = round
       .then(() => runScheduled({ store, pool, log, runInvoices: run }, now()))
       .then(() => runDunning(deps, now()))
+      .then(() => lookForAlerts(now()))
       .then(async () => {
         rounds += 1;
         if (rounds % RECONCILE_ROUNDS === 0) await reconcileOpen(deps);
@@ -102,6 +116,7 @@ export function startBackground(options: BackgroundOptions): Background {
   return {
     paymentLink,
     desk: collectionDesk(deps),
+    alerts: alertDesk(deps),
     runInvoices: run,
     metrics: () => outboxMetrics(outbox.facts(), now()),
     async stop() {

@@ -9,6 +9,7 @@ import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
 import type { CredentialSeal } from '../model-credentials.ts';
 import type { EventStore } from '../store/event-store.ts';
+import type { AlertDesk } from './alert-desk.ts';
 import type { BillingDesk } from './billing-desk.ts';
 import type { CollectionDesk } from './collection-desk.ts';
 import type { LiveHub } from './live-hub.ts';
@@ -60,6 +61,7 @@ export interface HttpDeps {
   readonly runInvoices: RunInvoices;
   readonly billing: BillingDesk;
   readonly collection: CollectionDesk;
+  readonly alerts: AlertDesk;
   readonly replay: Replay;
   readonly replayTenant: Replay;
   /** What differs between two moments of a key or a tenant. */
