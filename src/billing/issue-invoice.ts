@@ -17,6 +17,7 @@ import {
 } from './documents/invoice-document.ts';
 import { type Parties, readParties, treatmentOf } from './documents/parties.ts';
 import { type AssignedNumber, invoiceStream, localDate, numbersStream } from './log-facts.ts';
+import { correctedInvoices } from './corrected-invoices.ts';
 import { contractAtCut, contractFacts } from './contract-facts.ts';
 import { taxCaseOf, taxStatusesAt } from './tax-facts.ts';
 
@@ -165,6 +166,8 @@ async function prepare(
   const brand = await records.brandHash(agencyId);
   const preceding =
     replaces === null ? null : { number: replaces.finalized.number, issued_on: replaces.finalized.issuedOn };
+  const billed = draft.grossCents < 0n ? await records.billed(tenantId) : [];
+  const corrects = await correctedInvoices(deps.store, agencyId, draft, billed);
   const link = draft.grossCents > 0n ? await deps.paymentLink?.(agencyId, draft.invoiceId) : null;
   const make = (numbered: Numbered): InvoiceDocument => ({
     ...(link == null ? {} : { payment_link: link }),
@@ -178,6 +181,7 @@ async function prepare(
       parties,
       projectNames,
       preceding,
+      corrects,
       brand,
     }),
   });
