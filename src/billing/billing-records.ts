@@ -163,11 +163,12 @@ export function billingRecords(database: {
         document: text,
         hash,
       };
-      await db
+      const inserted = await db
         .insertInto('invoice_documents')
         .values(row)
         .onConflict((conflict) => conflict.column('invoice_id').doNothing())
-        .execute();
+        .executeTakeFirst();
+      if (inserted.numInsertedOrUpdatedRows === 1n) return document;
       const kept = await readDocument(db, invoiceId);
       if (kept === null) throw new Error(`the document of ${invoiceId} vanished`);
       return kept;

@@ -6,7 +6,9 @@ import type { Actor } from '../events.ts';
 import { derivedId } from '../secrets.ts';
 import { load, transact } from '../transact.ts';
 import { type InvoiceRunDeps, type Issued, issueInvoice, type Run, type Wanted } from './issue-invoice.ts';
-import { agencyAt, closeOf, invoiceStream, localDate, numbersSince, periodStream } from './log-facts.ts';
+import { agencyAt, closeOf, invoiceStream, localDate, periodStream } from './log-facts.ts';
+import { openNumberBook } from './number-book.ts';
+import { type InTurn, sideBySide } from './side-by-side.ts';
 
 /**
  * The monthly invoice run of one agency. Closing the period cuts the log; what was recorded before
@@ -23,9 +25,11 @@ export interface InvoiceRunRequest {
 }
 
 export interface InvoiceRunProgress {
+  /** Tenants. */
   readonly done: number;
   readonly total: number;
-  readonly invoice: ReportedInvoice;
+  /** The one that is through now; null when the run does not concern it. */
+  readonly invoice: ReportedInvoice | null;
 }
 
 /** As JSON shows it: amounts and positions are decimal strings. */
@@ -58,6 +62,8 @@ export interface ReportedInvoice {
   readonly error: { readonly reason: string; readonly message: string } | null;
 }
 
+/** Few enough to leave the database connections for others. */
+const TENANTS_AT_ONCE = 6;
 const PERIOD = /^\d{4}-(0[1-9]|1[0-2])$/;
 
 /** Throws Refusal(invalid_input | not_found | period_not_started | invoice_run_busy). */
@@ -72,13 +78,14 @@ export async function runInvoices(
   return await deps.records.exclusively(agencyId, async () => {
     const { run, currency } = await openRun(deps, request);
     const tenantIds = await deps.records.tenantIds(agencyId);
-    const invoices: ReportedInvoice[] = [];
-    for (const [index, tenantId] of tenantIds.entries()) {
-      const invoice = await issueOrReport(deps, run, tenantId);
-      if (invoice === null) continue;
-      invoices.push(invoice);
-      onProgress?.({ done: index + 1, total: tenantIds.length, invoice });
-    }
+    let done = 0;
+    const issued = await sideBySide(tenantIds, deps.atOnce ?? TENANTS_AT_ONCE, async (tenantId, inTurn) => {
+      const invoice = await issueOrReport(deps, run, tenantId, inTurn);
+      done += 1;
+      onProgress?.({ done, total: tenantIds.length, invoice });
+      return invoice;
+    });
+    const invoices = issued.filter((invoice) => invoice !== null);
     const position = await deps.store.head();
     await deps.settled(position);
     const positions = { closed_position: String(run.cut), position: String(position) };
@@ -91,7 +98,7 @@ async function openRun(
   deps: InvoiceRunDeps,
   request: InvoiceRunRequest,
 ): Promise<{ readonly run: Run; readonly currency: string }> {
-  const { store } = deps;
+  const { store, records } = deps;
   const { period, agencyId, actor, correlationId } = request;
   const today = await agencyAt(store, agencyId, null);
   if (today === null) throw new Refusal('not_found', { what: 'agency' });
@@ -110,9 +117,10 @@ async function openRun(
 
   const { zone, invoiceSeries: series, currency } = agency;
   const years = { from: localDate(close.occurredAt, zone).slice(0, 4), to: thisMonth.slice(0, 4) };
-  const numbers = await numbersSince(store, agencyId, series, years);
-  const cause = { ...meta, causationId: close.id };
-  return { run: { agencyId, period, cut: close.position, zone, series, numbers, cause }, currency };
+  const numbering = { agencyId, series, zone, cause: { ...meta, causationId: close.id } };
+  const numbers = await openNumberBook(deps, numbering, years);
+  const issuer = { contact: await records.contact(agencyId), brand: await records.brandHash(agencyId) };
+  return { run: { ...numbering, period, cut: close.position, numbers, issuer }, currency };
 }
 
 /**
@@ -128,13 +136,19 @@ async function newestOf(
   let newest: Wanted | null = null;
   for (let generation = 0; ; generation += 1) {
     const name = generation === 0 ? tenantId : `${tenantId} ${generation}`;
-    const wanted: Wanted = { tenantId, invoiceId: derivedId('inv', `${agencyId} ${period}`, name), replaces };
-    const state = await load(store, invoice, invoiceStream(agencyId, wanted.invoiceId));
-    if (state.status === 'absent') return { wanted: newest ?? wanted, next: newest === null ? null : wanted };
-    if (!isIssued(state) || state.status !== 'cancelled') return { wanted, next: null };
+    const invoiceId = firstInvoiceId({ agencyId, period }, name);
+    const known = await load(store, invoice, invoiceStream(agencyId, invoiceId));
+    const wanted: Wanted = { tenantId, invoiceId, replaces, known };
+    if (known.status === 'absent') return { wanted: newest ?? wanted, next: newest === null ? null : wanted };
+    if (!isIssued(known) || known.status !== 'cancelled') return { wanted, next: null };
     newest = wanted;
-    replaces = state;
+    replaces = known;
   }
+}
+
+/** Of the tenant's first invoice of the period. */
+function firstInvoiceId({ agencyId, period }: Pick<Run, 'agencyId' | 'period'>, name: string): string {
+  return derivedId('inv', `${agencyId} ${period}`, name);
 }
 
 /**
@@ -155,11 +169,13 @@ async function issueOrReport(
   deps: InvoiceRunDeps,
   run: Run,
   tenantId: string,
+  inTurn: InTurn,
 ): Promise<ReportedInvoice | null> {
-  const { wanted } = await newestOf(deps.store, run, tenantId);
-  const { invoiceId } = wanted;
+  let invoiceId = firstInvoiceId(run, tenantId);
   try {
-    const issued = await issueInvoice(deps, run, wanted);
+    const { wanted } = await newestOf(deps.store, run, tenantId);
+    ({ invoiceId } = wanted);
+    const issued = await issueInvoice(deps, run, wanted, inTurn);
     return issued.status === 'unconcerned' ? null : reported(tenantId, invoiceId, issued);
   } catch (error) {
     const none = { number: null, net: null, tax: null, gross: null };

@@ -17,26 +17,9 @@ import { decode } from '../../src/store/codec.ts';
 import type { EventStore, StreamHead } from '../../src/store/event-store.ts';
 import { memoryStore } from '../../src/store/memory.ts';
 import { newEvent } from '../support/events.ts';
+import { ISSUER, RECIPIENT } from '../support/issued-invoice.ts';
 
-export const ISSUER = {
-  name: 'Agentur Nord GmbH',
-  street: 'Speicherstraße 7',
-  postal_code: '24103',
-  city: 'Kiel',
-  country: 'DE',
-  email: 'rechnung@nord.example',
-  vat_id: 'DE811569869',
-};
-
-export const RECIPIENT = {
-  name: 'Bäckerei Sonnenkorn GmbH',
-  street: 'Marktstraße 12',
-  postal_code: '29221',
-  city: 'Celle',
-  country: 'DE',
-  email: 'post@sonnenkorn.example',
-  language: 'de',
-};
+export { ISSUER, RECIPIENT };
 
 export interface MemoryBilling extends InvoiceRunDeps {
   readonly store: EventStore;
