@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, parseEnv } from 'node:util';
-import type { CommandContext } from './commands/context.ts';
+import type { CommandContext, StopSignals } from './commands/context.ts';
 import { type Config, readConfig } from './config.ts';
 import { createLog } from './log.ts';
 
@@ -190,12 +190,30 @@ async function main(): Promise<number> {
       if (!process.stdout.write(text)) await once(process.stdout, 'drain');
     },
     progress: (line) => void (process.stderr.isTTY && process.stderr.write(`\r\u001b[K${line}`)),
-    stopped: () =>
-      new Promise((done) => {
-        process.once('SIGINT', () => done('SIGINT'));
-        process.once('SIGTERM', () => done('SIGTERM'));
-      }),
+    signals: stopSignals,
+    exit: (code) => process.exit(code),
   });
+}
+
+/** One Ctrl-C may come twice: from the terminal, and from npm, which passes it on. */
+const SAME_SIGNAL_MS = 500;
+
+function stopSignals(): StopSignals {
+  let first = (_signal: string): void => {};
+  let second = (_signal: string): void => {};
+  let askedMs: number | null = null;
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.on(signal, () => {
+      const nowMs = performance.now();
+      if (askedMs === null) first(signal);
+      else if (nowMs - askedMs > SAME_SIGNAL_MS) second(signal);
+      askedMs ??= nowMs;
+    });
+  }
+  return {
+    stopped: new Promise((resolve) => (first = resolve)),
+    hurried: new Promise((resolve) => (second = resolve)),
+  };
 }
 
 /** The folder with package.json, whether this runs from src/ or from dist/. */

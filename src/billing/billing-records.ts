@@ -205,6 +205,7 @@ export function billedLine(row: RowIn<typeof billedLines>): BilledLine {
     priceRate: row.kind === 'usage' ? row.price_rate : null,
     quantity: row.quantity,
     requests: row.requests,
+    ...(row.discount === '' ? {} : { discount: row.discount }),
     nanos: row.nanos,
   };
 }

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import { budgetWindow } from '../domain/duration.ts';
-import type { Insight } from './insight.ts';
+import type { Insight } from './sight.ts';
 import type { Db } from './read.ts';
 import { money } from './schemas.ts';
 

@@ -157,8 +157,16 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /api/projects/:id': [viewers],
   'GET /api/reports/margin': [viewers],
   'POST /api/invoices/preview': [viewers],
+  'GET /api/live': [people],
+  'GET /api/tenants/:id/contracts': [viewers],
   'GET /api/plans': [viewers],
   'GET /api/agencies': [viewers],
+  'PUT /api/agencies/:id': [admin],
+  'GET /api/agencies/:id/logo': [people],
+  'GET /api/agencies/:id/brand': [viewers],
+  'PUT /api/agencies/:id/brand': [admin],
+  'GET /api/agencies/:id/tax-status': [viewers],
+  'POST /api/agencies/:id/tax-status': [admin],
   'GET /api/agencies/:id/billing': [viewers],
   'PUT /api/agencies/:id/billing': [admin],
   'PUT /api/agencies/:id/stripe': [admin],
@@ -189,6 +197,11 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /api/audit/credentials': [admin],
   'GET /api/audit/credentials': [viewers],
   'DELETE /api/audit/credentials/:id': [admin],
+  'GET /api/audit/consultations': [viewers],
+  'GET /api/audit/bundles': [admin],
+  'POST /api/credentials': [admin],
+  'GET /api/credentials': [viewers],
+  'DELETE /api/credentials/:id': [admin],
 };
 
 function endUserRows(name: string): Readonly<Record<string, Row>> {

@@ -2,7 +2,8 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import type { App, HttpDeps } from './deps.ts';
-import { type Insight, insightOf } from './insight.ts';
+import { insightOf } from './insight.ts';
+import type { Insight } from './sight.ts';
 import { type Db, pageOf, placeIn } from './read.ts';
 import { After, Money, money, Page, refusalAnswers } from './schemas.ts';
 

@@ -3,6 +3,7 @@ import { lazy, Suspense, useEffect, useState } from 'react';
 import { Route, Router, Switch } from 'wouter';
 import { ApiError, SIGNED_OUT } from './api/client.ts';
 import { useRead } from './api/hooks.ts';
+import { useLiveStream } from './api/live.ts';
 import { SessionProvider, TongueProvider, useT } from './context.tsx';
 import { Empty, Loading, Problem } from './parts/states.tsx';
 import { SignIn } from './pages/sign-in.tsx';
@@ -82,6 +83,7 @@ function Entrance() {
   }
   return (
     <SessionProvider value={session.data}>
+      <LiveStream />
       <Shell>
         <Suspense fallback={<Loading />}>
           <Pages />
@@ -89,6 +91,11 @@ function Entrance() {
       </Shell>
     </SessionProvider>
   );
+}
+
+function LiveStream() {
+  useLiveStream();
+  return null;
 }
 
 function Pages() {

@@ -10,6 +10,7 @@ import { agency } from '../../src/domain/agency.ts';
 import { plan, type Terms } from '../../src/domain/plan.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
+import { bundleDesk } from '../../src/audit/bundle-desk.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
 import { billingRecords } from '../../src/billing/billing-records.ts';
@@ -19,6 +20,7 @@ import { verificationDesk } from '../../src/audit/verification.ts';
 import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import type { Tables } from '../../src/http/read.ts';
+import { createLiveHub } from '../../src/http/live-hub.ts';
 import { createHttp } from '../../src/http/server.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
 import { startProjector } from '../../src/projector.ts';
@@ -61,8 +63,8 @@ export interface Call {
 export interface Answer {
   readonly status: number;
   readonly headers: LightMyRequestResponse['headers'];
-  /** Whatever came: each test looks into the shape of its own route. */
-  // oxlint-disable-next-line typescript/no-explicit-any
+  /** Whatever came. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- each test looks into the shape of its own route
   readonly body: any;
 }
 
@@ -152,15 +154,27 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       publicKeys: () => publicKeys(store),
       verification: verificationDesk({
         store,
+        pool: database.pool,
         now,
         log,
         verify: () => Promise.reject(new Error('nothing is verified here')),
+      }),
+      bundles: bundleDesk({ store, pool: database.pool, now }),
+      trustedProxies: [],
+      live: createLiveHub({
+        store,
+        settled: (position) => projector.reached(position, 10_000),
+        marks: () => Promise.resolve({}),
+        log,
+        gapMs: 1,
+        heartbeatMs: 20,
       }),
       bodyBytesMax: 1_048_576,
       ...options.deps,
     };
     const app = createHttp(deps);
     closers.push(() => app.close());
+    closers.push(() => deps.live.close());
     await app.ready();
     return {
       app,

@@ -5,7 +5,7 @@ import { formatCents, formatNanos, TOKENS_PER_RATE } from '../../domain/money.ts
 import { priceBase, type Unit } from '../../domain/spend.ts';
 import type { TaxCategory } from '../../domain/tax.ts';
 import type { EInvoiceFormat, Language, Letter, Parties, Party, Payment } from './parties.ts';
-import { lineWords, taxNotes } from './words.ts';
+import { discountWords, formatDecimal, lineWords, taxNotes } from './words.ts';
 
 /**
  * The invoice as it is issued: everything that the law wants on it, in one value that is stored as
@@ -244,7 +244,13 @@ function documentLine(line: InvoiceLine, place: number, facts: DocumentFacts): D
   };
 }
 
-function describe({ kind, model, unit }: InvoiceLine, language: Language): string {
+function describe({ kind, model, unit, discount }: InvoiceLine, language: Language): string {
   const word = lineWords[language];
+  if (discount !== undefined) {
+    const { name, of, percent } = discount;
+    const share =
+      percent === null ? '' : `, ${formatDecimal(percent, language)} ${discountWords[language][of]}`;
+    return `${word[kind]}: ${name}${share}`;
+  }
   return unit === null ? word[kind] : `${word[kind]} ${model ?? ''}, ${word[unit]}`;
 }

@@ -1,3 +1,4 @@
+import type { Discount } from '../../domain/discount.ts';
 import type { InvoiceLine } from '../../domain/invoice.ts';
 import type { Unit } from '../../domain/spend.ts';
 import type { TaxCategory } from '../../domain/tax.ts';
@@ -11,6 +12,7 @@ export const lineWords = {
     correction: 'Korrektur der Gebühren nach Vertragsänderung',
     tier: 'Staffelpreis, Differenz',
     commitment: 'Aufstockung auf den Mindestumsatz',
+    discount: 'Rabatt',
     included: 'Inklusivnutzung',
     usage: 'Nutzung',
     input: 'Eingabe-Tokens',
@@ -30,6 +32,7 @@ export const lineWords = {
     correction: 'Correction of fees after a change of the contract',
     tier: 'Tiered price, difference',
     commitment: 'Top-up to the minimum commitment',
+    discount: 'Discount',
     included: 'Included usage',
     usage: 'Usage',
     input: 'input tokens',
@@ -44,6 +47,12 @@ export const lineWords = {
     second: 'seconds of audio',
   },
 } as const satisfies Record<Language, Record<InvoiceLine['kind'] | Unit, string>>;
+
+/** What a discount is of, after its percentage. */
+export const discountWords = {
+  de: { fees: '% auf die Gebühren', usage: '% auf die Nutzung', all: '% auf alle Leistungen' },
+  en: { fees: '% of the fees', usage: '% of the usage', all: '% of all services' },
+} as const satisfies Record<Language, Record<Discount['of'], string>>;
 
 /** The hints that the law asks for where no tax is charged: sections 14a(5), 34a UStDV, 3a(2) UStG. */
 export const taxNotes = {

@@ -14,6 +14,7 @@ import {
   PlanChoice,
   ProjectFields,
 } from './onboard-fields.tsx';
+import { useProblems } from '../problems.ts';
 
 const STEPS = ['company', 'plan', 'projects', 'review'] as const;
 type Step = (typeof STEPS)[number];
@@ -51,7 +52,7 @@ export default function Onboard() {
     if (next !== undefined) setStep(next);
     else onboard.mutate({ body: bodyOf(draft) });
   };
-  const problems = onboard.error?.fields ?? {};
+  const problems = useProblems(onboard.error);
   return (
     <Page title={t('tenants.onboard')} back={{ to: '/tenants', label: t('tenants') }}>
       <ol className="flex flex-wrap gap-x-6 gap-y-2" aria-label={t('steps')}>

@@ -11,7 +11,8 @@ import { Empty, Shown } from '../parts/states.tsx';
 import { seriesBy } from './usage-series.ts';
 
 const DAYS = 30;
-const LIVE_MS = 10_000;
+/** Sums over many requests are not asked for with every single one. */
+const GAP_MS = 3_000;
 
 export default function Overview() {
   const t = useT();
@@ -21,8 +22,13 @@ export default function Overview() {
   const to = formats.today();
   const from = addDays(to, 1 - DAYS);
   const by = agency ? 'day,tenant' : 'day,project';
-  const usage = useRead('GET /api/usage', { query: { by, from, to }, everyMs: LIVE_MS });
-  const overview = useRead('GET /api/overview', { everyMs: LIVE_MS });
+  const usage = useRead('GET /api/usage', {
+    query: { by, from, to },
+    live: { topics: ['usage'], gapMs: GAP_MS },
+  });
+  const overview = useRead('GET /api/overview', {
+    live: { topics: ['usage', 'keys', 'tenants', 'invoices'], gapMs: GAP_MS },
+  });
   const nameOf = agency ? names.tenant : names.project;
   const days = daysBetween(from, to);
   return (
@@ -215,8 +221,10 @@ function OpenInvoices({ sums }: { readonly sums: readonly InvoiceSum[] }) {
 
 function State() {
   const t = useT();
-  const readiness = useRead('GET /health/readiness', { everyMs: LIVE_MS });
-  const models = useRead('GET /health', { everyMs: LIVE_MS });
+  const readiness = useRead('GET /health/readiness', {
+    live: { topics: ['health', 'usage', 'keys'], gapMs: GAP_MS },
+  });
+  const models = useRead('GET /health', { live: { topics: ['health', 'models'] } });
   return (
     <Card title={t('state')}>
       <Shown of={readiness} rows={3}>

@@ -5,12 +5,14 @@ import { write } from '../api/client.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
 import { useNames } from '../names.ts';
 import { Button, Card, Page, Time } from '../parts/basics.tsx';
+import { Confirm } from '../parts/confirm.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
 import { CopyButton } from '../parts/secret.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
 import { Table } from '../parts/table.tsx';
 import { isWord } from '../words/words.ts';
+import { useProblems } from '../problems.ts';
 
 const ROLES = ['proxy_admin', 'proxy_admin_viewer', 'internal_user', 'internal_user_viewer'] as const;
 
@@ -124,6 +126,7 @@ function Invite({
   const [role, setRole] = useState<string>('internal_user');
   const [tenant, setTenant] = useState('');
   const make = useWrite('POST /user/new', (answer) => void finish(String(answer['user_id'])));
+  const problems = useProblems(make.error);
   const invitation = useWrite('POST /invitation/new', (made) => {
     onClose();
     onInvited(made);
@@ -153,7 +156,7 @@ function Invite({
           autoFocus
           value={email}
           onText={setEmail}
-          problem={make.error?.fields['user_email']}
+          problem={problems['user_email']}
         />
         <TextField label={t('name')} value={name} onText={setName} autoComplete="off" />
         <SelectField
@@ -218,22 +221,14 @@ function Remove({ of: user, onClose }: { readonly of: User; readonly onClose: ()
   const t = useT();
   const remove = useWrite('POST /user/delete', onClose);
   return (
-    <Dialog
+    <Confirm
       title={t('team.remove', { name: user.user_alias ?? user.user_email ?? user.user_id })}
+      action={t('remove')}
+      of={remove}
+      onConfirm={() => remove.mutate({ body: { user_ids: [user.user_id] } })}
       onClose={onClose}
     >
-      {remove.error !== null && <Problem error={remove.error} />}
       <p>{t('team.remove.effect', { count: user.key_count })}</p>
-      <DialogButtons>
-        <Button onClick={onClose}>{t('cancel')}</Button>
-        <Button
-          kind="danger"
-          busy={remove.isPending}
-          onClick={() => remove.mutate({ body: { user_ids: [user.user_id] } })}
-        >
-          {t('remove')}
-        </Button>
-      </DialogButtons>
-    </Dialog>
+    </Confirm>
   );
 }

@@ -15,6 +15,7 @@ import { Table } from '../parts/table.tsx';
 import { InvoiceTable } from './invoice-table.tsx';
 import { ContractCard } from './tenant-contract.tsx';
 import { seriesBy } from './usage-series.ts';
+import { useProblems } from '../problems.ts';
 
 const DAYS = 30;
 
@@ -205,6 +206,7 @@ function OpenProject({ tenantId, onClose }: { readonly tenantId: string; readonl
   const [name, setName] = useState('');
   const [staging, setStaging] = useState(true);
   const open = useWrite('POST /api/projects');
+  const problems = useProblems(open.error);
   const made = open.data?.project;
   if (made !== undefined) {
     const secrets = made.keys.map(({ alias, id, secret }) => ({ name: alias ?? id, secret }));
@@ -236,7 +238,7 @@ function OpenProject({ tenantId, onClose }: { readonly tenantId: string; readonl
           autoFocus
           value={name}
           onText={setName}
-          problem={open.error?.fields['name']}
+          problem={problems['name']}
         />
         <CheckField label={t('project.staging')} checked={staging} onCheck={setStaging} />
         <DialogButtons>

@@ -221,6 +221,7 @@ export const moneyWords = {
     'The period is being closed and invoices are made …',
     'Der Monat wird abgeschlossen, Rechnungen entstehen …',
   ],
+  'run.progress': ['{count} of {all} tenants', '{count} von {all} Mandanten'],
   'run.done': ['{month} is invoiced', '{month} ist abgerechnet'],
   'run.fine': ['{count} tenants, no problem', '{count} Mandanten, keine Probleme'],
   'run.failed': [

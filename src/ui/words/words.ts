@@ -1,6 +1,7 @@
 import { common } from './common.ts';
 import { deskWords } from './desk.ts';
 import { deskMoneyWords } from './desk-money.ts';
+import { faultWords } from './faults.ts';
 import { keyWords } from './keys.ts';
 import { moneyWords } from './money.ts';
 import { peopleWords } from './people.ts';
@@ -13,6 +14,7 @@ export const words = {
   ...deskWords,
   ...deskMoneyWords,
   ...peopleWords,
+  ...faultWords,
 } as const satisfies Record<string, readonly [en: string, de: string]>;
 export type Word = keyof typeof words;
 
