@@ -152,8 +152,8 @@ export async function startStripeServer(options: { readonly secretKey: string })
         if (invoice['status'] !== 'open') throw new Failure(400, 'Only open invoices can be voided');
         return change(invoice, { status: 'void' });
       case 'pay': {
-        const method = params['payment_method'];
-        if (method !== undefined && get(String(method), 'payment_method')['card'] === DECLINED) {
+        const method = params['payment_method'] as string | undefined;
+        if (method !== undefined && get(method, 'payment_method')['card'] === DECLINED) {
           server.failPayment(invoice.id, DECLINE);
           throw new Failure(402, DECLINE);
         }
@@ -199,7 +199,7 @@ export async function startStripeServer(options: { readonly secretKey: string })
       }
       case 'invoices':
         return id === undefined
-          ? list('invoice', ({ customer }) => [undefined, customer].includes(query['customer'] as string))
+          ? list('invoice', ({ customer }) => [undefined, customer].includes(query['customer']))
           : get(id, 'invoice');
       case 'invoiceitems':
         return list('invoiceitem', ({ invoice }) => invoice === query['invoice']);
