@@ -181,20 +181,22 @@ export type RunInvoices = (request: {
   readonly agencyId: string;
   readonly actor: Actor;
   readonly correlationId: string;
+  /** True: only says what that would come to. */
+  readonly dryRun: boolean;
 }) => Promise<InvoiceRunReport>;
 
 /** Amounts and positions are decimal strings. */
 export interface InvoiceRunReport {
   readonly agency_id: string;
   readonly currency: string;
-  /** The cut: spend at or before it is on invoices up to this period. */
-  readonly closed_position: string;
+  /** The cut: spend at or before it is on invoices up to this period. Null in a dry run of an open period. */
+  readonly closed_position: string | null;
   /** Everything that the run wrote is at or before it. */
   readonly position: string;
   readonly invoices: readonly {
     readonly tenant_id: string;
     readonly invoice_id: string;
-    readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed';
+    readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed' | 'planned';
     readonly number: string | null;
     readonly net: string | null;
     readonly tax: string | null;
