@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { publicKeys } from './audit/public-keys.ts';
@@ -21,13 +21,17 @@ import { gatewayTables } from './gateway-tables.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
 import type { SpentSince } from './gateway/ledger-question.ts';
+import { withCustomAuth } from './custom-auth.ts';
+import { type CustomModules, customModules } from './custom-modules.ts';
 import { createQuote } from './gateway/quote.ts';
+import { keyPolicy } from './http/key-policy.ts';
 import type { HealthFacts, HttpDeps } from './http/deps.ts';
 import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation, verificationOf } from './installation.ts';
 import { lockInstance } from './instance-lock.ts';
+import { LIMITS, listeningFailed } from './listening.ts';
 import { gatewayMetrics, logMetrics } from './log-metrics.ts';
 import type { Log } from './log.ts';
 import { masterKeyOf, serverSecretOf } from './master-key.ts';
@@ -98,8 +102,9 @@ export async function startApp(options: AppOptions): Promise<App> {
       upstreamBaseUrl,
       log,
     });
+    const custom = await customModules(config.keyPolicy);
     const server = await serve(
-      { ...options, ...core, seals, database, book, credentials, masterKey },
+      { ...options, ...core, seals, database, book, credentials, masterKey, custom },
       closers,
     );
     return { url: urlOf(server, config), masterKey, close: () => closeAll(closers) };
@@ -207,6 +212,7 @@ function counting(store: EventStore): {
 }
 
 interface ServeOptions extends AppOptions, Core {
+  readonly custom: CustomModules;
   readonly database: Installation['database'];
   readonly seals: SealSchedule;
   readonly book: ModelBook;
@@ -231,10 +237,14 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
   const http = httpOf(options, gateway, settled, part, closers);
   await http.ready();
   await part.join(gateway);
-  const server = createServer(LIMITS, (request, response) => {
+  const listener: RequestListener = (request, response) => {
     if (gateway.matches(request.method ?? '', request.url ?? '')) gateway.handle(request, response);
     else http.routing(request, response);
-  });
+  };
+  const server = createServer(
+    LIMITS,
+    withCustomAuth(listener, options.custom.auth, { ...config, ...options }),
+  );
   server.listen(config.settings.PORT, config.settings.HOST);
   await once(server, 'listening').catch((error: unknown) => listeningFailed(error, config));
   closers.push(async () => {
@@ -245,20 +255,6 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
     await http.close();
   });
   return server;
-}
-
-/** What a slow or malicious client may take: see the anchors of Node's own defaults. */
-const LIMITS = {
-  headersTimeout: 10_000,
-  requestTimeout: 60_000,
-  connectionsCheckingInterval: 5_000,
-  keepAliveTimeout: 65_000,
-};
-
-/** Throws what kept the server from listening. */
-function listeningFailed(error: unknown, { settings }: Config): never {
-  if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
-  throw new Error(`Port ${settings.PORT} is taken. Stop the other program, or set PORT.`, { cause: error });
 }
 
 function gatewayOf(options: ServeOptions, spentSince: SpentSince, { writerId, newRequestId }: Part): Gateway {
@@ -317,6 +313,7 @@ function httpOf(
     consoleDir: join(options.root, 'dist', 'ui'),
     ownTenant: own,
     keyHeader: config.keyHeader,
+    keyPolicy: keyPolicy(config.keyPolicy, options.custom.generate),
     version: options.version,
     log,
     models: options.book.current,
