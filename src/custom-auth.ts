@@ -19,21 +19,21 @@ export function withCustomAuth(
   }: { readonly keyHeader: string | null; readonly masterKey: string; readonly log: Pick<Log, 'warn'> },
 ): RequestListener {
   if (auth === null) return next;
+  async function judge(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const secret = await answered(request, auth!);
+      if (secret !== null) carry(request, keyHeader, secret);
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : 'it threw something';
+      log.warn({ problem }, 'custom_auth refused a request');
+      return refuse(response);
+    }
+    next(request, response);
+  }
+
   return (request, response) => {
     if (passes(request, keyHeader, masterKey)) return next(request, response);
-    void answered(request, auth).then(
-      (secret) => {
-        if (secret !== null) carry(request, keyHeader, secret);
-        next(request, response);
-      },
-      (error: unknown) => {
-        log.warn(
-          { problem: error instanceof Error ? error.message : 'it threw something' },
-          'custom_auth refused a request',
-        );
-        refuse(response);
-      },
-    );
+    void judge(request, response);
   };
 }
 

@@ -72,7 +72,7 @@ export async function customModules(settings: {
 /** Throws Error when there is no such file or it has no such function. `option` is named in it. */
 async function customModule<F>(path: string, option: string): Promise<F> {
   if (!existsSync(path)) throw new Error(`${option}: there is no file ${path}`);
-  if (/ts$/.test(path)) readTypeScript();
+  if (path.endsWith('ts')) readTypeScript();
   const loaded = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
   if (typeof loaded.default !== 'function')
     throw new Error(`${option}: ${path} has no function as its default export`);

@@ -66,7 +66,7 @@ async function requireDecision(
     caller: { userId: userIdOf(caller), role: roleOf(caller) },
     route,
   });
-  if (decision !== true)
+  if (!decision)
     throw new Refusal('key_generation_denied', { problem: message ?? 'This key may not be made.' });
 }
 
