@@ -3,12 +3,17 @@ import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { Refusal } from '../errors.ts';
 import { agencyRoutes } from './agencies.ts';
+import { agencySettingsRoutes } from './agency-settings.ts';
+import { alertRoutes } from './alerts.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
 import { auditorRoutes } from './auditors.ts';
+import { bundleRoutes } from './bundles.ts';
+import { credentialRoutes } from './credentials.ts';
 import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
+import { contractHistoryRoutes } from './contract-history.ts';
 import { contractRoutes } from './contracts.ts';
 import { consoleRoutes } from './console.ts';
 import { customerRoutes } from './customers.ts';
@@ -22,11 +27,13 @@ import { invoiceLifeRoutes } from './invoice-life.ts';
 import { invitationRoutes } from './invitations.ts';
 import { invoicePreviewRoutes } from './invoice-preview.ts';
 import { invoiceRoutes } from './invoices.ts';
+import { keyBudgetRoutes } from './key-budgets.ts';
 import { keyIssuer } from './issue-key.ts';
 import { keyExtraRoutes } from './key-extras.ts';
 import { keyLimitRoutes } from './key-limits.ts';
 import { keyReadRoutes } from './key-reads.ts';
 import { keyRoutes } from './keys.ts';
+import { liveRoutes } from './live.ts';
 import { marginRoutes } from './margin.ts';
 import { metricsRoutes } from './metrics.ts';
 import { modelReadRoutes } from './model-reads.ts';
@@ -63,6 +70,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
     logger: false,
     genReqId: () => randomUUID(),
     bodyLimit: deps.bodyBytesMax,
+    trustProxy: deps.trustedProxies.length === 0 ? false : [...deps.trustedProxies],
     exposeHeadRoutes: true,
     forceCloseConnections: 'idle',
     frameworkErrors(error, request, reply) {
@@ -105,9 +113,11 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(modelWriteRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
   app.register(contractRoutes(deps));
+  app.register(contractHistoryRoutes());
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
   app.register(agencyRoutes(deps));
+  app.register(agencySettingsRoutes(deps));
   app.register(invoiceRoutes(deps));
   app.register(invoicePreviewRoutes());
   app.register(marginRoutes());
@@ -116,13 +126,18 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(bookkeepingRoutes(deps));
   app.register(collectionRoutes(deps));
   app.register(outboxRoutes());
+  app.register(alertRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
+  app.register(bundleRoutes(deps));
+  app.register(credentialRoutes(deps, issuer));
   app.register(verificationRoutes(deps));
   app.register(sessionRoutes(deps));
   app.register(figureRoutes());
   app.register(usageRoutes());
   app.register(keyLimitRoutes());
+  app.register(keyBudgetRoutes());
+  app.register(liveRoutes(deps));
   const { consoleDir } = deps;
   if (consoleDir !== null)
     app.register((routes, _options, done) => {

@@ -188,6 +188,8 @@ function httpOver(db: HttpDeps['db'], dbWithin: HttpDeps['dbWithin']): FastifyIn
     metrics: () => [],
     runInvoices: never,
     publicKeys: never,
+    bundles: { open: () => Promise.resolve(null) },
+    trustedProxies: [],
     bodyBytesMax: 1_048_576,
   });
 }

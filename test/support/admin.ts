@@ -10,9 +10,11 @@ import { agency } from '../../src/domain/agency.ts';
 import { plan, type Terms } from '../../src/domain/plan.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
+import { bundleDesk } from '../../src/audit/bundle-desk.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
 import { billingRecords } from '../../src/billing/billing-records.ts';
+import { alertDesk } from '../../src/billing/alert-desk.ts';
 import { collectionDesk } from '../../src/billing/collection-desk.ts';
 import { stripeCollector } from '../../src/billing/stripe.ts';
 import { verificationDesk } from '../../src/audit/verification.ts';
@@ -20,6 +22,7 @@ import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import { keyPolicy } from '../../src/http/key-policy.ts';
 import type { Tables } from '../../src/http/read.ts';
+import { createLiveHub } from '../../src/http/live-hub.ts';
 import { createHttp } from '../../src/http/server.ts';
 import { NO_KEY_POLICY } from '../../src/litellm-keys.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
@@ -65,8 +68,8 @@ export interface Call {
 export interface Answer {
   readonly status: number;
   readonly headers: LightMyRequestResponse['headers'];
-  /** Whatever came: each test looks into the shape of its own route. */
-  // oxlint-disable-next-line typescript/no-explicit-any
+  /** Whatever came. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- each test looks into the shape of its own route
   readonly body: any;
 }
 
@@ -159,14 +162,38 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         serverSecret: SERVER_SECRET,
         openCollector: stripeCollector(options.stripeUrl ?? 'http://127.0.0.1:9'),
       }),
+      alerts: alertDesk({
+        ...database,
+        store,
+        records: billingRecords(database),
+        now,
+        serverSecret: SERVER_SECRET,
+        openCollector: stripeCollector('http://127.0.0.1:9'),
+        sendMail: null,
+        mailFrom: null,
+        publicUrl: null,
+        newestContact: billingRecords(database).contact,
+        alertHosts: ['127.0.0.1'],
+      }),
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),
       publicKeys: () => publicKeys(store),
       verification: verificationDesk({
         store,
+        pool: database.pool,
         now,
         log,
         verify: () => Promise.reject(new Error('nothing is verified here')),
+      }),
+      bundles: bundleDesk({ store, pool: database.pool, now }),
+      trustedProxies: [],
+      live: createLiveHub({
+        store,
+        settled: (position) => projector.reached(position, 10_000),
+        marks: () => Promise.resolve({}),
+        log,
+        gapMs: 1,
+        heartbeatMs: 20,
       }),
       bodyBytesMax: 1_048_576,
       ...options.deps,
@@ -174,6 +201,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     const app = createHttp(deps);
     closers.push(() => app.close());
     options.prepare?.(app);
+    closers.push(() => deps.live.close());
     await app.ready();
     return {
       app,
