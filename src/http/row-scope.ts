@@ -1,5 +1,5 @@
 import type { RowScope } from '../scoped-reads.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import { seesAll } from './permissions.ts';
 
