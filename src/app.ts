@@ -1,18 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { bundleDesk } from './audit/bundle-desk.ts';
 import { publicKeys } from './audit/public-keys.ts';
 import { type SealSchedule, startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
 import { settleNextKey, signingKeys } from './audit/signing-key.ts';
+import { verificationMark } from './audit/verification.ts';
 import { timeTravel } from './audit/time-travel.ts';
 import { startBackground } from './billing/background.ts';
 import { billingDesk } from './billing/desk.ts';
 import { viesClient } from './billing/vies.ts';
+import { problemsOf, statusOf } from './app-status.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
 import { type Config, consoleLogin } from './config.ts';
+import { countedStore, type CountedStore } from './counted-store.ts';
 import { demoDeployments } from './demo/deployments.ts';
 import { type SimulatedUpstream, startSimulatedUpstream } from './demo/simulated-upstream.ts';
 import type { Deployment } from './domain/deployment.ts';
@@ -22,13 +24,15 @@ import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
 import type { SpentSince } from './gateway/ledger-question.ts';
 import { createQuote } from './gateway/quote.ts';
-import type { HealthFacts, HttpDeps } from './http/deps.ts';
+import type { HttpDeps } from './http/deps.ts';
 import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
+import { createLiveHub, type LiveHub } from './http/live-hub.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation, verificationOf } from './installation.ts';
 import { lockInstance } from './instance-lock.ts';
 import { gatewayMetrics, logMetrics } from './log-metrics.ts';
+import { listen, SERVER_LIMITS, urlOf } from './listening.ts';
 import type { Log } from './log.ts';
 import { masterKeyOf, serverSecretOf } from './master-key.ts';
 import { createModelBook, type ModelBook } from './model-book.ts';
@@ -37,7 +41,6 @@ import { type Projector, startProjector } from './projector.ts';
 import { readModels } from './read-models.ts';
 import { recoverSpools, spoolDirOf } from './recovery.ts';
 import { noteSpoolOwner } from './spool-owner.ts';
-import type { EventStore } from './store/event-store.ts';
 import { type Part, takePart } from './taking-part.ts';
 
 /**
@@ -67,6 +70,8 @@ const CATCH_UP_MS_MAX = 3_600_000;
 const SETTLE_MS_MAX = 10_000;
 /** A key table that has not heard from a log that works for this long decides nothing. */
 const STALE_MS_MAX = 5_000;
+/** A log that is silent for so long is told of. */
+const SILENT_MS_MAX = 30_000;
 
 export async function startApp(options: AppOptions): Promise<App> {
   const { config } = options;
@@ -102,7 +107,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       { ...options, ...core, seals, database, book, credentials, masterKey },
       closers,
     );
-    return { url: urlOf(server, config), masterKey, close: () => closeAll(closers) };
+    return { url: urlOf(server, config.settings), masterKey, close: () => closeAll(closers) };
   } catch (error) {
     await closeAll(closers);
     throw error;
@@ -117,10 +122,7 @@ async function closeAll(closers: Closers): Promise<void> {
 }
 
 /** The log, the read models, and the tables that the gateway decides by. */
-interface Core {
-  readonly store: EventStore;
-  /** Highest position that this process has appended by a command; 0 before the first. */
-  readonly appendedPosition: () => bigint;
+interface Core extends CountedStore {
   /** Head of the log when this process started. */
   readonly startPosition: bigint;
   readonly own: OwnTenant;
@@ -132,7 +134,7 @@ interface Core {
 async function startCore(options: AppOptions, installation: Installation, closers: Closers): Promise<Core> {
   const { config, log, root, say } = options;
   const { pool } = installation.database;
-  const { store, appendedPosition } = counting(installation.store);
+  const { store, appendedPosition, heardOf } = countedStore(installation.store);
   const plansDir = config.settings.KEYLEDGER_PLANS_DIR ?? join(root, 'plans');
   const own = await bootstrap({ store, pool, config, plansDir, now: isoNow, say });
   const projector = await startProjector({ store, pool, projections: readModels, log });
@@ -157,7 +159,7 @@ async function startCore(options: AppOptions, installation: Installation, closer
     following.abort();
     return follower.done;
   });
-  return { store, appendedPosition, startPosition, own, projector, tables, follower };
+  return { store, appendedPosition, heardOf, startPosition, own, projector, tables, follower };
 }
 
 /** Seals the log from here on. Without the key in force nothing is sealed, and everything else goes on. */
@@ -187,25 +189,6 @@ async function startSeals(
   return schedule;
 }
 
-/** Notes how far this process has written, so that a read can wait for its own writes. */
-function counting(store: EventStore): {
-  readonly store: EventStore;
-  readonly appendedPosition: () => bigint;
-} {
-  let highest = 0n;
-  return {
-    appendedPosition: () => highest,
-    store: {
-      ...store,
-      async append(writes) {
-        const appended = await store.append(writes);
-        if (appended.position > highest) highest = appended.position;
-        return appended;
-      },
-    },
-  };
-}
-
 interface ServeOptions extends AppOptions, Core {
   readonly database: Installation['database'];
   readonly seals: SealSchedule;
@@ -225,18 +208,27 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
   const writerId = randomUUID();
   const { startPosition, database } = options;
   const spentSince = createLedger({ pool: database.pool, startPosition, settled });
-  const part = takePart({ ...options, pool: database.pool, settled, spentSince, writerId, monotonicMs });
+  const known = (position: bigint) => follower.reached(position, SETTLE_MS_MAX);
+  const part = takePart({
+    ...options,
+    pool: database.pool,
+    settled,
+    known,
+    spentSince,
+    writerId,
+    monotonicMs,
+  });
   const gateway = gatewayOf(options, spentSince, part);
   closers.push(() => part.leave(gateway.backlog().spends === 0));
-  const http = httpOf(options, gateway, settled, part, closers);
+  const live = liveOf(options, gateway, settled);
+  const http = httpOf(options, gateway, settled, part, closers, live);
   await http.ready();
   await part.join(gateway);
-  const server = createServer(LIMITS, (request, response) => {
+  const server = createServer(SERVER_LIMITS, (request, response) => {
     if (gateway.matches(request.method ?? '', request.url ?? '')) gateway.handle(request, response);
     else http.routing(request, response);
   });
-  server.listen(config.settings.PORT, config.settings.HOST);
-  await once(server, 'listening').catch((error: unknown) => listeningFailed(error, config));
+  await listen(server, config.settings);
   closers.push(async () => {
     const closed = new Promise((done) => server.close(done));
     await gateway.close(config.settings.SHUTDOWN_GRACE_MS);
@@ -244,21 +236,9 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
     await closed;
     await http.close();
   });
+  // Before the server waits for what is under way: a stream would never end by itself.
+  closers.push(live.close);
   return server;
-}
-
-/** What a slow or malicious client may take: see the anchors of Node's own defaults. */
-const LIMITS = {
-  headersTimeout: 10_000,
-  requestTimeout: 60_000,
-  connectionsCheckingInterval: 5_000,
-  keepAliveTimeout: 65_000,
-};
-
-/** Throws what kept the server from listening. */
-function listeningFailed(error: unknown, { settings }: Config): never {
-  if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
-  throw new Error(`Port ${settings.PORT} is taken. Stop the other program, or set PORT.`, { cause: error });
 }
 
 function gatewayOf(options: ServeOptions, spentSince: SpentSince, { writerId, newRequestId }: Part): Gateway {
@@ -293,13 +273,15 @@ function httpOf(
   options: ServeOptions,
   gateway: Gateway,
   settled: (position: bigint) => Promise<void>,
-  { claimName }: Part,
+  { claimName, recorded, everywhere }: Part,
   closers: Closers,
+  live: LiveHub,
 ) {
   const { config, store, database, own, log } = options;
   const serverSecret = serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey);
   const shared = { ...database, store, now: isoNow, settled, log };
-  const background = startBackground({ ...shared, serverSecret, settings: config.settings });
+  const health = () => problemsOf(statusOf(options, gateway), SILENT_MS_MAX);
+  const background = startBackground({ ...shared, serverSecret, health, settings: config.settings });
   closers.push(background.stop);
   const verification = verificationOf({ store, database, now: isoNow, log });
   const deps: HttpDeps = {
@@ -309,7 +291,8 @@ function httpOf(
     settled,
     appendedPosition: options.appendedPosition,
     claimName,
-    recorded: gateway.flush,
+    recorded: () => recorded(gateway),
+    everywhere,
     masterKey: options.masterKey,
     serverSecret,
     console: consoleLogin(config, options.masterKey),
@@ -339,9 +322,13 @@ function httpOf(
       askVies: viesClient(config.settings.VIES_URL),
     }),
     collection: background.desk,
+    alerts: background.alerts,
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     verification,
+    bundles: bundleDesk({ store, pool: database.pool, now: isoNow }),
+    trustedProxies: config.settings.TRUSTED_PROXIES,
+    live,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(verification.settled, startRotation(deps).stop);
@@ -349,27 +336,23 @@ function httpOf(
   return createHttp(deps);
 }
 
-function statusOf(options: ServeOptions, gateway: Gateway): HealthFacts {
-  const { projector, follower } = options;
-  const known = [options.appendedPosition(), follower.position, projector.head()];
-  return {
-    head: known.reduce((highest, position) => (position > highest ? position : highest)),
-    keyTableAgeMs: follower.lastHeardMs(),
-    projections: [
-      ...projector
-        .status()
-        .map(({ name, position, error }) => ({ name, position, error: error?.message ?? null })),
-      {
-        name: 'gateway',
-        position: follower.position,
-        error:
-          gateway.trouble()?.message ??
-          (follower.failure === null ? null : 'the gateway no longer follows the log'),
-      },
-    ],
-    deployments: gateway.deployments(),
-    inFlight: gateway.inFlight(),
-  };
+/** What is not in the log and shows on a page: what works, and how far a verification is. */
+function liveOf(
+  options: ServeOptions,
+  gateway: Gateway,
+  settled: (position: bigint) => Promise<void>,
+): LiveHub {
+  const { store, database, log } = options;
+  return createLiveHub({
+    store,
+    settled,
+    log,
+    async marks() {
+      const { projections, deployments } = statusOf(options, gateway);
+      const health = JSON.stringify([projections.map(({ error }) => error), deployments]);
+      return { health, audit: await verificationMark(database.pool) };
+    },
+  });
 }
 
 async function simulate({ settings }: Config, closers: Closers): Promise<readonly Deployment[]> {
@@ -381,12 +364,6 @@ async function simulate({ settings }: Config, closers: Closers): Promise<readonl
   });
   closers.push(upstream.stop);
   return demoDeployments(upstream.url);
-}
-
-function urlOf(server: Server, { settings }: Config): string {
-  const { port } = server.address() as AddressInfo;
-  const host = ['0.0.0.0', '::', '127.0.0.1'].includes(settings.HOST) ? 'localhost' : settings.HOST;
-  return `http://${host}:${port}`;
 }
 
 function isoNow(): string {

@@ -70,8 +70,14 @@ export async function bootstrap(deps: BootstrapDeps): Promise<OwnTenant> {
   return OWN;
 }
 
-async function settleAgency({ store, pool, config, now }: BootstrapDeps): Promise<void> {
+/** What people have changed through the API stays, whatever the environment says. */
+async function settleAgency({ store, pool, config, now, say }: BootstrapDeps): Promise<void> {
   const { settings } = config;
+  if (await isKeptByPeople(store)) {
+    if (settings.AGENCY_NAME !== undefined)
+      say('the agency was changed in the console: AGENCY_… in the environment is not applied');
+    return;
+  }
   const contactVersion = await settleContact(pool, contactOf(config));
   const wanted: AgencySettings = {
     agencyId: OWN.agencyId,
@@ -85,6 +91,13 @@ async function settleAgency({ store, pool, config, now }: BootstrapDeps): Promis
   const type = state.settings === null ? 'register' : 'change';
   const commandId = `${type}-${canonicalJson(wanted)}-${now()}`;
   await transact(store, agency, stream, { type, settings: wanted }, { ...CAUSE, commandId, at: now() });
+}
+
+async function isKeptByPeople(store: EventStore): Promise<boolean> {
+  for await (const { actor } of store.readStream(`agency-${OWN.agencyId}`)) {
+    if (actor.kind !== 'system') return true;
+  }
+  return false;
 }
 
 /** What the settings say of the agency; the demo's when they say nothing; null keeps what is known. */

@@ -133,5 +133,11 @@ export function verificationOf(
   const { store, database, now, log } = deps;
   const recompute = recomputeDraft.bind(null, { store, records: billingRecords(database) });
   const verifying = { store, pool: database.pool, recompute, nowMs: () => performance.now() };
-  return verificationDesk({ store, now, log, verify: (options) => verifyLog(verifying, options) });
+  return verificationDesk({
+    store,
+    pool: database.pool,
+    now,
+    log,
+    verify: (options) => verifyLog(verifying, options),
+  });
 }

@@ -53,6 +53,11 @@ export const refusals = {
     'throttling_error',
     'There were too many attempts to sign in. Try again in {seconds} s.',
   ],
+  too_many_streams: [
+    429,
+    'throttling_error',
+    'Too many live streams are open. Close some of them, or ask for the figures themselves.',
+  ],
   session_expired: [401, 'auth_error', 'The session has ended. Please sign in again.'],
   not_from_console: [
     403,
@@ -154,6 +159,11 @@ export const refusals = {
     'throttling_error',
     'Rate limit exceeded for {level}: {id}. Limit type: {kind}. Current limit: {limit}, Remaining: {remaining}. Limit resets at: {resetsAt}',
   ],
+  included_usage_spent: [
+    429,
+    'throttling_error',
+    'The usage that the contract of {level}: {id} includes is spent for this month; beyond it {limit} {kind} per minute are served, all keys together. Limit resets at: {resetsAt}. The full limits are back at {renewsAt}.',
+  ],
 
   all_deployments_in_cooldown: [
     429,
@@ -238,6 +248,11 @@ export const refusals = {
   project_exists: [400, 'bad_request_error', 'A project with the id {projectId} already exists.'],
   project_not_open: [409, 'bad_request_error', 'The project {projectId} is {status}.'],
   agency_exists: [409, 'bad_request_error', 'This agency is already registered.'],
+  currency_in_use: [
+    409,
+    'bad_request_error',
+    'There are contracts in {currency}, so the currency of the agency cannot change.',
+  ],
   contract_forbids: [
     400,
     'bad_request_error',

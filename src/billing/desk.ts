@@ -6,7 +6,7 @@ import type { TaxStatus } from '../domain/tax.ts';
 import { Refusal } from '../errors.ts';
 import { type CommandMeta, transact } from '../transact.ts';
 import { billingRecords } from './billing-records.ts';
-import { Brand, PLAIN_BRAND } from './documents/brand.ts';
+import { GivenBrand, PLAIN_BRAND } from './documents/brand.ts';
 import { type ExportTables, exportMonth } from './exports.ts';
 import { type FileKind, invoiceFile } from './invoice-files.ts';
 import {
@@ -18,7 +18,7 @@ import {
 } from './invoice-life.ts';
 import type { InvoiceRunDeps } from './issue-invoice.ts';
 import { keepBrand, newestBrand } from './kept-documents.ts';
-import { taxStatusStream } from './tax-facts.ts';
+import { taxStatusesAt, taxStatusStream } from './tax-facts.ts';
 import { type PreviewRequest, previewOf } from './preview-usage.ts';
 import { checkVatId, type VatCheckRequest, vatChecksOf } from './vat-checks.ts';
 import { verifyInvoice } from './verify-invoice.ts';
@@ -60,8 +60,9 @@ export function billingDesk(deps: DeskDeps) {
         { type: 'declare', ...declaration },
         meta,
       ),
+    taxStatuses: (agencyId: string) => taxStatusesAt(store, agencyId, null),
     async keepBrand(agencyId: string, given: unknown) {
-      const parsed = Brand.safeParse(given);
+      const parsed = GivenBrand.safeParse(given);
       if (!parsed.success) throw new Refusal('invalid_input', { problems: problemsOf(parsed.error) });
       const { version, brand } = await keepBrand(tables, agencyId, parsed.data);
       return { version, brand: brand as unknown as Json };

@@ -125,6 +125,8 @@ export interface BillingDesk {
     declaration: { readonly agencyId: string; readonly from: string; readonly status: TaxStatus },
     meta: CommandMeta,
   ): Promise<{ readonly position: bigint }>;
+  /** In the order of their declaration. */
+  taxStatuses(agencyId: string): Promise<readonly { readonly from: string; readonly status: TaxStatus }[]>;
   /** The brand as given, checked. Throws Refusal(invalid_input). */
   keepBrand(agencyId: string, brand: unknown): Promise<{ readonly version: number; readonly brand: Json }>;
   brand(agencyId: string): Promise<{ readonly version: number; readonly brand: Json }>;

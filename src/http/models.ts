@@ -1,7 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Terms } from '../domain/plan.ts';
-import { readLimits, readTerms } from '../domain/terms-json.ts';
+import { tenantLimitsFor, type Terms } from '../domain/plan.ts';
+import { readAgreed, readLimits, readTermsInForce } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
 import type { HttpDeps } from './deps.ts';
@@ -90,13 +90,13 @@ export async function namesFor(deps: HttpDeps, caller: Caller | null): Promise<r
   const home = caller?.role === 'user' ? homeTenantOf(caller, deps.ownTenant) : key?.tenant_id;
   if (home === undefined) return served;
   const tenant = await tenantOf(deps.db, home);
-  const terms = tenant.terms === null ? null : readTerms(tenant.terms);
+  const terms = readTermsInForce(tenant);
   const project =
     key === null || key.project_id === null ? undefined : await projectOf(deps.db, key.project_id);
   const lists = [
     key?.models ?? [],
     project?.limits == null ? [] : readLimits(project.limits).models,
-    terms?.tenantLimits.models ?? [],
+    terms === null ? [] : tenantLimitsFor(terms, readAgreed(tenant.agreed)).models,
   ];
   return served.filter((name) => isPriced(terms, name) && lists.every((list) => isListed(list, name)));
 }

@@ -3,12 +3,17 @@ import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { Refusal } from '../errors.ts';
 import { agencyRoutes } from './agencies.ts';
+import { agencySettingsRoutes } from './agency-settings.ts';
+import { alertRoutes } from './alerts.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
 import { auditorRoutes } from './auditors.ts';
+import { bundleRoutes } from './bundles.ts';
+import { credentialRoutes } from './credentials.ts';
 import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
+import { contractHistoryRoutes } from './contract-history.ts';
 import { contractRoutes } from './contracts.ts';
 import { consoleRoutes } from './console.ts';
 import { customerRoutes } from './customers.ts';
@@ -22,11 +27,13 @@ import { invoiceLifeRoutes } from './invoice-life.ts';
 import { invitationRoutes } from './invitations.ts';
 import { invoicePreviewRoutes } from './invoice-preview.ts';
 import { invoiceRoutes } from './invoices.ts';
+import { keyBudgetRoutes } from './key-budgets.ts';
 import { keyIssuer } from './issue-key.ts';
 import { keyExtraRoutes } from './key-extras.ts';
 import { keyLimitRoutes } from './key-limits.ts';
 import { keyReadRoutes } from './key-reads.ts';
 import { keyRoutes } from './keys.ts';
+import { liveRoutes } from './live.ts';
 import { marginRoutes } from './margin.ts';
 import { metricsRoutes } from './metrics.ts';
 import { modelReadRoutes } from './model-reads.ts';
@@ -62,6 +69,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
     logger: false,
     genReqId: () => randomUUID(),
     bodyLimit: deps.bodyBytesMax,
+    trustProxy: deps.trustedProxies.length === 0 ? false : [...deps.trustedProxies],
     exposeHeadRoutes: true,
     forceCloseConnections: 'idle',
     frameworkErrors(error, request, reply) {
@@ -104,9 +112,11 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(modelWriteRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
   app.register(contractRoutes(deps));
+  app.register(contractHistoryRoutes(deps));
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
   app.register(agencyRoutes(deps));
+  app.register(agencySettingsRoutes(deps));
   app.register(invoiceRoutes(deps));
   app.register(invoicePreviewRoutes(deps));
   app.register(marginRoutes(deps));
@@ -115,13 +125,18 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(bookkeepingRoutes(deps));
   app.register(collectionRoutes(deps));
   app.register(outboxRoutes(deps));
+  app.register(alertRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
+  app.register(bundleRoutes(deps));
+  app.register(credentialRoutes(deps, issuer));
   app.register(verificationRoutes(deps));
   app.register(sessionRoutes(deps));
   app.register(figureRoutes(deps));
   app.register(usageRoutes(deps));
   app.register(keyLimitRoutes(deps));
+  app.register(keyBudgetRoutes(deps));
+  app.register(liveRoutes(deps));
   const { consoleDir } = deps;
   if (consoleDir !== null)
     app.register((routes, _options, done) => {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Refusal } from '../errors.ts';
 import { hashPassword, isPassword, PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../passwords.ts';
 import { sameSecret } from '../secrets.ts';
+import { shownBrand } from './agency-brand.ts';
 import { type Caller, callerOfUser, MASTER_USER_ID, rolesOf } from './authenticate.ts';
 import { contactOf, userIdByEmail } from './contacts.ts';
 import type { App, HttpDeps } from './deps.ts';
@@ -34,7 +35,14 @@ const SessionAnswer = z
     roles: z.array(z.string()).describe('As in x-roles'),
     tenants: z.array(Named),
     projects: z.array(Named.extend({ tenant_id: z.string() })),
-    agency: z.object({ id: z.string(), name: z.string().nullable(), zone: z.string(), currency: z.string() }),
+    agency: z.object({
+      id: z.string(),
+      name: z.string().nullable(),
+      zone: z.string(),
+      currency: z.string(),
+      accent: z.string().nullable().describe('#rrggbb, readable on white; null: the plain one'),
+      logo: z.string().nullable().describe('Path of its logo; null: none'),
+    }),
     expires_at: z.string().nullable().describe('Null without a session: the request came with a key'),
   })
   .meta({ id: 'Session' });
@@ -53,7 +61,7 @@ export function sessionRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
 }
 
 function signInRoute(app: App, deps: HttpDeps): void {
-  const throttle = loginThrottle();
+  const throttle = loginThrottle(deps);
   app.post(
     '/api/session',
     {
@@ -67,13 +75,11 @@ function signInRoute(app: App, deps: HttpDeps): void {
     async (request, reply) => {
       requireConsole(request);
       const { username: name, password } = request.body;
-      const attempt = { name, address: request.ip, nowMs: Date.parse(deps.now()) };
-      throttle.check(attempt);
-      // Counted before the answer is known, so that many at once do not get many guesses.
-      throttle.failed(attempt);
+      const attempt = { name, address: request.ip };
+      await throttle.begin(attempt);
       const found = await userFor(deps, name, password);
       if (found === null) throw new Refusal('login_failed', {}, { param: 'password' });
-      throttle.succeeded(attempt);
+      await throttle.succeeded(attempt);
       const session = await openSession(deps, request, reply, found);
       return answerFor(deps, await callerOfUser(deps, session.userId), session.expiresAt);
     },
@@ -234,7 +240,8 @@ async function answerFor(
   };
 }
 
-async function ownAgency({ db, ownTenant }: HttpDeps) {
+async function ownAgency(deps: HttpDeps) {
+  const { db, ownTenant } = deps;
   const agency = await agencyOf(db, ownTenant.agencyId);
   const contact = await db
     .selectFrom('contacts')
@@ -243,7 +250,8 @@ async function ownAgency({ db, ownTenant }: HttpDeps) {
     .where('version', '=', Number(agency.contact_version))
     .executeTakeFirst();
   const name = textOf(recordOf(contact?.data ?? {})['name']);
-  return { id: agency.agency_id, name, zone: agency.zone, currency: agency.currency };
+  const brand = await shownBrand(deps, agency.agency_id);
+  return { id: agency.agency_id, name, zone: agency.zone, currency: agency.currency, ...brand };
 }
 
 async function tenantsOf({ db }: HttpDeps, caller: Caller) {

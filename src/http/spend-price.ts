@@ -2,7 +2,7 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { nanosToNumber } from '../domain/money.ts';
 import type { Usage } from '../domain/spend.ts';
-import { readTerms } from '../domain/terms-json.ts';
+import { readTermsInForce } from '../domain/terms-json.ts';
 import { countChat, countText } from '../domain/tokens.ts';
 import { Refusal } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
@@ -75,7 +75,7 @@ function tokens(inputTokens: number, outputTokens: number, cachedInputTokens: nu
 async function costOf(deps: HttpDeps, caller: Caller | null, model: string, usage: Usage): Promise<number> {
   const key = keyOf(caller);
   const tenant = key === null ? null : await tenantOf(deps.db, key.tenant_id);
-  const terms = tenant?.terms == null ? null : readTerms(tenant.terms);
+  const terms = tenant === null ? null : readTermsInForce(tenant);
   const nanos = deps.quote(terms, model, usage);
   if (nanos === null) throw new Refusal('unknown_model', { model }, { param: 'model' });
   if (nanos === 'unpriced') throw new Refusal('model_not_priced', { model }, { param: 'model' });

@@ -60,8 +60,8 @@ export function verificationRoutes({ verification }: HttpDeps): FastifyPluginCal
           body: z.strictObject({}),
         },
       },
-      () => {
-        verification.start();
+      async () => {
+        await verification.start();
         return answerOf(verification);
       },
     );
@@ -81,8 +81,8 @@ export function verificationRoutes({ verification }: HttpDeps): FastifyPluginCal
   };
 }
 
-function answerOf(desk: VerificationDesk): z.output<typeof Verification> {
-  const { report, ...state } = desk.state();
+async function answerOf(desk: VerificationDesk): Promise<z.output<typeof Verification>> {
+  const { report, ...state } = await desk.state();
   return {
     ...state,
     ok: report?.ok ?? null,

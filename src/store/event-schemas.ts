@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DISCOUNTED } from '../domain/discount.ts';
 import { LINE_KINDS } from '../domain/invoice.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { OTHER_UNITS, OUTCOMES } from '../domain/spend.ts';
@@ -33,6 +34,7 @@ import {
 } from './payload-parts.ts';
 
 import {
+  AgencyAlerts,
   AgencyBilling,
   CollectionOpened,
   Dispute,
@@ -118,6 +120,9 @@ const InvoiceDraft = z.object({
       to: z.string().optional(),
       quantity: Integer,
       requests: Integer.optional(),
+      discount: z
+        .object({ name: z.string(), of: z.enum(DISCOUNTED), percent: z.string().nullable() })
+        .optional(),
       priceRate: Integer.nullable(),
       nanos: Integer,
       netCents: Integer,
@@ -296,6 +301,7 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
   'invoice.disputed': { read: Dispute, upcasts: [] },
   'invoice.dispute-closed': { read: DisputeEnd, upcasts: [] },
   'invoice.reminded': { read: Reminder, upcasts: [] },
+  'alert-settings.changed': { read: AgencyAlerts, upcasts: [] },
   'billing-settings.changed': { read: AgencyBilling, upcasts: [] },
   'tax-status.declared': {
     read: z.object({ agencyId: z.string(), from: z.string(), status: z.enum(TAX_STATUSES) }),

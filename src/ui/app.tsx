@@ -3,6 +3,7 @@ import { lazy, Suspense, useEffect, useState } from 'react';
 import { Route, Router, Switch } from 'wouter';
 import { ApiError, SIGNED_OUT } from './api/client.ts';
 import { useRead } from './api/hooks.ts';
+import { useLiveStream } from './api/live.ts';
 import { SessionProvider, TongueProvider, useT } from './context.tsx';
 import { Empty, Loading, Problem } from './parts/states.tsx';
 import { SignIn } from './pages/sign-in.tsx';
@@ -22,6 +23,7 @@ const Plans = lazy(() => import('./pages/plans.tsx'));
 const Models = lazy(() => import('./pages/models.tsx'));
 const Audit = lazy(() => import('./pages/audit.tsx'));
 const Team = lazy(() => import('./pages/team.tsx'));
+const Access = lazy(() => import('./pages/access.tsx'));
 const Settings = lazy(() => import('./pages/settings.tsx'));
 
 /** A refusal is an answer; only what may pass by itself is asked for again. */
@@ -82,6 +84,7 @@ function Entrance() {
   }
   return (
     <SessionProvider value={session.data}>
+      <LiveStream />
       <Shell>
         <Suspense fallback={<Loading />}>
           <Pages />
@@ -89,6 +92,11 @@ function Entrance() {
       </Shell>
     </SessionProvider>
   );
+}
+
+function LiveStream() {
+  useLiveStream();
+  return null;
 }
 
 function Pages() {
@@ -109,6 +117,7 @@ function Pages() {
       <Route path="/models">{() => <Models />}</Route>
       <Route path="/audit">{() => <Audit />}</Route>
       <Route path="/team">{() => <Team />}</Route>
+      <Route path="/access">{() => <Access />}</Route>
       <Route path="/settings">{() => <Settings />}</Route>
       <Route>{() => <Empty icon="search" title={t('page.missing')} />}</Route>
     </Switch>

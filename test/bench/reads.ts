@@ -182,6 +182,8 @@ function httpOver(db: HttpDeps['db']): FastifyInstance {
     metrics: () => [],
     runInvoices: never,
     publicKeys: never,
+    bundles: { open: () => Promise.resolve(null) },
+    trustedProxies: [],
     bodyBytesMax: 1_048_576,
   });
 }

@@ -257,7 +257,9 @@ describe('what is stored', () => {
       ]);
     expect(await store.head()).toBe(before);
     expect(await open().head()).toBe(before);
-    expect(await catchUp(open(), before)).toEqual([{ events: [], position: before, caughtUp: true }]);
+    expect(await catchUp(open(), before)).toEqual([
+      { events: [], last: null, position: before, caughtUp: true },
+    ]);
     expect(await all(store.readLog(0n))).toHaveLength(1);
   });
 });

@@ -10,15 +10,18 @@ import { agency } from '../../src/domain/agency.ts';
 import { plan, type Terms } from '../../src/domain/plan.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
+import { bundleDesk } from '../../src/audit/bundle-desk.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
 import { billingRecords } from '../../src/billing/billing-records.ts';
+import { alertDesk } from '../../src/billing/alert-desk.ts';
 import { collectionDesk } from '../../src/billing/collection-desk.ts';
 import { stripeCollector } from '../../src/billing/stripe.ts';
 import { verificationDesk } from '../../src/audit/verification.ts';
 import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
 import type { Tables } from '../../src/http/read.ts';
+import { createLiveHub } from '../../src/http/live-hub.ts';
 import { createHttp } from '../../src/http/server.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
 import { startProjector } from '../../src/projector.ts';
@@ -147,20 +150,45 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         serverSecret: SERVER_SECRET,
         openCollector: stripeCollector(options.stripeUrl ?? 'http://127.0.0.1:9'),
       }),
+      alerts: alertDesk({
+        ...database,
+        store,
+        records: billingRecords(database),
+        now,
+        serverSecret: SERVER_SECRET,
+        openCollector: stripeCollector('http://127.0.0.1:9'),
+        sendMail: null,
+        mailFrom: null,
+        publicUrl: null,
+        newestContact: billingRecords(database).contact,
+        alertHosts: ['127.0.0.1'],
+      }),
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),
       publicKeys: () => publicKeys(store),
       verification: verificationDesk({
         store,
+        pool: database.pool,
         now,
         log,
         verify: () => Promise.reject(new Error('nothing is verified here')),
+      }),
+      bundles: bundleDesk({ store, pool: database.pool, now }),
+      trustedProxies: [],
+      live: createLiveHub({
+        store,
+        settled: (position) => projector.reached(position, 10_000),
+        marks: () => Promise.resolve({}),
+        log,
+        gapMs: 1,
+        heartbeatMs: 20,
       }),
       bodyBytesMax: 1_048_576,
       ...options.deps,
     };
     const app = createHttp(deps);
     closers.push(() => app.close());
+    closers.push(() => deps.live.close());
     await app.ready();
     return {
       app,

@@ -48,6 +48,7 @@ interface Schema {
 }
 
 interface Operation {
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> };
   readonly responses: Readonly<
     Record<string, { readonly content: Readonly<Record<string, { readonly schema: Schema }>> }>
   >;
@@ -121,6 +122,43 @@ test.each(routes)('%s answers with every member that the console reads', (route,
   const { responses } = document.paths[path.replaceAll(/:(\w+)/g, '{$1}')]![method.toLowerCase()]!;
   const [content] = Object.values((responses['200'] ?? responses['201'])!.content);
   expect(missing(type, content!.schema, type)).toEqual([]);
+});
+
+/** What a schema says about values, without what it says to people. */
+function bare(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(bare);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  if ('$ref' in schema) return bare(resolved(schema as Schema)[0]);
+  const said = Object.entries(schema).filter(
+    ([name, value]) =>
+      !['description', 'title', 'default', 'examples', 'id', '$schema'].includes(name) &&
+      !(
+        name === 'additionalProperties' &&
+        value !== false &&
+        Object.keys(bare(value) as object).length === 0
+      ),
+  );
+  return Object.fromEntries(
+    said.map(([name, value]) => [
+      name,
+      name === 'properties'
+        ? Object.fromEntries(Object.entries(value as object).map(([key, one]) => [key, bare(one)]))
+        : bare(value),
+    ]),
+  );
+}
+
+// After a change of the API: npx vitest run test/ui/contract.test.ts --update
+test('the forms know the schemas of what they send', async () => {
+  const bodies = [...shapes.get('Writes')!.members.keys()].toSorted().flatMap((route) => {
+    const [method, path] = route.split(' ') as [string, string];
+    const { requestBody } = document.paths[path.replaceAll(/:(\w+)/g, '{$1}')]![method.toLowerCase()]!;
+    const schema = requestBody?.content['application/json']?.schema;
+    // What the gateway takes is described for readers, and is not checked here.
+    return schema === undefined || path.startsWith('/v1/') ? [] : [[route, bare(schema)] as const];
+  });
+  const text = `${JSON.stringify(Object.fromEntries(bodies))}\n`;
+  await expect(text).toMatchFileSnapshot('../../src/ui/api/bodies.json');
 });
 
 test('every text is there in both languages, with the same places to fill', () => {

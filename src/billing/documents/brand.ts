@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { imageProblem } from './image-check.ts';
 import { LANGUAGES } from './parties.ts';
 
 /** What an agency's documents look like. A brand is never changed: a new one gets a new hash. */
@@ -40,6 +41,12 @@ export const Brand = z.strictObject({
     .default({}),
 });
 export type Brand = z.output<typeof Brand>;
+
+/** As somebody gives it: what is kept has been looked at before. */
+export const GivenBrand = Brand.superRefine(({ logo }, context) => {
+  const message = logo === null ? null : imageProblem(logo.type, Buffer.from(logo.data, 'base64'));
+  if (message !== null) context.addIssue({ code: 'custom', path: ['logo', 'data'], message });
+});
 
 export const PLAIN_BRAND: Brand = Brand.parse({});
 

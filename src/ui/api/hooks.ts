@@ -7,15 +7,19 @@ import {
   type UseQueryResult,
 } from '@tanstack/react-query';
 import { useRef } from 'react';
-import { ApiError, type Params, type Query, read, write } from './client.ts';
+import { faultsIn, type Schema } from './check.ts';
+import { ApiError, invalidInput, type Params, type Query, read, write } from './client.ts';
 import type { Reads, Writes } from './contract.ts';
+import { type LiveOn, pollingMs } from './live.ts';
 
 export interface ReadOptions {
   readonly params?: Params;
   readonly query?: Query;
   readonly enabled?: boolean;
-  /** Asks again after so many milliseconds while the page is looked at. */
+  /** Asks again after so many milliseconds while the page is looked at: for what changes with time alone. */
   readonly everyMs?: number;
+  /** Asks again when something of it has changed. */
+  readonly live?: LiveOn;
   /** Shows the answer to the question before while the next one is on its way. */
   readonly keep?: boolean;
 }
@@ -24,7 +28,7 @@ export function useRead<Route extends keyof Reads>(
   route: Route,
   options: ReadOptions = {},
 ): UseQueryResult<Reads[Route], ApiError> {
-  const { params, query, enabled = true, everyMs, keep = false } = options;
+  const { params, query, enabled = true, everyMs, live, keep = false } = options;
   const asked = useQuery<unknown, ApiError>({
     queryKey: keyOf(route, params, query),
     queryFn: ({ signal }) =>
@@ -34,7 +38,8 @@ export function useRead<Route extends keyof Reads>(
         ...(query === undefined ? {} : { query }),
       }),
     enabled,
-    ...(everyMs === undefined ? {} : { refetchInterval: everyMs }),
+    ...(live === undefined ? {} : { meta: { live }, refetchInterval: everyMs ?? pollingMs }),
+    ...(live !== undefined || everyMs === undefined ? {} : { refetchInterval: everyMs }),
     ...(keep ? { placeholderData: keepPreviousData } : {}),
   });
   return asked as UseQueryResult<Reads[Route], ApiError>;
@@ -59,7 +64,8 @@ export function useWrite<Route extends keyof Writes>(route: Route, onDone?: (ans
   const queries = useQueryClient();
   const attempt = useRef<{ readonly text: string; readonly id: string } | null>(null);
   return useMutation<Writes[Route], ApiError, WriteInput>({
-    mutationFn: (input) => {
+    mutationFn: async (input) => {
+      await requireValid(route, input.body);
       const text = JSON.stringify(input);
       if (attempt.current?.text !== text) attempt.current = { text, id: crypto.randomUUID() };
       return write(route, { ...input, id: attempt.current.id });
@@ -70,4 +76,13 @@ export function useWrite<Route extends keyof Writes>(route: Route, onDone?: (ans
       void queries.invalidateQueries();
     },
   });
+}
+
+/** Throws what the API would say about the body, as far as its schema says it. */
+async function requireValid(route: string, body: unknown): Promise<void> {
+  if (body === undefined) return;
+  const { default: schemas } = await import('./bodies.json');
+  const schema = new Map<string, Schema>(Object.entries(schemas)).get(route);
+  const faults = schema === undefined ? [] : faultsIn(schema, body);
+  if (faults.length > 0) throw invalidInput(faults);
 }

@@ -5,8 +5,7 @@ import { Badge, Button, Card, Facts, Page, Time } from '../parts/basics.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
 import { Table } from '../parts/table.tsx';
-
-const RUNNING_MS = 700;
+import { Bundles, Consultations } from './audit-records.tsx';
 
 /** Is the log what was sealed? Ask here, while everything goes on. */
 export default function Audit() {
@@ -14,8 +13,12 @@ export default function Audit() {
   return (
     <Page title={t('audit')} lead={t('audit.lead')}>
       <div className="grid items-start gap-5 xl:grid-cols-[3fr_2fr]">
-        <Verify />
         <div className="flex min-w-0 flex-col gap-5">
+          <Verify />
+          <Consultations />
+        </div>
+        <div className="flex min-w-0 flex-col gap-5">
+          <Bundles />
           <SigningKey />
           <Seals />
         </div>
@@ -27,10 +30,8 @@ export default function Audit() {
 function Verify() {
   const t = useT();
   const start = useWrite('POST /api/audit/verification');
-  const quiet = useRead('GET /api/audit/verification');
-  const isRunning = quiet.data?.status === 'running';
-  // Asks again only while there is progress to see.
-  const state = useRead('GET /api/audit/verification', isRunning ? { everyMs: RUNNING_MS } : {});
+  const state = useRead('GET /api/audit/verification', { live: { topics: ['audit'], gapMs: 300 } });
+  const isRunning = state.data?.status === 'running';
   return (
     <Card
       title={t('verify')}
@@ -147,7 +148,7 @@ function SigningKey() {
 
 function Seals() {
   const t = useT();
-  const seals = useRead('GET /api/audit/seals');
+  const seals = useRead('GET /api/audit/seals', { live: { topics: ['audit'] } });
   return (
     <Card title={t('seals')} flush>
       <Shown of={seals}>

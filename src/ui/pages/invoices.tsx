@@ -9,7 +9,7 @@ import { Button, Card, Page, Status } from '../parts/basics.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { SelectField } from '../parts/form.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
-import { Pager, Table } from '../parts/table.tsx';
+import { CursorPager, Table, useCursors } from '../parts/table.tsx';
 import { useFilters } from '../search.ts';
 import { InvoiceTable } from './invoice-table.tsx';
 
@@ -22,19 +22,20 @@ export default function Invoices() {
   const [get, set] = useFilters();
   const formats = useFormats();
   const [running, setRunning] = useState(false);
-  const [cursors, setCursors] = useState<readonly string[]>([]);
+  const cursors = useCursors();
   const invoices = useRead('GET /api/invoices', {
     query: {
       status: get('status'),
       period: get('period'),
       tenant_id: get('tenant'),
-      cursor: cursors.at(-1),
+      cursor: cursors.cursor,
       limit: 50,
     },
     keep: true,
+    live: { topics: ['invoices'] },
   });
   const filter = (name: string) => (value: string) => {
-    setCursors([]);
+    cursors.backTo(0);
     set({ [name]: value });
   };
   return (
@@ -82,16 +83,7 @@ export default function Invoices() {
           {({ data, next_cursor: next }) => (
             <>
               <InvoiceTable rows={data} withTenant={agency} />
-              {(next !== null || cursors.length > 0) && (
-                <Pager
-                  page={cursors.length + 1}
-                  pages={cursors.length + (next === null ? 1 : 2)}
-                  total=""
-                  onPage={(page) =>
-                    setCursors(page <= cursors.length ? cursors.slice(0, page - 1) : [...cursors, next ?? ''])
-                  }
-                />
-              )}
+              <CursorPager of={cursors} next={next} />
             </>
           )}
         </Shown>
@@ -129,12 +121,7 @@ function Run({ onClose }: { readonly onClose: () => void }) {
           <p className="rounded-lg bg-warn-tint px-4 py-3 text-warn">{t('run.current')}</p>
         )}
         <Preview period={period} />
-        {run.isPending && (
-          <div role="status" className="flex flex-col gap-2">
-            <p>{t('run.working')}</p>
-            <progress className="h-1.5 w-full accent-[var(--accent)]" aria-label={t('run.working')} />
-          </div>
-        )}
+        {run.isPending && <Progress period={period} />}
         <DialogButtons>
           <Button onClick={onClose} disabled={run.isPending}>
             {t('cancel')}
@@ -145,6 +132,37 @@ function Run({ onClose }: { readonly onClose: () => void }) {
         </DialogButtons>
       </form>
     </Dialog>
+  );
+}
+
+/** How many of the tenants have their invoice; every one that is finished is told of by the server. */
+function Progress({ period }: { readonly period: string }) {
+  const t = useT();
+  const formats = useFormats();
+  const figures = useRead('GET /api/tenant-figures');
+  const done = useRead('GET /api/invoices', {
+    query: { period, limit: 100 },
+    live: { topics: ['invoices'], gapMs: 300 },
+  });
+  const all = figures.data?.data.filter(({ own, plan }) => !own && plan !== null).length ?? 0;
+  const ended = done.data?.data.filter(({ status }) => status !== 'draft') ?? [];
+  const count = Math.min(new Set(ended.map(({ tenant_id: id }) => id)).size, all);
+  // More than a page of them cannot be counted from here.
+  const isCounted = done.data?.next_cursor === null && all > 0;
+  return (
+    <div role="status" className="flex flex-col gap-2">
+      <p>{t('run.working')}</p>
+      <progress
+        className="h-1.5 w-full accent-[var(--accent)]"
+        aria-label={t('run.working')}
+        {...(isCounted ? { value: count, max: all } : {})}
+      />
+      {isCounted && (
+        <p className="num text-sm text-soft">
+          {t('run.progress', { count: formats.number(count), all: formats.number(all) })}
+        </p>
+      )}
+    </div>
   );
 }
 

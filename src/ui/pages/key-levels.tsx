@@ -1,3 +1,4 @@
+import { useEffect, useState } from 'react';
 import type { LimitLevel } from '../api/shapes-keys.ts';
 import { useRead } from '../api/hooks.ts';
 import { useFormats, useT } from '../context.tsx';
@@ -7,11 +8,19 @@ import { Card, Meter, Time } from '../parts/basics.tsx';
 import { Shown } from '../parts/states.tsx';
 
 /** The limits that a call with the key has to pass, each with what is used of it at this moment. */
-const LIVE_MS = 3_000;
+/** While something was used in the last minute, that minute moves on by itself. */
+const MINUTE_MOVES_MS = 5_000;
 
 export function KeyLevels({ id }: { readonly id: string }) {
   const t = useT();
-  const limits = useRead('GET /api/keys/:id/limits', { params: { id }, everyMs: LIVE_MS });
+  const [moves, setMoves] = useState(false);
+  const limits = useRead('GET /api/keys/:id/limits', {
+    params: { id },
+    live: { topics: ['usage', 'keys', 'tenants'] },
+    ...(moves ? { everyMs: MINUTE_MOVES_MS } : {}),
+  });
+  const used = limits.data?.levels.some(({ last_minute: minute }) => minute.requests > 0) ?? false;
+  useEffect(() => setMoves(used), [used]);
   return (
     <Card title={t('key.levels')} action={<span className="text-sm text-soft">{t('key.levels.live')}</span>}>
       <Shown of={limits}>

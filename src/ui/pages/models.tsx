@@ -10,8 +10,6 @@ import { DeleteModel, TestModel } from './model-actions.tsx';
 import { ModelForm } from './model-form.tsx';
 import { perMillion } from './model-prices.ts';
 
-const LIVE_MS = 5_000;
-
 type Opened = { readonly what: 'new' } | { readonly what: 'edit' | 'delete' | 'test'; readonly model: Model };
 
 /** For the agency the deployments, how they are and what they cost; for others the names that they can call. */
@@ -44,7 +42,7 @@ export default function Models() {
 function Deployments({ onOpen }: { readonly onOpen: (opened: Opened) => void }) {
   const t = useT();
   const models = useRead('GET /model/info');
-  const health = useRead('GET /health', { everyMs: LIVE_MS });
+  const health = useRead('GET /health', { live: { topics: ['health', 'models'] } });
   const { healthy_endpoints: healthy = [], unhealthy_endpoints: unhealthy = [] } = health.data ?? {};
   const states = new Map([...healthy, ...unhealthy].map((one) => [one.model_id, one]));
   return (

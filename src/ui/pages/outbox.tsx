@@ -7,9 +7,10 @@ import { useNames } from '../names.ts';
 import { Badge, Button, Card, Time, type Tone } from '../parts/basics.tsx';
 import { SelectField } from '../parts/form.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
-import { type Column, Pager, Table } from '../parts/table.tsx';
+import { type Column, CursorPager, Table, useCursors } from '../parts/table.tsx';
 import { isWord } from '../words/words.ts';
 
+/** What becomes of a task is not in the log. */
 const LIVE_MS = 10_000;
 const STATUSES = ['waiting', 'stopped', 'done', 'skipped'] as const;
 const TONES: Readonly<Record<string, Tone>> = { waiting: 'accent', stopped: 'bad', done: 'good' };
@@ -18,14 +19,14 @@ const TONES: Readonly<Record<string, Tone>> = { waiting: 'accent', stopped: 'bad
 export function OutboxCard() {
   const t = useT();
   const [status, setStatus] = useState('');
-  const [cursors, setCursors] = useState<readonly string[]>([]);
+  const cursors = useCursors();
   const outbox = useRead('GET /api/outbox', {
-    query: { status, cursor: cursors.at(-1), limit: 20 },
+    query: { status, cursor: cursors.cursor, limit: 20 },
     everyMs: LIVE_MS,
     keep: true,
   });
   const choose = (value: string) => {
-    setCursors([]);
+    cursors.backTo(0);
     setStatus(value);
   };
   return (
@@ -43,16 +44,7 @@ export function OutboxCard() {
               <p className="pb-2 text-soft">{t('outbox.facts', { ...facts })}</p>
             </div>
             {data.length === 0 ? <Empty icon="check" title={t('outbox.none')} /> : <Tasks of={data} />}
-            {(next !== null || cursors.length > 0) && (
-              <Pager
-                page={cursors.length + 1}
-                pages={cursors.length + (next === null ? 1 : 2)}
-                total=""
-                onPage={(page) =>
-                  setCursors(page <= cursors.length ? cursors.slice(0, page - 1) : [...cursors, next ?? ''])
-                }
-              />
-            )}
+            <CursorPager of={cursors} next={next} />
           </>
         )}
       </Shown>
@@ -104,9 +96,13 @@ function Tasks({
             wide: true,
             cell: ({ kind, tenant_id: tenant, invoice_id: invoice, note }) => (
               <>
-                <Link href={`/invoices/${invoice}`} className="rounded font-medium hover:underline">
-                  {kindOf(kind)}
-                </Link>
+                {invoice === '' ? (
+                  <span className="font-medium">{kindOf(kind)}</span>
+                ) : (
+                  <Link href={`/invoices/${invoice}`} className="rounded font-medium hover:underline">
+                    {kindOf(kind)}
+                  </Link>
+                )}
                 {!narrow && <span className="block text-sm text-soft">{names.tenant(tenant)}</span>}
                 {note !== null && <span className="block text-sm break-words text-soft">{note}</span>}
               </>
