@@ -21,6 +21,7 @@ import {
   totalsText,
 } from './documents/invoice-document.ts';
 import { type Parties, readParties, treatmentOf } from './documents/parties.ts';
+import { correctedInvoices } from './corrected-invoices.ts';
 import { invoiceStream, localDate } from './log-facts.ts';
 import type { InTurn } from './side-by-side.ts';
 import type { AssignedNumber, NumberBook, Numbering } from './number-book.ts';
@@ -87,9 +88,7 @@ export async function issueInvoice(
   const { store, records } = deps;
   const { tenantId, invoiceId, known } = wanted;
   const stream = invoiceStream(run.agencyId, invoiceId);
-  if (isIssued(known)) {
-    return { status: known.status === 'cancelled' ? 'cancelled' : 'repeated', state: known };
-  }
+  if (isIssued(known)) return alreadyIssued(known);
   const parties = partiesOf(records, run, tenantId);
   const found = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted, parties);
   if (typeof found === 'string') return { status: found };
@@ -119,6 +118,27 @@ export async function issueInvoice(
   const { state } = await transact(store, invoice, stream, finalizing, meta(`finalize ${invoiceId}`));
   if (!isIssued(state)) throw new Error(`${stream} was finalised and is not final`);
   return { status: 'finalized', state };
+}
+
+/** What issuing the invoice would make of it; the same checks, and nothing is written. Throws what that throws. */
+export async function planInvoice(
+  deps: InvoiceRunDeps,
+  run: Run,
+  wanted: Wanted,
+): Promise<Issued | { readonly status: 'planned'; readonly draft: InvoiceDraft }> {
+  const { known, invoiceId, tenantId } = wanted;
+  if (isIssued(known)) return alreadyIssued(known);
+  const parties = partiesOf(deps.records, run, tenantId);
+  const draft = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted, parties);
+  if (typeof draft === 'string') return { status: draft };
+  if ((await deps.records.document(invoiceId)) === null) {
+    await prepare(deps, run, { ...wanted, parties: await parties() }, draft);
+  }
+  return { status: 'planned', draft };
+}
+
+function alreadyIssued(state: IssuedState): Issued {
+  return { status: state.status === 'cancelled' ? 'cancelled' : 'repeated', state };
 }
 
 /** What the cut put on the tenant's invoice. */
@@ -178,6 +198,8 @@ async function prepare(
   const projectNames = await records.projectNames([...projectIds]);
   const preceding =
     replaces === null ? null : { number: replaces.finalized.number, issued_on: replaces.finalized.issuedOn };
+  const billed = draft.grossCents < 0n ? await records.billed(tenantId) : [];
+  const corrects = await correctedInvoices(deps.store, agencyId, draft, billed);
   const link = draft.grossCents > 0n ? await deps.paymentLink?.(agencyId, draft.invoiceId) : null;
   const make = (numbered: Numbered): InvoiceDocument => ({
     ...(link == null ? {} : { payment_link: link }),
@@ -191,6 +213,7 @@ async function prepare(
       parties,
       projectNames,
       preceding,
+      corrects,
       brand: issuer.brand,
     }),
   });

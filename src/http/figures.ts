@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { periodOf } from '../domain/period.ts';
 import { readTerms } from '../domain/terms-json.ts';
 import type { App, HttpDeps } from './deps.ts';
-import { expiringKeys, tightKeys } from './attention.ts';
+import { attentionOf } from './attention.ts';
 import { insightOf } from './insight.ts';
 import type { Insight } from './sight.ts';
 import { agencyOf, type Db } from './read.ts';
@@ -60,6 +60,17 @@ const Overview = z.object({
   tight: z
     .array(AttentionKey.extend({ spent: Money, budget: Money }))
     .describe('Keys that used four fifths of their budget or more'),
+  tight_scopes: z
+    .array(
+      z.object({
+        kind: z.enum(['tenant', 'project']),
+        id: z.string(),
+        tenant_id: z.string(),
+        spent: Money,
+        budget: Money,
+      }),
+    )
+    .describe('Tenants and projects of which the same is true, all their keys together'),
   invoices: z.array(
     z.object({ status: z.string(), count: z.number(), gross: Money }).describe('By status and currency'),
   ),
@@ -210,7 +221,8 @@ function overviewRoute(app: App, deps: HttpDeps): void {
     '/api/overview',
     {
       schema: {
-        summary: 'What wants attention: keys near their budgets or their end, and open invoices',
+        summary:
+          'What wants attention: keys, tenants and projects near their budgets, keys near their end, and open invoices',
         tags: ['usage'],
         querystring: After,
         response: { 200: Overview, ...refusalAnswers },
@@ -221,12 +233,11 @@ function overviewRoute(app: App, deps: HttpDeps): void {
       const insight = insightOf(caller);
       const now = deps.now();
       const { zone, currency } = await agencyOf(db, deps.ownTenant.agencyId);
-      const [expiring, tight, invoices] = await Promise.all([
-        expiringKeys(db, insight, now),
-        tightKeys(db, insight, { now, zone, currency }),
+      const [attention, invoices] = await Promise.all([
+        attentionOf(db, insight, { now, zone, currency }),
         invoiceSums(db, insight, now),
       ]);
-      return { month: periodOf(now, zone), expiring, tight, invoices };
+      return { month: periodOf(now, zone), ...attention, invoices };
     },
   );
 }

@@ -9,10 +9,12 @@ import { After, AnyValue, Page, refusalAnswers } from './schemas.ts';
 const Task = z
   .object({
     id: z.string(),
-    kind: z.string().describe('collect, mail-invoice, mail-cancellation, mail-reminder or reinstate'),
+    kind: z
+      .string()
+      .describe('collect, mail-invoice, mail-cancellation, mail-reminder, reinstate, raise-alert or alert'),
     agency_id: z.string(),
     tenant_id: z.string(),
-    invoice_id: z.string(),
+    invoice_id: z.string().describe('Empty for what is about no invoice'),
     status: z.string().describe('waiting, done, skipped, or stopped: somebody has to look at it'),
     attempts: z.number().describe('That failed'),
     due_at: z.string(),

@@ -4,6 +4,7 @@ import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod
 import { Refusal } from '../errors.ts';
 import { agencyRoutes } from './agencies.ts';
 import { agencySettingsRoutes } from './agency-settings.ts';
+import { alertRoutes } from './alerts.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
 import { auditorRoutes } from './auditors.ts';
@@ -12,6 +13,7 @@ import { credentialRoutes } from './credentials.ts';
 import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
+import { contractHistoryRoutes } from './contract-history.ts';
 import { contractRoutes } from './contracts.ts';
 import { consoleRoutes } from './console.ts';
 import { customerRoutes } from './customers.ts';
@@ -110,6 +112,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(modelWriteRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
   app.register(contractRoutes(deps));
+  app.register(contractHistoryRoutes(deps));
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
   app.register(agencyRoutes(deps));
@@ -122,6 +125,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.register(bookkeepingRoutes(deps));
   app.register(collectionRoutes(deps));
   app.register(outboxRoutes(deps));
+  app.register(alertRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
   app.register(bundleRoutes(deps));

@@ -32,6 +32,8 @@ const zoned = sql`(l.admitted_at at time zone a.zone)`;
 const DIMENSIONS = {
   hour: sql`to_char(${zoned}, 'YYYY-MM-DD"T"HH24')`,
   day: sql`to_char(${zoned}, 'YYYY-MM-DD')`,
+  /** Named by its Monday. */
+  week: sql`to_char(date_trunc('week', ${zoned}), 'YYYY-MM-DD')`,
   month: sql`to_char(${zoned}, 'YYYY-MM')`,
   tenant: sql`l.tenant_id`,
   project: sql`l.project_id`,
@@ -44,7 +46,7 @@ const DIMENSIONS = {
   outcome: sql`l.outcome`,
 } as const;
 type Dimension = keyof typeof DIMENSIONS;
-const TIMES: readonly Dimension[] = ['hour', 'day', 'month'];
+const TIMES: readonly Dimension[] = ['hour', 'day', 'week', 'month'];
 const By = z
   .string()
   .regex(/^[a-z_]+(,[a-z_]+)?$/)
@@ -111,6 +113,9 @@ function sumsRoute(app: App, { db }: HttpDeps): void {
           200: z.object({
             data: z.array(Sum),
             truncated: z.boolean().describe(`There are more than ${GROUPS_MAX} groups`),
+            names: z
+              .record(z.string(), z.string())
+              .describe('Of the keys and users among the groups: alias, or name or address, by id'),
           }),
           ...refusalAnswers,
         },
@@ -130,9 +135,28 @@ function sumsRoute(app: App, { db }: HttpDeps): void {
         price: money(row.price, row.currency),
         cost: insight.all ? money(row.cost, row.currency) : null,
       }));
-      return { data, truncated: rows.length > GROUPS_MAX };
+      return { data, truncated: rows.length > GROUPS_MAX, names: await namesOf(db, query.by, data) };
     },
   );
+}
+
+/** Names change nothing in the sums: they are looked up for the groups that came out. */
+async function namesOf(
+  db: Db,
+  by: readonly Dimension[],
+  sums: readonly { readonly group: Readonly<Record<string, string | null>> }[],
+): Promise<Record<string, string>> {
+  const idsOf = (dimension: Dimension) =>
+    by.includes(dimension) ? [...new Set(sums.flatMap(({ group }) => group[dimension] ?? []))] : [];
+  const [keys, users] = [idsOf('key'), idsOf('user')];
+  const { rows } = await sql<{ id: string; name: string }>`
+    select key_id as id, alias as name from keys where key_id = any(${keys}) and alias is not null
+    union all
+    select u.id, coalesce(c.data ->> 'alias', c.data ->> 'email') as name from unnest(${users}::text[]) u(id)
+      join contacts c on c.subject_id = 'user:' || u.id where coalesce(c.data ->> 'alias', c.data ->> 'email') is not null`.execute(
+    db,
+  );
+  return Object.fromEntries(rows.map(({ id, name }) => [id, name]));
 }
 
 interface SumRow {

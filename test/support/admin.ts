@@ -14,6 +14,7 @@ import { bundleDesk } from '../../src/audit/bundle-desk.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
 import { billingRecords } from '../../src/billing/billing-records.ts';
+import { alertDesk } from '../../src/billing/alert-desk.ts';
 import { collectionDesk } from '../../src/billing/collection-desk.ts';
 import { stripeCollector } from '../../src/billing/stripe.ts';
 import { verificationDesk } from '../../src/audit/verification.ts';
@@ -148,6 +149,19 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         now,
         serverSecret: SERVER_SECRET,
         openCollector: stripeCollector(options.stripeUrl ?? 'http://127.0.0.1:9'),
+      }),
+      alerts: alertDesk({
+        ...database,
+        store,
+        records: billingRecords(database),
+        now,
+        serverSecret: SERVER_SECRET,
+        openCollector: stripeCollector('http://127.0.0.1:9'),
+        sendMail: null,
+        mailFrom: null,
+        publicUrl: null,
+        newestContact: billingRecords(database).contact,
+        alertHosts: ['127.0.0.1'],
       }),
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),

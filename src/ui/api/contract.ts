@@ -1,8 +1,14 @@
 import type { Auditor, AuditorAppointed, Consultation, Credential, CredentialMade } from './shapes-access.ts';
 import type {
+  Agreement,
+  AlertMade,
+  AlertTarget,
+  AlertTried,
   BillingSettings,
   ContractChange,
+  DatedTaxStatus,
   InvoicePreview,
+  KeptBrand,
   Margin,
   Models,
   Outbox,
@@ -76,6 +82,10 @@ export interface Reads {
   'GET /api/invoices/:id/proof': Loose;
   'GET /api/reports/margin': Margin;
   'GET /api/agencies/:id/billing': BillingSettings;
+  'GET /api/agencies/:id/brand': KeptBrand;
+  'GET /api/agencies/:id/alerts': Listed<AlertTarget>;
+  'GET /api/tenants/:id/contracts': Listed<Agreement>;
+  'GET /api/agencies/:id/tax-status': Listed<DatedTaxStatus>;
   'GET /api/outbox': Outbox;
   'GET /api/invoice-runs': ScheduledRuns;
   'GET /model/info': Models;
@@ -113,6 +123,14 @@ export interface Writes {
   'POST /api/credentials': CredentialMade;
   'DELETE /api/credentials/:id': Loose;
   'POST /api/invoices/preview': InvoicePreview;
+  'POST /api/agencies/:id/alerts': AlertMade;
+  'PUT /api/agencies/:id/alerts/:target': Loose;
+  'DELETE /api/agencies/:id/alerts/:target': Loose;
+  'POST /api/agencies/:id/alerts/:target/secret': AlertMade;
+  'POST /api/agencies/:id/alerts/:target/test': AlertTried;
+  'PUT /api/agencies/:id': Loose;
+  'PUT /api/agencies/:id/brand': KeptBrand;
+  'POST /api/agencies/:id/tax-status': Loose;
   'PUT /api/agencies/:id/billing': BillingSettings;
   'PUT /api/agencies/:id/stripe': BillingSettings;
   'DELETE /api/agencies/:id/stripe': BillingSettings;

@@ -16,6 +16,8 @@ export interface SessionAgency {
   readonly name: string | null;
   readonly zone: string;
   readonly currency: string;
+  readonly accent: string | null;
+  readonly logo: string | null;
 }
 
 export interface Session {
