@@ -4,6 +4,7 @@ import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
 import { Badge, Button, Card } from '../parts/basics.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
+import { useProblems } from '../problems.ts';
 import { Problem, Shown } from '../parts/states.tsx';
 
 /** Who issues the invoices: what the law wants on them, and how days, amounts and numbers count. */
@@ -77,7 +78,7 @@ function AgencyForm({ of: agency }: { readonly of: Agency }) {
   const [draft, setDraft] = useState(() => draftOf(agency));
   const [rules, setRules] = useState(agency);
   const change = useWrite('PUT /api/agencies/:id');
-  const problems = change.error?.fields ?? {};
+  const problems = useProblems(change.error);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     change.mutate({ params: { id: agency.id }, body: bodyOf(draft, rules) });
