@@ -287,6 +287,7 @@ function httpOf(
   const deps: HttpDeps = {
     store,
     db: database.db,
+    dbWithin: database.dbWithin,
     now: isoNow,
     settled,
     appendedPosition: options.appendedPosition,

@@ -8,6 +8,7 @@ import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
 import type { CredentialSeal } from '../model-credentials.ts';
+import type { RowScope } from '../scoped-reads.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { AlertDesk } from './alert-desk.ts';
 import type { BillingDesk } from './billing-desk.ts';
@@ -23,6 +24,8 @@ import type { Tables } from './read.ts';
 export interface HttpDeps {
   readonly store: EventStore;
   readonly db: Kysely<Tables>;
+  /** The same for callers who are bound to some tenants: the rows that PostgreSQL shows them, and no others. */
+  readonly dbWithin: (scope: RowScope) => Kysely<Tables>;
   /** ISO instant, UTC, milliseconds. */
   readonly now: () => string;
   /** Resolves when every read model and the gateway's own tables have applied the position. */

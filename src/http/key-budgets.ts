@@ -3,7 +3,6 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import { budgetWindow } from '../domain/duration.ts';
 import { visible } from './attention.ts';
-import type { HttpDeps } from './deps.ts';
 import { insightOf } from './insight.ts';
 import { agencyOf } from './read.ts';
 import { After, Money, money, refusalAnswers } from './schemas.ts';
@@ -24,7 +23,7 @@ interface Row {
   readonly spent: bigint;
 }
 
-export function keyBudgetRoutes({ db, now, ownTenant }: HttpDeps): FastifyPluginCallbackZod {
+export function keyBudgetRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     app.get(
       '/api/key-budgets',
@@ -42,7 +41,8 @@ export function keyBudgetRoutes({ db, now, ownTenant }: HttpDeps): FastifyPlugin
           response: { 200: z.object({ data: z.array(Spent), next_cursor: z.null() }), ...refusalAnswers },
         },
       },
-      async ({ caller, query: { ids } }) => {
+      async ({ deps, caller, query: { ids } }) => {
+        const { db, now, ownTenant } = deps;
         const { zone, currency } = await agencyOf(db, ownTenant.agencyId);
         const seen = visible(insightOf(caller));
         const windows = await sql<{ window: string | null }>`

@@ -26,6 +26,8 @@ import { createHttp } from '../../src/http/server.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
 import { startProjector } from '../../src/projector.ts';
 import { readModels } from '../../src/read-models.ts';
+import { prepareReader } from '../../src/row-security.ts';
+import { openScopedReads } from '../../src/scoped-reads.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { postgresStore } from '../../src/store/postgres.ts';
 import { transact } from '../../src/transact.ts';
@@ -72,6 +74,8 @@ export interface Answer {
 export interface AdminOptions {
   readonly terms?: readonly Terms[];
   readonly deps?: Partial<HttpDeps>;
+  /** Sees the application before its routes are made. */
+  readonly prepare?: (app: FastifyInstance) => void;
   /** Of a stand-in for Stripe. */
   readonly stripeUrl?: string;
 }
@@ -97,6 +101,10 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         return result;
       },
     };
+    const reads = openScopedReads<Tables>({ url: database.url, poolMax: 4, applicationName: 'test' });
+    closers.push(() => reads.close());
+    const problem = await prepareReader(database.pool);
+    if (problem !== null) throw new Error(problem);
     const projector = await startProjector({ store, pool: database.pool, projections: readModels, log });
     closers.push(() => projector.stop());
     await furnish(store, options.terms ?? [someTerms()]);
@@ -104,6 +112,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     const deps: HttpDeps = {
       store,
       db: database.db,
+      dbWithin: reads.within,
       now,
       settled: (position) => projector.reached(position, 10_000),
       appendedPosition: () => appended,
@@ -189,6 +198,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     const app = createHttp(deps);
     closers.push(() => app.close());
     closers.push(() => deps.live.close());
+    options.prepare?.(app);
     await app.ready();
     return {
       app,

@@ -2,6 +2,7 @@ import { type FormEvent, useState } from 'react';
 import type { Agency } from '../api/shapes-people.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
+import { useProblems } from '../problems.ts';
 import { Badge, Button, Card } from '../parts/basics.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
 import { useProblems } from '../problems.ts';

@@ -2,12 +2,12 @@ import { type FormEvent, useState } from 'react';
 import type { AlertTarget } from '../api/shapes-desk.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT, useTongue } from '../context.tsx';
+import { useProblems } from '../problems.ts';
 import { Badge, Button, Card, Time, type Tone } from '../parts/basics.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { CheckField, SelectField, TextField } from '../parts/form.tsx';
 import { Secrets } from '../parts/secret.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
-import { useProblems } from '../problems.ts';
 import { isWord, LANGUAGES } from '../words/words.ts';
 
 const KINDS = [
