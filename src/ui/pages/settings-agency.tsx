@@ -5,7 +5,6 @@ import { useFormats, useRights, useT } from '../context.tsx';
 import { useProblems } from '../problems.ts';
 import { Badge, Button, Card } from '../parts/basics.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
-import { useProblems } from '../problems.ts';
 import { Problem, Shown } from '../parts/states.tsx';
 
 /** Who issues the invoices: what the law wants on them, and how days, amounts and numbers count. */
