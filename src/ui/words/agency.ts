@@ -150,8 +150,6 @@ export const agencyWords = {
     'There is more than fits: what is shown are the first 5,000 sums. Narrow it down.',
     'Es gibt mehr, als hierher passt: gezeigt sind die ersten 5.000 Summen. Grenzen Sie ein.',
   ],
-  'overview.scopes': ['Tenants and projects near their budget', 'Mandanten und Projekte nahe am Budget'],
-  'overview.scopes.none': ['None is near its budget', 'Keiner ist nahe am Budget'],
   'live.on': ['Live', 'Live'],
   'live.off': ['Every 10 s', 'Alle 10 s'],
 } as const;
