@@ -218,6 +218,8 @@ function isZone(zone: string): boolean {
 /** ISO 13616: moved to its end and with letters as numbers, it is 1 modulo 97. */
 function isIban(text: string): boolean {
   if (!/^[A-Z]{2}\d{2}[A-Z0-9]{10,30}$/.test(text)) return false;
-  const digits = [...`${text.slice(4)}${text.slice(0, 4)}`].map((one) => String(Number.parseInt(one, 36)));
-  return BigInt(digits.join('')) % 97n === 1n;
+  const digits = `${text.slice(4)}${text.slice(0, 4)}`.replaceAll(/[A-Z]/g, (letter) =>
+    String(Number.parseInt(letter, 36)),
+  );
+  return BigInt(digits) % 97n === 1n;
 }

@@ -143,7 +143,7 @@ export const agencyWords = {
   'time.day': ['Days', 'Tage'],
   'time.week': ['Weeks', 'Wochen'],
   'time.month': ['Months', 'Monate'],
-  'usage.week': ['Week from {day}', 'Woche ab {day}'],
+  'usage.week': ['from {day}', 'ab {day}'],
   'usage.only': ['Only {what}: {name}', 'Nur {what}: {name}'],
   'usage.widen': ['Remove the filter {what}: {name}', 'Filter {what}: {name} entfernen'],
   'usage.truncated': [
