@@ -34,7 +34,8 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
       const things = [tenantPath, keyPath, `${keyPath}?tab=history`];
       const invoices = data.map((invoice) => `/invoices/${invoice.id}`);
       const own = ['/tenants', '/tenants/new', '/plans', '/audit', '/team', '/access'];
-      agency = [...PORTAL, ...own, ...things, ...invoices];
+      const parts = ['alerts', 'brand', 'payments', 'you'].map((part) => `/settings?part=${part}`);
+      agency = [...PORTAL, ...own, ...things, ...invoices, ...parts];
       theirs = await console().join(tenant.id);
     });
 
