@@ -246,6 +246,29 @@ describe('usage', () => {
   });
 });
 
+test('what was used in months before the first contract is not invoiced, later usage is', async () => {
+  const billing = memoryBilling('2026-10-05T10:00:00.000Z');
+  const onboarded = { tenantId: 'ten_1', occurredAt: billing.clock };
+  await billing.append('agency-age_1', [agencyRegistered()], { tenantId: null });
+  await billing.append('tenant-ten_1', [tenantOnboarded({ own: true })], onboarded);
+  await use(billing, '2026-10', 1_000_000);
+  await close(billing, '2026-10');
+  await use(billing, '2026-11', 2_000_000);
+  const signing = '2026-11-20T10:00:00.000Z';
+  await change(billing, signing, plan('starter', '49.00'), '2026-11-30T23:00:00.000Z');
+  const begun = await load(billing.store, tenant, 'tenant-ten_1');
+  const applied = tenant.decide({ type: 'apply-contract', at: '2026-12-01T10:00:00.000Z' }, begun);
+  await billing.append('tenant-ten_1', applied, {
+    tenantId: 'ten_1',
+    occurredAt: '2026-12-01T10:00:00.000Z',
+  });
+  await close(billing, '2026-11');
+  await use(billing, '2026-12', 4_000_000);
+  await close(billing, '2026-12');
+  expect(await invoices(billing)).toEqual({ '2026-12': ['2026-12 fee 49', '2026-12 usage 4'] });
+  await verified(billing);
+});
+
 const discount = (different: Partial<Discount>): Discount => ({
   name: 'Treue',
   of: 'all',
