@@ -42,7 +42,8 @@ const commands: readonly Command[] = [
   },
   {
     words: ['invoice', 'run'],
-    usage: 'invoice run <YYYY-MM> [--agency <id>] [--json]   close the month, finalise its invoices',
+    usage: `invoice run <YYYY-MM> [--agency <id>] [--json]   close the month, finalise its invoices
+    [--dry-run]                               only say what they would be`,
     run: async (context) => (await import('./commands/invoice.ts')).invoiceRun(context),
   },
   {
@@ -119,6 +120,7 @@ function readArguments() {
       out: { type: 'string' },
       format: { type: 'string' },
       force: { type: 'boolean', default: false },
+      'dry-run': { type: 'boolean', default: false },
       workers: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -145,6 +147,7 @@ function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandC
     workers,
   } = values;
   const publicKey = values['public-key'];
+  const dryRun = values['dry-run'];
   return {
     json,
     at,
@@ -153,6 +156,7 @@ function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandC
     to,
     offline,
     publicKey,
+    dryRun,
     expect,
     tenant,
     key,

@@ -4,7 +4,7 @@ import type { Pool } from 'pg';
 import type { billedLines } from '../../projections/billed-lines.ts';
 import type { includedUsage } from '../../projections/included-usage.ts';
 import type { tenants } from '../../projections/tenants.ts';
-import type { usage } from '../../projections/usage.ts';
+import { OPEN, type usage } from '../../projections/usage.ts';
 import type { UsageSum } from '../domain/invoice-lines.ts';
 import type { BilledLine } from '../domain/invoice.ts';
 import type { Unit } from '../domain/spend.ts';
@@ -17,6 +17,8 @@ export interface BillingRecords {
   tenantIds(agencyId: string): Promise<readonly string[]>;
   /** What the close of the period put on the tenant's invoice of that period. */
   usage(tenantId: string, period: string): Promise<readonly UsageSum[]>;
+  /** What a close of the period would put there now. */
+  openUsage(tenantId: string, period: string): Promise<readonly UsageSum[]>;
   /** By month, in nanos: what invoices have granted of the tenant's included usage so far. */
   includedGranted(tenantId: string): Promise<ReadonlyMap<string, bigint>>;
   /** Lines of the tenant's invoices so far, without those of cancelled ones. */
@@ -99,12 +101,12 @@ export function billingRecords(database: {
       return rows.map((row) => row.tenant_id);
     },
     async usage(tenantId, period) {
-      const rows = await db
-        .selectFrom('usage')
-        .select(['project_id', 'model', 'unit', 'price_rate', 'month', 'quantity', 'requests', 'price_nanos'])
-        .where('tenant_id', '=', tenantId)
-        .where('invoice_period', '=', period)
-        .execute();
+      const rows = await usageRows(db, tenantId).where('invoice_period', '=', period).execute();
+      return rows.map(usageSum);
+    },
+    async openUsage(tenantId, period) {
+      const open = usageRows(db, tenantId).where('invoice_period', '=', OPEN);
+      const rows = await open.where(sql<boolean>`month collate "C" <= ${period}`).execute();
       return rows.map(usageSum);
     },
     async includedGranted(tenantId) {
@@ -175,6 +177,13 @@ export function billingRecords(database: {
     },
     exclusively: (agencyId, task) => exclusively(pool, agencyId, task),
   };
+}
+
+function usageRows(db: Kysely<BillingTables>, tenantId: string) {
+  return db
+    .selectFrom('usage')
+    .select(['project_id', 'model', 'unit', 'price_rate', 'month', 'quantity', 'requests', 'price_nanos'])
+    .where('tenant_id', '=', tenantId);
 }
 
 export function usageSum(

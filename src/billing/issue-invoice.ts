@@ -89,9 +89,7 @@ export async function issueInvoice(
   const { store, records } = deps;
   const { tenantId, invoiceId, known } = wanted;
   const stream = invoiceStream(run.agencyId, invoiceId);
-  if (isIssued(known)) {
-    return { status: known.status === 'cancelled' ? 'cancelled' : 'repeated', state: known };
-  }
+  if (isIssued(known)) return alreadyIssued(known);
   const parties = partiesOf(records, run, tenantId);
   const found = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted, parties);
   if (typeof found === 'string') return { status: found };
@@ -121,6 +119,27 @@ export async function issueInvoice(
   const { state } = await transact(store, invoice, stream, finalizing, meta(`finalize ${invoiceId}`));
   if (!isIssued(state)) throw new Error(`${stream} was finalised and is not final`);
   return { status: 'finalized', state };
+}
+
+/** What issuing the invoice would make of it; the same checks, and nothing is written. Throws what that throws. */
+export async function planInvoice(
+  deps: InvoiceRunDeps,
+  run: Run,
+  wanted: Wanted,
+): Promise<Issued | { readonly status: 'planned'; readonly draft: InvoiceDraft }> {
+  const { known, invoiceId, tenantId } = wanted;
+  if (isIssued(known)) return alreadyIssued(known);
+  const parties = partiesOf(deps.records, run, tenantId);
+  const draft = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted, parties);
+  if (typeof draft === 'string') return { status: draft };
+  if ((await deps.records.document(invoiceId)) === null) {
+    await prepare(deps, run, { ...wanted, parties: await parties() }, draft);
+  }
+  return { status: 'planned', draft };
+}
+
+function alreadyIssued(state: IssuedState): Issued {
+  return { status: state.status === 'cancelled' ? 'cancelled' : 'repeated', state };
 }
 
 /** What the cut put on the tenant's invoice. */

@@ -35,6 +35,8 @@ export interface CommandContext {
     /** Which kind of file. */
     readonly format: string | undefined;
     readonly force: boolean;
+    /** Says what would be done, and does nothing. */
+    readonly dryRun: boolean;
     /** How many processes serve. */
     readonly workers: string | undefined;
   };

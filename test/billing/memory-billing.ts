@@ -3,7 +3,7 @@ import { billedLines } from '../../projections/billed-lines.ts';
 import { includedUsage } from '../../projections/included-usage.ts';
 import { spendTotals } from '../../projections/spend-totals.ts';
 import { tenants } from '../../projections/tenants.ts';
-import { usage } from '../../projections/usage.ts';
+import { OPEN, usage } from '../../projections/usage.ts';
 import {
   billedLine,
   type BillingRecords,
@@ -78,6 +78,12 @@ export function memoryBilling(clock: string): MemoryBilling {
       Promise.resolve(
         [...tables.usage.rows()]
           .filter((row) => row.tenant_id === tenantId && row.invoice_period === period)
+          .map(usageSum),
+      ),
+    openUsage: (tenantId, period) =>
+      Promise.resolve(
+        [...tables.usage.rows()]
+          .filter((row) => row.tenant_id === tenantId && row.invoice_period === OPEN && row.month <= period)
           .map(usageSum),
       ),
     includedGranted: (tenantId) => {
