@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runInvoices } from '../../src/billing/invoice-run.ts';
 import { contractAtCut } from '../../src/billing/contract-facts.ts';
+import { previewInvoice } from '../../src/billing/preview-invoice.ts';
 import { verifyInvoice } from '../../src/billing/verify-invoice.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import { parseNanos } from '../../src/domain/money.ts';
@@ -430,3 +431,21 @@ test('however often a contract changes, also for closed months, the invoices com
     { numRuns: 40 },
   );
 }, 60_000);
+
+test('what a month would have cost under another plan keeps what is agreed apart from the plan', () => {
+  const usage = {
+    projectId: null,
+    model: 'small',
+    unit: 'output',
+    priceRate: RATE,
+    month: '2026-11',
+    quantity: 10_000_000n,
+    priceNanos: parseNanos('10'),
+    costNanos: parseNanos('4'),
+  } as const;
+  const other = plan('other', '20.00', { prices: { models: {}, markupPercent: '50' } });
+  const agreed = { discounts: [discount({ percent: '25' })] };
+  const net = (of: Agreed | null) => previewInvoice(other, '2026-11', [usage], [], of).draft.netCents;
+  // 20.00 and 4.00 plus 50 %; a quarter off.
+  expect([net(null), net(agreed)]).toEqual([2_600n, 1_950n]);
+});
