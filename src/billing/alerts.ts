@@ -82,7 +82,7 @@ export async function raise(
           agencyId,
           tenantId,
           invoiceId: subject.kind === 'invoice' ? subject.id : '',
-          detail: JSON.stringify(task satisfies AlertTask as unknown as Json),
+          detail: JSON.stringify(task satisfies AlertTask),
           position,
         },
         at,

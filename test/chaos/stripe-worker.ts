@@ -58,6 +58,7 @@ const deps = {
     settled: () => Promise.resolve(),
     serverSecret: SERVER_SECRET,
     log,
+    health: () => [],
     settings: { STRIPE_URL: stripeUrl, ALERT_HOSTS_ALLOWED: [] },
   }),
   openCollector: (key: string) => stepping(stripeCollector(stripeUrl)(key), CALLS, step),
