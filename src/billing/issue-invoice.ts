@@ -7,6 +7,7 @@ import {
 } from '../domain/invoice.ts';
 import { draftInvoice, isWorthIssuing } from '../domain/invoice-lines.ts';
 import { canonicalJson } from '../domain/json.ts';
+import { periodOf } from '../domain/period.ts';
 import { DOMESTIC } from '../domain/tax.ts';
 import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -151,8 +152,11 @@ async function newDraft(
   const { store, records } = deps;
   const contract = await contractAtCut(store, tenantId, run.cut);
   const terms = contract.versions.findLast((version) => version.terms !== null)?.terms ?? null;
-  if (terms === null) return 'unconcerned';
   const { agencyId, period, zone } = run;
+  // What was used in months before there was a contract was the agency's own.
+  const isOwn = contract.versions.every(({ effectiveFrom }) => periodOf(effectiveFrom, zone) > period);
+  if (terms === null) return 'unconcerned';
+  if (isOwn) return 'skipped';
   const place = { store, agencyId, period, zone };
   const facts = {
     invoiceId,

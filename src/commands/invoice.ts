@@ -98,7 +98,12 @@ export async function invoiceExport(context: CommandContext): Promise<number> {
         now: () => new Date().toISOString(),
       };
       const file = await exportMonth(deps, { agencyId, month, format });
-      const out = context.options.out ?? file.name;
+      const { out } = context.options;
+      if (out === undefined) {
+        context.progress('');
+        await context.put(file.bytes);
+        return 0;
+      }
       writeFileSync(out, file.bytes);
       context.say(`${out}: ${file.bytes.length} bytes`);
       return 0;
