@@ -11,6 +11,7 @@ import { timeTravel } from './audit/time-travel.ts';
 import { startBackground } from './billing/background.ts';
 import { billingDesk } from './billing/desk.ts';
 import { viesClient } from './billing/vies.ts';
+import { problemsOf, statusOf } from './app-status.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
 import { type Config, consoleLogin } from './config.ts';
 import { countedStore, type CountedStore } from './counted-store.ts';
@@ -23,7 +24,7 @@ import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
 import type { SpentSince } from './gateway/ledger-question.ts';
 import { createQuote } from './gateway/quote.ts';
-import type { HealthFacts, HttpDeps } from './http/deps.ts';
+import type { HttpDeps } from './http/deps.ts';
 import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
 import { createLiveHub, type LiveHub } from './http/live-hub.ts';
@@ -69,6 +70,8 @@ const CATCH_UP_MS_MAX = 3_600_000;
 const SETTLE_MS_MAX = 10_000;
 /** A key table that has not heard from a log that works for this long decides nothing. */
 const STALE_MS_MAX = 5_000;
+/** A log that is silent for so long is told of. */
+const SILENT_MS_MAX = 30_000;
 
 export async function startApp(options: AppOptions): Promise<App> {
   const { config } = options;
@@ -277,12 +280,14 @@ function httpOf(
   const { config, store, database, own, log } = options;
   const serverSecret = serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey);
   const shared = { ...database, store, now: isoNow, settled, log };
-  const background = startBackground({ ...shared, serverSecret, settings: config.settings });
+  const health = () => problemsOf(statusOf(options, gateway), SILENT_MS_MAX);
+  const background = startBackground({ ...shared, serverSecret, health, settings: config.settings });
   closers.push(background.stop);
   const verification = verificationOf({ store, database, now: isoNow, log });
   const deps: HttpDeps = {
     store,
     db: database.db,
+    dbWithin: database.dbWithin,
     now: isoNow,
     settled,
     appendedPosition: options.appendedPosition,
@@ -318,6 +323,7 @@ function httpOf(
       askVies: viesClient(config.settings.VIES_URL),
     }),
     collection: background.desk,
+    alerts: background.alerts,
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     verification,
@@ -348,29 +354,6 @@ function liveOf(
       return { health, audit: await verificationMark(database.pool) };
     },
   });
-}
-
-function statusOf(options: ServeOptions, gateway: Gateway): HealthFacts {
-  const { projector, follower } = options;
-  const known = [options.appendedPosition(), follower.position, projector.head()];
-  return {
-    head: known.reduce((highest, position) => (position > highest ? position : highest)),
-    keyTableAgeMs: follower.lastHeardMs(),
-    projections: [
-      ...projector
-        .status()
-        .map(({ name, position, error }) => ({ name, position, error: error?.message ?? null })),
-      {
-        name: 'gateway',
-        position: follower.position,
-        error:
-          gateway.trouble()?.message ??
-          (follower.failure === null ? null : 'the gateway no longer follows the log'),
-      },
-    ],
-    deployments: gateway.deployments(),
-    inFlight: gateway.inFlight(),
-  };
 }
 
 async function simulate({ settings }: Config, closers: Closers): Promise<readonly Deployment[]> {

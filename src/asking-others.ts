@@ -13,6 +13,8 @@ import { LIVES } from './process-registry.ts';
  * then seen later, and a change holds there as soon as it follows the log.
  */
 export interface AskingOthers {
+  /** Tells the others something; whoever does not hear it does not know it. */
+  tell(news: string): void;
   /** Resolves when the others have everything in the log that they have served by now; with the highest position of it. */
   spent(): Promise<bigint>;
   /** Resolves when the others decide by everything up to the position. */
@@ -29,6 +31,7 @@ export interface AskingOthersOptions {
   readonly isAlone: () => boolean;
   /** How this process answers; what is rejected is not answered. */
   readonly own: AskedProcess;
+  readonly onTold?: (news: string) => void;
   readonly answerMsMax?: number;
 }
 
@@ -56,6 +59,12 @@ interface Answer {
   readonly from: string;
   readonly number: number;
   readonly position: string;
+}
+
+interface Telling {
+  readonly kind: 'telling';
+  readonly from: string;
+  readonly news: string;
 }
 
 /** A question under way. */
@@ -121,9 +130,10 @@ export function askOthers(options: AskingOthersOptions): AskingOthers {
   }
 
   function onHeard(payload: string): void {
-    const said = JSON.parse(payload) as Question | Answer;
+    const said = JSON.parse(payload) as Question | Answer | Telling;
     if (said.from === id) return;
     unheardUntilMs.delete(said.from);
+    if (said.kind === 'telling') return options.onTold?.(said.news);
     if (said.kind === 'question') {
       answer(said).catch((error: unknown) => log.debug({ err: error }, 'a question stays unanswered'));
       return;
@@ -143,6 +153,13 @@ export function askOthers(options: AskingOthersOptions): AskingOthers {
   const spent = oneAtATime<null, bigint>(ask, () => null);
   const known = oneAtATime<bigint, bigint>(ask, (a, b) => (a > b ? a : b));
   return {
+    tell(news) {
+      if (isAlone()) return;
+      const said: Telling = { kind: 'telling', from: id, news };
+      pool
+        .query('select pg_notify($1, $2)', [CHANNEL, JSON.stringify(said)])
+        .catch((error: unknown) => log.debug({ err: error }, 'the others were not told'));
+    },
     spent: () => (isAlone() ? Promise.resolve(0n) : spent(null)),
     known: async (position) => {
       if (!isAlone()) await known(position);

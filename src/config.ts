@@ -142,6 +142,10 @@ const Environment = z.object({
   SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'is not an smtp(s):// address' }).optional(),
   /** Sender of mails; the agency's own address when left out. */
   MAIL_FROM: Text.optional(),
+  /** Hosts, separated by commas, that alerts may be sent to although they are not public. */
+  ALERT_HOSTS_ALLOWED: Text.optional().transform((text) =>
+    (text ?? '').split(/[\s,]+/).filter((host) => host !== ''),
+  ),
   /** Address of this server as others reach it, for links in mails; without it mails hold none to it. */
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'is not an http(s):// address' }).optional(),
   AGENCY_ZONE: Zone.default('Europe/Berlin'),

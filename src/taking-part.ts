@@ -81,6 +81,7 @@ export function takePart(options: PartOptions): Part {
         monotonicMs,
         isAlone: () => registry === null || !registry.sharing,
         own: { spent, known: options.known },
+        onTold: gateway.told,
       });
       registry = await joinProcesses({
         pool,
@@ -89,7 +90,7 @@ export function takePart(options: PartOptions): Part {
         log,
         async onOthers() {
           await names.share();
-          await gateway.share({ shares, pool, tag });
+          await gateway.share({ shares, pool, tag, tell: (news) => others?.tell(news) });
         },
         onLapsed: shares.lapsed,
         onGone: (gone) => settleGone(pool, spentSince, gone),

@@ -12,10 +12,10 @@ const levels: readonly RegExp[] = [
   /^src\/(projection|column-values)\.ts$/,
   /^projections\//,
   /^src\/store\//,
-  /^src\/(?!(?:app|installation|recovery|spool-owner|taking-part|cli)\.)[a-z-]+\.ts$/,
+  /^src\/(?!(?:app|app-status|installation|recovery|spool-owner|taking-part|cli)\.)[a-z-]+\.ts$/,
   /^src\/billing\/documents\//,
   /^src\/(gateway|http|billing|audit|demo)\//,
-  /^src\/(app|installation|recovery|spool-owner|taking-part)\.ts$/,
+  /^src\/(app|app-status|installation|recovery|spool-owner|taking-part)\.ts$/,
   /^src\/commands\//,
   /^src\/cli\.ts$/,
   // The browser's: it knows the server by its public API alone, and nobody imports it.

@@ -213,6 +213,7 @@ export function usageSum(
 
 export function billedLine(row: RowIn<typeof billedLines>): BilledLine {
   return {
+    invoiceId: row.invoice_id,
     period: row.period,
     month: row.month,
     kind: row.kind as BilledLine['kind'],

@@ -137,6 +137,10 @@ async function wordsOf(
   if (task.kind === 'mail-cancellation') {
     return words.cancellation({ ...facts, preceding: preceding?.number ?? '' });
   }
+  if (document.kind === 'correction' && task.kind === 'mail-invoice') {
+    const amount = formatMoney(document.totals.gross.replace('-', ''), currency, language);
+    return words.correction({ ...facts, amount });
+  }
   if (task.kind === 'mail-invoice') return words.invoice(facts);
   const suspendsOn = await suspensionDay(deps, task, document.zone);
   return words.reminder({

@@ -21,6 +21,7 @@ import {
   totalsText,
 } from './documents/invoice-document.ts';
 import { type Parties, readParties, treatmentOf } from './documents/parties.ts';
+import { correctedInvoices } from './corrected-invoices.ts';
 import { invoiceStream, localDate } from './log-facts.ts';
 import type { InTurn } from './side-by-side.ts';
 import type { AssignedNumber, NumberBook, Numbering } from './number-book.ts';
@@ -199,6 +200,8 @@ async function prepare(
   const projectNames = await records.projectNames([...projectIds]);
   const preceding =
     replaces === null ? null : { number: replaces.finalized.number, issued_on: replaces.finalized.issuedOn };
+  const billed = draft.grossCents < 0n ? await records.billed(tenantId) : [];
+  const corrects = await correctedInvoices(deps.store, agencyId, draft, billed);
   const link = draft.grossCents > 0n ? await deps.paymentLink?.(agencyId, draft.invoiceId) : null;
   const make = (numbered: Numbered): InvoiceDocument => ({
     ...(link == null ? {} : { payment_link: link }),
@@ -212,6 +215,7 @@ async function prepare(
       parties,
       projectNames,
       preceding,
+      corrects,
       brand: issuer.brand,
     }),
   });

@@ -208,6 +208,11 @@ function needsOf(
   return { meters, outputTokens, tokens, nanos, free: nanos === 0n && isFree(demand.prices) };
 }
 
+/** Of prompt and answers together, whatever budgets may still cut off. */
+export function mostTokens({ inputTokens, choices, namedOutputTokens, outputTokensMax }: Demand): number {
+  return inputTokens + (namedOutputTokens ?? outputTokensMax) * choices;
+}
+
 /** More was used than reserved, or without a reservation: the others have to know. */
 function reportOveruse({ shares }: Sharing, meter: BudgetMeter | null): void {
   if (meter !== null && meter.share !== null && ownNanos(meter) > meter.share.granted)

@@ -23,6 +23,8 @@ export interface Sharing {
   readonly pool: Pool;
   /** With what the ids of this process's requests begin. */
   readonly tag: string;
+  /** Tells the other processes something that their gateways understand. */
+  readonly tell?: (news: string) => void;
 }
 
 /** What a request takes of every level. */

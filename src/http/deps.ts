@@ -8,7 +8,9 @@ import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
 import type { CredentialSeal } from '../model-credentials.ts';
+import type { RowScope } from '../scoped-reads.ts';
 import type { EventStore } from '../store/event-store.ts';
+import type { AlertDesk } from './alert-desk.ts';
 import type { BillingDesk } from './billing-desk.ts';
 import type { CollectionDesk } from './collection-desk.ts';
 import type { LiveHub } from './live-hub.ts';
@@ -22,6 +24,8 @@ import type { Tables } from './read.ts';
 export interface HttpDeps {
   readonly store: EventStore;
   readonly db: Kysely<Tables>;
+  /** The same for callers who are bound to some tenants: the rows that PostgreSQL shows them, and no others. */
+  readonly dbWithin: (scope: RowScope) => Kysely<Tables>;
   /** ISO instant, UTC, milliseconds. */
   readonly now: () => string;
   /** Resolves when every read model and the gateway's own tables have applied the position. */
@@ -60,6 +64,7 @@ export interface HttpDeps {
   readonly runInvoices: RunInvoices;
   readonly billing: BillingDesk;
   readonly collection: CollectionDesk;
+  readonly alerts: AlertDesk;
   readonly replay: Replay;
   readonly replayTenant: Replay;
   /** What differs between two moments of a key or a tenant. */

@@ -122,15 +122,14 @@ const Period = z.string().regex(/^20\d\d-(0[1-9]|1[0-2])$/, 'expected a month su
 
 export function invoiceRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    listRoute(app, deps);
-    showRoute(app, deps);
+    listRoute(app);
+    showRoute(app);
     runRoute(app, deps);
     done();
   };
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function listRoute(app: App): void {
   app.get(
     '/api/invoices',
     {
@@ -149,7 +148,8 @@ function listRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const place = placeIn(query.cursor, [/^\d{1,18}$/, ID]);
       let rows = invoiceRows(db, deps.now());
       const { all, tenants } = insightOf(caller);
@@ -182,8 +182,7 @@ function listRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function showRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function showRoute(app: App): void {
   app.get(
     '/api/invoices/:id',
     {
@@ -195,7 +194,8 @@ function showRoute(app: App, deps: HttpDeps): void {
         response: { 200: Invoice, ...refusalAnswers },
       },
     },
-    async ({ caller, params: { id } }) => {
+    async ({ deps, caller, params: { id } }) => {
+      const { db } = deps;
       await requireInvoiceSight(deps, caller, id);
       const row = await invoiceRows(db, deps.now())
         .where((eb) => eb.or([eb('invoices.invoice_id', '=', id), eb('invoices.number', '=', id)]))

@@ -58,7 +58,7 @@ const deps = {
     settled: () => Promise.resolve(),
     serverSecret: SERVER_SECRET,
     log,
-    settings: { STRIPE_URL: stripeUrl },
+    settings: { STRIPE_URL: stripeUrl, ALERT_HOSTS_ALLOWED: [] },
   }),
   openCollector: (key: string) => stepping(stripeCollector(stripeUrl)(key), CALLS, step),
 };

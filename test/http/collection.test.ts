@@ -38,7 +38,13 @@ beforeAll(async () => {
     settled,
     log,
     serverSecret: deps.serverSecret,
-    settings: { STRIPE_URL: stripe.url, SMTP_URL: smtp.url, PUBLIC_URL: 'https://bill.example/' },
+    health: () => [],
+    settings: {
+      ALERT_HOSTS_ALLOWED: [],
+      STRIPE_URL: stripe.url,
+      SMTP_URL: smtp.url,
+      PUBLIC_URL: 'https://bill.example/',
+    },
   });
   outbox = { store, pool, now, log, work: workTask(background) };
   await admin.db

@@ -267,3 +267,36 @@ describe('the rules of a plan', () => {
     expect((await open()).body.error).toMatchObject({ reason: 'key_rule', detail: { rule: 'projects_max' } });
   });
 });
+
+describe('the history of a contract', () => {
+  test('names who agreed what and when, what it changed, what holds, and what never came to hold', async () => {
+    const tenant = await onboarded('starter');
+    const history = async () => (await admin.call({ url: `/api/tenants/${tenant.id}/contracts` })).body.data;
+    expect(await history()).toMatchObject([
+      { kind: 'signed', plan: 'starter', in_force: true, by: { kind: 'master', id: 'default_user_id' } },
+    ]);
+    admin.setNow('2026-11-12T10:00:00.000Z');
+    const agreed = { production: { requests_per_minute: 700 } };
+    await admin.call({ url: tenant.url, body: { plan: 'studio', agreed } });
+    await admin.call({ url: tenant.url, body: { plan: 'starter', effective: '2027-01-01' } });
+    await admin.call({ url: tenant.url, body: { end: true, effective: '2026-12-01' } });
+    const [ended, dropped, upgraded, signed] = await history();
+    expect(ended).toMatchObject({
+      kind: 'ended',
+      plan: null,
+      in_force: false,
+      superseded: false,
+      effective_from: '2026-11-30T23:00:00.000Z',
+    });
+    expect(dropped).toMatchObject({ kind: 'amended', plan: 'starter', superseded: true });
+    expect(upgraded).toMatchObject({ plan: 'studio', in_force: true, at: expect.any(String) });
+    expect(upgraded.changes).toEqual(
+      expect.arrayContaining([
+        { place: 'terms', what: 'monthly_fee', before: '49.00 EUR', after: '149.00 EUR' },
+        { place: 'production', what: 'requests_per_minute', before: '100', after: '700' },
+      ]),
+    );
+    expect(upgraded.changes.some(({ place }: { place: string }) => place === 'staging')).toBe(false);
+    expect(signed).toMatchObject({ in_force: false, superseded: false });
+  });
+});

@@ -14,6 +14,7 @@ import { bundleDesk } from '../../src/audit/bundle-desk.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
 import { billingRecords } from '../../src/billing/billing-records.ts';
+import { alertDesk } from '../../src/billing/alert-desk.ts';
 import { collectionDesk } from '../../src/billing/collection-desk.ts';
 import { stripeCollector } from '../../src/billing/stripe.ts';
 import { verificationDesk } from '../../src/audit/verification.ts';
@@ -25,6 +26,8 @@ import { createHttp } from '../../src/http/server.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
 import { startProjector } from '../../src/projector.ts';
 import { readModels } from '../../src/read-models.ts';
+import { prepareReader } from '../../src/row-security.ts';
+import { openScopedReads } from '../../src/scoped-reads.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { postgresStore } from '../../src/store/postgres.ts';
 import { transact } from '../../src/transact.ts';
@@ -71,6 +74,8 @@ export interface Answer {
 export interface AdminOptions {
   readonly terms?: readonly Terms[];
   readonly deps?: Partial<HttpDeps>;
+  /** Sees the application before its routes are made. */
+  readonly prepare?: (app: FastifyInstance) => void;
   /** Of a stand-in for Stripe. */
   readonly stripeUrl?: string;
 }
@@ -96,6 +101,10 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         return result;
       },
     };
+    const reads = openScopedReads<Tables>({ url: database.url, poolMax: 4, applicationName: 'test' });
+    closers.push(() => reads.close());
+    const problem = await prepareReader(database.pool);
+    if (problem !== null) throw new Error(problem);
     const projector = await startProjector({ store, pool: database.pool, projections: readModels, log });
     closers.push(() => projector.stop());
     await furnish(store, options.terms ?? [someTerms()]);
@@ -103,6 +112,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     const deps: HttpDeps = {
       store,
       db: database.db,
+      dbWithin: reads.within,
       now,
       settled: (position) => projector.reached(position, 10_000),
       appendedPosition: () => appended,
@@ -149,6 +159,19 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         serverSecret: SERVER_SECRET,
         openCollector: stripeCollector(options.stripeUrl ?? 'http://127.0.0.1:9'),
       }),
+      alerts: alertDesk({
+        ...database,
+        store,
+        records: billingRecords(database),
+        now,
+        serverSecret: SERVER_SECRET,
+        openCollector: stripeCollector('http://127.0.0.1:9'),
+        sendMail: null,
+        mailFrom: null,
+        publicUrl: null,
+        newestContact: billingRecords(database).contact,
+        alertHosts: ['127.0.0.1'],
+      }),
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),
       publicKeys: () => publicKeys(store),
@@ -175,6 +198,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     const app = createHttp(deps);
     closers.push(() => app.close());
     closers.push(() => deps.live.close());
+    options.prepare?.(app);
     await app.ready();
     return {
       app,

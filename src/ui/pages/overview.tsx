@@ -1,11 +1,18 @@
 import { Link } from 'wouter';
-import type { AttentionExpiring, AttentionTight, InvoiceSum, Usage } from '../api/shapes-money.ts';
+import type {
+  AttentionExpiring,
+  AttentionScope,
+  AttentionTight,
+  InvoiceSum,
+  Usage,
+} from '../api/shapes-money.ts';
 import type { Readiness } from '../api/shapes-people.ts';
 import { useRead } from '../api/hooks.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
 import { addDays, amountOf, daysBetween } from '../format.ts';
 import { useNames } from '../names.ts';
 import { Badge, Card, Figure, Meter, Page, Status, Time } from '../parts/basics.tsx';
+import { LiveBadge } from '../parts/live.tsx';
 import { BarChart } from '../parts/chart.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { seriesBy } from './usage-series.ts';
@@ -32,7 +39,14 @@ export default function Overview() {
   const nameOf = agency ? names.tenant : names.project;
   const days = daysBetween(from, to);
   return (
-    <Page title={t('overview')} lead={t('overview.lead', { days: DAYS })}>
+    <Page
+      title={t('overview')}
+      lead={
+        <span className="flex flex-wrap items-center gap-3">
+          {t('overview.lead', { days: DAYS })} <LiveBadge />
+        </span>
+      }
+    >
       <Shown of={usage} rows={3}>
         {(data) => <Figures usage={data} agency={agency} />}
       </Shown>
@@ -66,6 +80,7 @@ export default function Overview() {
         {(data) => (
           <div className="grid gap-5 lg:grid-cols-2">
             <TightKeys keys={data.tight} />
+            <TightScopes scopes={data.tight_scopes} />
             <ExpiringKeys keys={data.expiring} />
             <OpenInvoices sums={data.invoices} />
             {agency && <State />}
@@ -164,6 +179,49 @@ function TightKeys({ keys }: { readonly keys: readonly AttentionTight[] }) {
   );
 }
 
+function TightScopes({ scopes }: { readonly scopes: readonly AttentionScope[] }) {
+  const t = useT();
+  const formats = useFormats();
+  const names = useNames();
+  const { agency } = useRights();
+  return (
+    <Card title={t('overview.scopes')} flush>
+      {scopes.length === 0 ? (
+        <Empty icon="check" title={t('overview.scopes.none')} />
+      ) : (
+        <ul className="divide-y divide-line">
+          {scopes.map(({ kind, id, tenant_id: tenant, spent, budget }) => {
+            const name = kind === 'tenant' ? names.tenant(id) : names.project(id);
+            return (
+              <li key={id} className="flex flex-col gap-1.5 px-5 py-3">
+                <div className="flex items-baseline justify-between gap-3">
+                  <Link
+                    href={
+                      agency
+                        ? `/tenants/${tenant}`
+                        : `/usage?by=key${kind === 'project' ? `&project=${id}` : ''}`
+                    }
+                    className="truncate rounded font-medium hover:underline"
+                  >
+                    {name}
+                  </Link>
+                  <span className="num text-sm text-soft">
+                    {formats.money(spent)} / {formats.money(budget)}
+                  </span>
+                </div>
+                <Meter used={amountOf(spent)} of={amountOf(budget)} label={t('meter.budget', { name })} />
+                <span className="text-sm text-soft">
+                  {kind === 'tenant' ? t('tenant') : `${t('project')} · ${names.tenant(tenant)}`}
+                </span>
+              </li>
+            );
+          })}
+        </ul>
+      )}
+    </Card>
+  );
+}
+
 function ExpiringKeys({ keys }: { readonly keys: readonly AttentionExpiring[] }) {
   const t = useT();
   const names = useNames();
@@ -231,16 +289,19 @@ function State() {
         {(data) => (
           <ul className="flex flex-col gap-2.5">
             <Check
+              to="/audit"
               good={data.db === 'connected'}
               label={t('state.log')}
               note={t('state.position', { position: data.position })}
             />
             <Check
-              good={lagOf(data) < 1_000}
+              to="/audit"
+              good={stoppedIn(data) === null && lagOf(data) < 1_000}
               label={t('state.models')}
-              note={t('state.lag', { lag: lagOf(data) })}
+              note={stoppedIn(data) ?? t('state.lag', { lag: lagOf(data) })}
             />
             <Check
+              to="/models"
               good={(models.data?.unhealthy_endpoints.length ?? 0) === 0}
               label={t('models')}
               note={t('state.deployments', { count: models.data?.healthy_endpoints.length ?? '–' })}
@@ -253,14 +314,23 @@ function State() {
 }
 
 function lagOf({ projections }: Readiness): number {
-  return Math.max(0, ...projections.map(({ lag, error }) => (error === null ? lag : Infinity)));
+  return Math.max(0, ...projections.map(({ lag }) => lag));
+}
+
+/** The first read model that stands still, and why; null when none does. */
+function stoppedIn({ projections }: Readiness): string | null {
+  const stopped = projections.find(({ error }) => error !== null);
+  return stopped === undefined ? null : `${stopped.name}: ${stopped.error ?? ''}`;
 }
 
 function Check({
+  to,
   good,
   label,
   note,
 }: {
+  /** Page with more about it. */
+  readonly to: string;
   readonly good: boolean;
   readonly label: string;
   readonly note: string;
@@ -268,8 +338,11 @@ function Check({
   const t = useT();
   return (
     <li className="flex items-center justify-between gap-3">
-      <span>
-        {label} <span className="num block text-sm text-soft">{note}</span>
+      <span className="min-w-0">
+        <Link href={to} className="rounded hover:underline">
+          {label}
+        </Link>
+        <span className="block text-sm break-words text-soft">{note}</span>
       </span>
       <Badge tone={good ? 'good' : 'bad'}>{good ? t('state.good') : t('state.bad')}</Badge>
     </li>

@@ -104,6 +104,7 @@ function RequestTable({
       cell: (request) => (
         <button type="button" onClick={() => onOpen(request)} className="rounded font-medium hover:underline">
           <Time at={request.at} />
+          <span className="block text-left text-sm font-normal text-soft sm:hidden">{request.model}</span>
         </button>
       ),
     },
@@ -118,7 +119,11 @@ function RequestTable({
         </>
       ),
     },
-    { title: t('model'), cell: ({ model }) => <span className="break-all">{model}</span> },
+    {
+      title: t('model'),
+      from: 'sm',
+      cell: ({ model }) => <span className="[overflow-wrap:anywhere]">{model}</span>,
+    },
     {
       title: t('tokens'),
       right: true,
