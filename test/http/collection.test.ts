@@ -175,7 +175,11 @@ describe('a month', () => {
     expect(await runScheduled(schedule, admin.deps.now())).toEqual([]);
     admin.setNow('2026-12-01T23:00:00.000Z');
     // As another instance over the same database does.
-    const other = openDatabase({ url: admin.url, poolMax: 2, applicationName: 'test' });
+    const other = openDatabase({
+      url: admin.pool.options.connectionString!,
+      poolMax: 2,
+      applicationName: 'test',
+    });
     const { store, log, runInvoices: run } = schedule;
     const both = await Promise.all([
       runScheduled(schedule, admin.deps.now()),
