@@ -184,7 +184,8 @@ describe('a month', () => {
     const both = await Promise.all([
       runScheduled(schedule, admin.deps.now()),
       runScheduled({ store, log, runInvoices: run, pool: other.pool }, admin.deps.now()),
-    ]).finally(() => other.close());
+    ]);
+    await other.close();
     expect(both.flat()).toEqual([OWN.agencyId]);
     const runs = (await admin.call({ url: '/api/invoice-runs' })).body.data;
     expect(runs).toMatchObject([
