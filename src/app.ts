@@ -30,6 +30,7 @@ import { keyPolicy } from './http/key-policy.ts';
 import type { HttpDeps } from './http/deps.ts';
 import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
+import { startDaySums } from './http/stored-days.ts';
 import { createLiveHub, type LiveHub } from './http/live-hub.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation, verificationOf } from './installation.ts';
@@ -341,7 +342,7 @@ function httpOf(
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(verification.settled, startRotation(deps).stop);
-  closers.push(startContractChanges(deps).stop);
+  closers.push(startContractChanges(deps).stop, startDaySums(deps).stop);
   return createHttp(deps);
 }
 

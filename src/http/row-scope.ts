@@ -41,5 +41,5 @@ export function rowScopeOf(caller: Exclude<Caller, { role: 'proxy_admin' }>): Ro
 /** What a request of this caller reads with. */
 export function depsWithin(deps: HttpDeps, caller: Caller): HttpDeps {
   if (caller.role === 'proxy_admin' || seesAll(caller)) return deps;
-  return { ...deps, db: deps.dbWithin(rowScopeOf(caller)) };
+  return { ...deps, db: deps.dbWithin(rowScopeOf(caller)), isBound: true };
 }
