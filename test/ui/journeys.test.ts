@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keys } from '../../projections/keys.ts';
+import { barriers } from './axe.ts';
 import { onePixel } from '../support/images.ts';
 import { type Console, MASTER_KEY, startConsole } from './console.ts';
 import { everyPage, type Onboarded } from './every-page.ts';
