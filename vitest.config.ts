@@ -1,13 +1,29 @@
 import { defineConfig } from 'vitest/config';
 
+/**
+ * Starting a process and loading the program costs a second for each file, twice what most of their
+ * tests need: files share processes unless what they do to their process would meet the next one.
+ */
+const ALONE = [
+  // Programs of their own, browsers, and processes that are killed.
+  'test/journeys/**/*.test.ts',
+  'test/ui/journeys.test.ts',
+  // They change the zone, the environment or the listeners of their process, or measure its memory.
+  'test/domain/period.test.ts',
+  'test/store/eventstoredb-faults.test.ts',
+  'test/projector.test.ts',
+];
+
+const common = { pool: 'forks', testTimeout: 30_000, hookTimeout: 60_000 } as const;
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
-    pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    projects: [
+      { test: { ...common, name: 'alone', include: ALONE } },
+      { test: { ...common, name: 'shared', include: ['test/**/*.test.ts'], exclude: ALONE, isolate: false } },
+    ],
   },
 });

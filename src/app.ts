@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
+import { bundleDesk } from './audit/bundle-desk.ts';
 import { publicKeys } from './audit/public-keys.ts';
 import { type SealSchedule, startSealing } from './audit/seal-schedule.ts';
 import { adoptKey, createSealer } from './audit/sealer.ts';
@@ -13,6 +14,7 @@ import { viesClient } from './billing/vies.ts';
 import { problemsOf, statusOf } from './app-status.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
 import { type Config, consoleLogin } from './config.ts';
+import { countedStore, type CountedStore } from './counted-store.ts';
 import { demoDeployments } from './demo/deployments.ts';
 import { type SimulatedUpstream, startSimulatedUpstream } from './demo/simulated-upstream.ts';
 import type { Deployment } from './domain/deployment.ts';
@@ -39,7 +41,6 @@ import { type Projector, startProjector } from './projector.ts';
 import { readModels } from './read-models.ts';
 import { recoverSpools, spoolDirOf } from './recovery.ts';
 import { noteSpoolOwner } from './spool-owner.ts';
-import type { EventStore } from './store/event-store.ts';
 import { type Part, takePart } from './taking-part.ts';
 
 /**
@@ -121,10 +122,7 @@ async function closeAll(closers: Closers): Promise<void> {
 }
 
 /** The log, the read models, and the tables that the gateway decides by. */
-interface Core {
-  readonly store: EventStore;
-  /** Highest position that this process has appended by a command; 0 before the first. */
-  readonly appendedPosition: () => bigint;
+interface Core extends CountedStore {
   /** Head of the log when this process started. */
   readonly startPosition: bigint;
   readonly own: OwnTenant;
@@ -136,7 +134,7 @@ interface Core {
 async function startCore(options: AppOptions, installation: Installation, closers: Closers): Promise<Core> {
   const { config, log, root, say } = options;
   const { pool } = installation.database;
-  const { store, appendedPosition } = counting(installation.store);
+  const { store, appendedPosition, heardOf } = countedStore(installation.store);
   const plansDir = config.settings.KEYLEDGER_PLANS_DIR ?? join(root, 'plans');
   const own = await bootstrap({ store, pool, config, plansDir, now: isoNow, say });
   const projector = await startProjector({ store, pool, projections: readModels, log });
@@ -161,7 +159,7 @@ async function startCore(options: AppOptions, installation: Installation, closer
     following.abort();
     return follower.done;
   });
-  return { store, appendedPosition, startPosition, own, projector, tables, follower };
+  return { store, appendedPosition, heardOf, startPosition, own, projector, tables, follower };
 }
 
 /** Seals the log from here on. Without the key in force nothing is sealed, and everything else goes on. */
@@ -191,25 +189,6 @@ async function startSeals(
   return schedule;
 }
 
-/** Notes how far this process has written, so that a read can wait for its own writes. */
-function counting(store: EventStore): {
-  readonly store: EventStore;
-  readonly appendedPosition: () => bigint;
-} {
-  let highest = 0n;
-  return {
-    appendedPosition: () => highest,
-    store: {
-      ...store,
-      async append(writes) {
-        const appended = await store.append(writes);
-        if (appended.position > highest) highest = appended.position;
-        return appended;
-      },
-    },
-  };
-}
-
 interface ServeOptions extends AppOptions, Core {
   readonly database: Installation['database'];
   readonly seals: SealSchedule;
@@ -229,7 +208,16 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
   const writerId = randomUUID();
   const { startPosition, database } = options;
   const spentSince = createLedger({ pool: database.pool, startPosition, settled });
-  const part = takePart({ ...options, pool: database.pool, settled, spentSince, writerId, monotonicMs });
+  const known = (position: bigint) => follower.reached(position, SETTLE_MS_MAX);
+  const part = takePart({
+    ...options,
+    pool: database.pool,
+    settled,
+    known,
+    spentSince,
+    writerId,
+    monotonicMs,
+  });
   const gateway = gatewayOf(options, spentSince, part);
   closers.push(() => part.leave(gateway.backlog().spends === 0));
   const live = liveOf(options, gateway, settled);
@@ -285,7 +273,7 @@ function httpOf(
   options: ServeOptions,
   gateway: Gateway,
   settled: (position: bigint) => Promise<void>,
-  { claimName }: Part,
+  { claimName, recorded, everywhere }: Part,
   closers: Closers,
   live: LiveHub,
 ) {
@@ -299,11 +287,13 @@ function httpOf(
   const deps: HttpDeps = {
     store,
     db: database.db,
+    dbWithin: database.dbWithin,
     now: isoNow,
     settled,
     appendedPosition: options.appendedPosition,
     claimName,
-    recorded: gateway.flush,
+    recorded: () => recorded(gateway),
+    everywhere,
     masterKey: options.masterKey,
     serverSecret,
     console: consoleLogin(config, options.masterKey),
@@ -337,6 +327,8 @@ function httpOf(
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     verification,
+    bundles: bundleDesk({ store, pool: database.pool, now: isoNow }),
+    trustedProxies: config.settings.TRUSTED_PROXIES,
     live,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };

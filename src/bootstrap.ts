@@ -38,7 +38,7 @@ const DEMO_AGENCY: JsonObject = {
   contact_name: 'Jette Petersen',
   phone: '+49 431 5550100',
   iban: 'DE89370400440532013000',
-  // XXX is how a BIC names the head office.
+  // A BIC may end with three letters for the branch; three times X is the head office.
   bic: 'COBADEFFXXX',
   payment_days: 14,
 };

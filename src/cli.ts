@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, parseEnv } from 'node:util';
-import type { CommandContext } from './commands/context.ts';
+import type { CommandContext, StopSignals } from './commands/context.ts';
 import { type Config, readConfig } from './config.ts';
 import { createLog } from './log.ts';
 
@@ -42,7 +42,8 @@ const commands: readonly Command[] = [
   },
   {
     words: ['invoice', 'run'],
-    usage: 'invoice run <YYYY-MM> [--agency <id>] [--json]   close the month, finalise its invoices',
+    usage: `invoice run <YYYY-MM> [--agency <id>] [--json]   close the month, finalise its invoices
+    [--dry-run]                               only say what they would be`,
     run: async (context) => (await import('./commands/invoice.ts')).invoiceRun(context),
   },
   {
@@ -119,6 +120,7 @@ function readArguments() {
       out: { type: 'string' },
       format: { type: 'string' },
       force: { type: 'boolean', default: false },
+      'dry-run': { type: 'boolean', default: false },
       workers: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -145,6 +147,7 @@ function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandC
     workers,
   } = values;
   const publicKey = values['public-key'];
+  const dryRun = values['dry-run'];
   return {
     json,
     at,
@@ -153,6 +156,7 @@ function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandC
     to,
     offline,
     publicKey,
+    dryRun,
     expect,
     tenant,
     key,
@@ -190,12 +194,30 @@ async function main(): Promise<number> {
       if (!process.stdout.write(text)) await once(process.stdout, 'drain');
     },
     progress: (line) => void (process.stderr.isTTY && process.stderr.write(`\r\u001b[K${line}`)),
-    stopped: () =>
-      new Promise((done) => {
-        process.once('SIGINT', () => done('SIGINT'));
-        process.once('SIGTERM', () => done('SIGTERM'));
-      }),
+    signals: stopSignals,
+    exit: (code) => process.exit(code),
   });
+}
+
+/** One Ctrl-C may come twice: from the terminal, and from npm, which passes it on. */
+const SAME_SIGNAL_MS = 500;
+
+function stopSignals(): StopSignals {
+  let first = (_signal: string): void => {};
+  let second = (_signal: string): void => {};
+  let askedMs: number | null = null;
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.on(signal, () => {
+      const nowMs = performance.now();
+      if (askedMs === null) first(signal);
+      else if (nowMs - askedMs > SAME_SIGNAL_MS) second(signal);
+      askedMs ??= nowMs;
+    });
+  }
+  return {
+    stopped: new Promise((resolve) => (first = resolve)),
+    hurried: new Promise((resolve) => (second = resolve)),
+  };
 }
 
 /** The folder with package.json, whether this runs from src/ or from dist/. */

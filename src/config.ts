@@ -9,6 +9,7 @@ import type { Budget } from './domain/limits.ts';
 import { parseNanos } from './domain/money.ts';
 import { type Routing, ROUTING_DEFAULT } from './domain/routing.ts';
 import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litellm-config.ts';
+import { Networks } from './networks.ts';
 
 /**
  * Every setting there is. Read once, at start; the rest of the code receives the values it needs as
@@ -90,6 +91,8 @@ const Environment = z.object({
   INSTALLATION_BUDGET_WINDOW: Window.optional(),
   /** Requests in flight at once, of everybody together. */
   INSTALLATION_PARALLEL_REQUESTS: Whole(0, 1_000_000).optional(),
+  /** Proxies in front, by address or network, comma separated: theirs is the word on who a client is. */
+  TRUSTED_PROXIES: Networks.default([]),
   /** Largest request body. */
   BODY_BYTES_MAX: Whole(1_024, 100_000_000).default(4 * 1024 * 1024),
   /** Most connections to Postgres. */

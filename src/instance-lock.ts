@@ -44,6 +44,13 @@ export async function lockInstance(dataDir: string): Promise<InstanceLock> {
   }
 }
 
+/** Whether this process has the folder. */
+export async function holdsInstance(dataDir: string): Promise<boolean> {
+  const highest = Math.max(0, ...(await numbersIn(dataDir).catch(() => [])));
+  const held = await readFile(join(dataDir, FILE + highest), 'utf8').catch(() => '');
+  return held === identityOf(process.pid);
+}
+
 function inUse(dataDir: string, pid: number): string {
   return (
     `Another Keyledger (process ${pid}) is using ${dataDir}. ` +

@@ -21,7 +21,7 @@ const Rate = z
   .string(RATE)
   .regex(/^\d{1,6}(\.\d{1,3})?$/, RATE)
   .transform(parseNanos);
-const Percent = z
+export const Percent = z
   .string(PERCENT)
   .regex(/^\d{1,4}(\.\d{1,4})?$/, PERCENT)
   .transform((text) => formatNanos(parseNanos(text)));
@@ -72,7 +72,8 @@ const TiersOfModel = z.strictObject({
   output: TierOfUnit.optional(),
 });
 
-const PriceOfModel = z
+/** A model's prices, in a plan or agreed apart from it. */
+export const PriceOfModel = z
   .strictObject({
     input: Rate,
     cached_input: Rate,
@@ -173,6 +174,32 @@ const KeyRulesOfPlan = z.strictObject({
   projects_max: Count.positive().nullable(),
 });
 
+const ThrottleRates = z.strictObject({
+  requests_per_minute: Count.positive().nullable(),
+  tokens_per_minute: Count.positive().nullable(),
+});
+
+function overageProblems(file: {
+  readonly overage?: 'bill' | 'block' | 'throttle' | undefined;
+  readonly throttle?: z.output<typeof ThrottleRates> | undefined;
+  readonly included_usage: bigint;
+  readonly included_tokens?: number | undefined;
+  readonly included_requests?: number | undefined;
+}): readonly string[] {
+  const { overage = 'bill', throttle } = file;
+  const others = file.included_tokens ?? file.included_requests;
+  const problems: string[] = [];
+  if (overage !== 'bill' && (file.included_usage === 0n || others !== undefined)) {
+    problems.push(`${overage} needs included_usage as an amount above zero, and no tokens or requests`);
+  }
+  if ((overage === 'throttle') !== (throttle !== undefined)) {
+    problems.push('throttle: {requests_per_minute, tokens_per_minute} goes with overage: throttle');
+  }
+  if (throttle !== undefined && throttle.requests_per_minute === null && throttle.tokens_per_minute === null)
+    problems.push('throttle needs a rate that is not null');
+  return problems;
+}
+
 export const PlanFile = z
   .strictObject({
     name: z.string().regex(/^[a-z][a-z0-9-]{0,39}$/, 'write lower-case letters, digits and -'),
@@ -188,7 +215,9 @@ export const PlanFile = z
     included_tokens: z.number('write a whole number of tokens').int().positive().optional(),
     included_requests: z.number('write a whole number of requests').int().positive().optional(),
     minimum_commitment: Amount.optional(),
-    overage: z.enum(['bill', 'block']).optional(),
+    overage: z.enum(['bill', 'block', 'throttle']).optional(),
+    // Of all keys of the tenant together, for usage beyond what is included.
+    throttle: ThrottleRates.optional(),
     fees: z.enum(['arrears', 'advance']).optional(),
     trial_days: z.number('write a whole number of days').int().min(1).max(366).optional(),
     notice_period: Window.optional(),
@@ -201,9 +230,7 @@ export const PlanFile = z
     tenant_limits: LimitSet,
   })
   .superRefine((file, context) => {
-    const others = file.included_tokens ?? file.included_requests;
-    if (file.overage === 'block' && (file.included_usage === 0n || others !== undefined)) {
-      const message = 'block needs included_usage as an amount above zero, and no tokens or requests';
+    for (const message of overageProblems(file)) {
       context.addIssue({ code: 'custom', path: ['overage'], message });
     }
     if (file.prices.markup_percent !== null) return;
@@ -236,11 +263,21 @@ export function termsOf(file: z.infer<typeof PlanFile>): Terms {
     ...(file.included_requests === undefined ? {} : { includedRequests: BigInt(file.included_requests) }),
     ...(file.minimum_commitment === undefined ? {} : { commitmentNanos: file.minimum_commitment }),
     ...(file.fees === 'advance' ? { feesInAdvance: true } : {}),
-    ...(file.overage === 'block' ? { overage: { policy: 'block' } } : {}),
+    ...overageOf(file),
     ...(file.key_rules === undefined ? {} : { keyRules: keyRulesOf(file.key_rules) }),
     ...(file.trial_days === undefined ? {} : { trialDays: file.trial_days }),
     ...(file.notice_period === undefined ? {} : { notice: file.notice_period }),
   };
+}
+
+function overageOf({
+  overage,
+  throttle,
+}: Pick<z.infer<typeof PlanFile>, 'overage' | 'throttle'>): Pick<Terms, 'overage'> {
+  if (overage === 'block') return { overage: { policy: 'block' } };
+  if (overage !== 'throttle' || throttle === undefined) return {};
+  const { requests_per_minute: requestsPerMinute, tokens_per_minute: tokensPerMinute } = throttle;
+  return { overage: { policy: 'throttle', requestsPerMinute, tokensPerMinute } };
 }
 
 function keyRulesOf(raw: z.output<typeof KeyRulesOfPlan>): KeyRules {

@@ -56,7 +56,8 @@ const LOOK_MS = 20;
 const CHANNEL = 'gateway_processes';
 /** Rows of what ended stay for as long as its requests of the last minute count. */
 const KEPT = "interval '5 minutes'";
-const LIVES = "ended_at is null and heard_at > clock_timestamp() - interval '10 seconds'";
+/** Of a row: the process is there, as far as anybody knows. */
+export const LIVES = "ended_at is null and heard_at > clock_timestamp() - interval '10 seconds'";
 
 export function tagOf(processId: string): string {
   return processId.slice(0, 8);

@@ -1,8 +1,8 @@
 /**
  * One projection's loop: reads the log from where its table is, writes, and reads on, until it is
  * told to end or meets an event that it cannot apply. Fills the table of a raised version first,
- * and switches to it. While another process has the projection's lock, it reads along and waits for
- * that one to have written.
+ * and switches to it. While another process has the projection's lock, it only looks how far the log
+ * goes, and waits for that one to have written.
  */
 import type { Pool } from 'pg';
 import { FailingEvent, isFinal, Superseded } from './failing-event.ts';
@@ -119,24 +119,32 @@ export async function runLoop(context: LoopContext, loop: Loop): Promise<void> {
   }
 }
 
-/** One subscription, from where the registry says. Ends with the signal, or throws. */
+/**
+ * One subscription, from where the registry says: with the events for whoever writes, else without.
+ * Returns when another one is needed or the signal aborts, or throws.
+ */
 async function project(context: LoopContext, loop: Loop): Promise<void> {
-  const { store, pool, signal, batchMax = BATCH_MAX } = context;
+  const { store, pool, signal, locks, batchMax = BATCH_MAX } = context;
   const { projection } = loop;
   const start = await findTarget(pool, loop);
-  for await (const batch of store.subscribe(start, signal, { prefixes: projection.prefixes, batchMax })) {
-    const last = batch.events.at(-1);
-    if (last !== undefined) {
-      const turn = await turnOf(context, loop, last.position);
+  const bare = !locks.holds(projection);
+  for await (const batch of store.subscribe(start, signal, {
+    prefixes: projection.prefixes,
+    batchMax,
+    bare,
+  })) {
+    if (batch.last !== null) {
+      const turn = await turnOf(context, loop, batch.last);
       if (turn === 'ended') return;
-      if (turn === 'write')
-        await applyEvents(pool, projection, loop.target, batch.events, batch.position, loop.saved);
-      loop.saved = turn === 'write' ? batch.position : last.position;
+      const writes = turn === 'write';
+      if (writes === bare) return;
+      if (writes) await applyEvents(pool, projection, loop.target, batch.events, batch.position, loop.saved);
+      loop.saved = writes ? batch.position : batch.last;
     }
     loop.position = batch.position;
     loop.error = null;
     if (loop.target !== projection.name && batch.caughtUp) {
-      if ((await turnOf(context, loop, null)) === 'ended') return;
+      if ((await turnOf(context, loop, null)) === 'ended' || bare) return;
       await saveCheckpoints(pool, [loop]);
       await switchTable(pool, projection, loop.target, catchUpFrom(store, projection, batchMax));
       throw new TargetGone('the new table is the current one now');
@@ -146,7 +154,7 @@ async function project(context: LoopContext, loop: Loop): Promise<void> {
       loop.waiters.advance(batch.position);
       context.moved(loop);
     }
-    if (batch.caughtUp) await gather(context, loop, batch.events.length > 0);
+    if (batch.caughtUp) await gather(context, loop, batch.last !== null);
   }
   if (!signal.aborted) throw new Error('the log was closed');
 }

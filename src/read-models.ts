@@ -13,6 +13,7 @@ import { tenants } from '../projections/tenants.ts';
 import { usage } from '../projections/usage.ts';
 import { billedLines } from '../projections/billed-lines.ts';
 import { budgets } from '../projections/budgets.ts';
+import { consultations } from '../projections/consultations.ts';
 import { customers } from '../projections/customers.ts';
 import { invitations } from '../projections/invitations.ts';
 import { members } from '../projections/members.ts';
@@ -37,6 +38,7 @@ export const readModels: readonly Projection[] = [
   collections,
   periods,
   auditors,
+  consultations,
   users,
   members,
   invitations,

@@ -159,6 +159,11 @@ export const refusals = {
     'throttling_error',
     'Rate limit exceeded for {level}: {id}. Limit type: {kind}. Current limit: {limit}, Remaining: {remaining}. Limit resets at: {resetsAt}',
   ],
+  included_usage_spent: [
+    429,
+    'throttling_error',
+    'The usage that the contract of {level}: {id} includes is spent for this month; beyond it {limit} {kind} per minute are served, all keys together. Limit resets at: {resetsAt}. The full limits are back at {renewsAt}.',
+  ],
 
   all_deployments_in_cooldown: [
     429,

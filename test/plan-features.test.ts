@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { formatNanos } from '../src/domain/money.ts';
+import { overageFor } from '../src/domain/plan.ts';
 import { readTerms, termsToJson } from '../src/domain/terms-json.ts';
 import { type Tiers, tierDifference } from '../src/domain/tiers.ts';
 import { diffTerms } from '../src/plan-diff.ts';
@@ -33,6 +34,7 @@ function planWith(lines: string, ...edits: readonly (readonly [string, string])[
   }
 }
 
+const THROTTLE = 'throttle: { requests_per_minute: 30, tokens_per_minute: 20000 }';
 const ALL = `project_fee: "5.00"
 included_tokens: 1000000
 included_requests: 5000
@@ -66,7 +68,25 @@ describe('a plan file', () => {
     expect(planWith('overage: block\nincluded_tokens: 5').problems).toEqual([
       expect.stringContaining('overage: block needs included_usage as an amount above zero'),
     ]);
-    expect(planWith('overage: throttle').problems).toHaveLength(1);
+    expect(planWith('overage: throttle').problems).toEqual([
+      expect.stringMatching(/^\d+:\d+ overage: throttle: .* goes with overage: throttle$/),
+    ]);
+    expect(planWith(`overage: bill\n${THROTTLE}`).problems).toHaveLength(1);
+    expect(planWith(`overage: throttle\n${THROTTLE}\nincluded_tokens: 5`).problems).toHaveLength(1);
+    const rateless = THROTTLE.replaceAll(/: \d+/g, ': null');
+    expect(planWith(`overage: throttle\n${rateless}`).problems).toEqual([
+      expect.stringContaining('throttle needs a rate that is not null'),
+    ]);
+  });
+
+  test('may slow down what goes beyond the included usage', () => {
+    const { terms, problems } = planWith(`overage: throttle\n${THROTTLE}`);
+    expect(problems).toEqual([]);
+    expect(overageFor(terms!)).toEqual({
+      includedNanos: terms!.includedUsageNanos,
+      rates: { requestsPerMinute: 30, tokensPerMinute: 20_000 },
+    });
+    expect(readTerms(termsToJson(terms!))).toEqual(terms);
   });
 
   test('may have prices in steps, whose first is the price that requests are recorded at', () => {

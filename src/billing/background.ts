@@ -11,9 +11,10 @@ import { alertRounds } from './alerts.ts';
 import { billingRecords, type BillingTables } from './billing-records.ts';
 import { collect } from './collect.ts';
 import { collectionDesk } from './collection-desk.ts';
+import { runOrPreview } from './dry-run.ts';
 import { type DunningDeps, reinstateIfPaid, runDunning } from './dunning.ts';
 import { mailTask, type MailDeps } from './invoice-mail.ts';
-import { type InvoiceRunReport, type InvoiceRunRequest, runInvoices } from './invoice-run.ts';
+import type { InvoiceRunProgress, InvoiceRunReport, InvoiceRunRequest } from './invoice-run.ts';
 import { smtpMailer } from './mailer.ts';
 import { type Outbox, startOutbox, type Worked } from './outbox.ts';
 import type { OutboxFacts, Task } from './outbox-records.ts';
@@ -46,6 +47,7 @@ export interface BackgroundDeps extends DunningDeps, MailDeps, DeliveryDeps {}
 
 /** How often it is looked whether a month or a reminder is due. */
 const ROUND_MS = 60_000;
+const TELLING_MS = 10_000;
 /** How often the provider is asked about what it has not told. */
 const RECONCILE_ROUNDS = 30;
 
@@ -86,7 +88,7 @@ export interface Background {
   readonly paymentLink: PaymentLink;
   readonly desk: ReturnType<typeof collectionDesk>;
   readonly alerts: ReturnType<typeof alertDesk>;
-  runInvoices(request: InvoiceRunRequest): Promise<InvoiceRunReport>;
+  runInvoices(request: InvoiceRunRequest & { readonly dryRun?: boolean }): Promise<InvoiceRunReport>;
   metrics(): readonly Metric[];
   stop(): Promise<void>;
 }
@@ -97,8 +99,11 @@ export function startBackground(options: BackgroundOptions): Background {
   const lookForAlerts = alertRounds(options);
   const records = billingRecords(options);
   const paymentLink = paymentLinks(deps);
-  const run = (request: InvoiceRunRequest) =>
-    runInvoices({ store, records, now, settled, log, paymentLink }, request);
+  const run = (request: InvoiceRunRequest & { readonly dryRun?: boolean }) =>
+    runOrPreview(
+      { store, records, now, settled, log, paymentLink },
+      { onProgress: progressIn(log, request), ...request },
+    );
   const outbox: Outbox = startOutbox({ store, pool, now, log, work: workTask(deps) });
   let round: Promise<unknown> = Promise.resolve();
   let rounds = 0;
@@ -124,6 +129,19 @@ export function startBackground(options: BackgroundOptions): Background {
       await round;
       await outbox.stop();
     },
+  };
+}
+
+/** How far a run is, in the log of the server. */
+function progressIn(
+  log: Log,
+  { agencyId, period }: InvoiceRunRequest,
+): (progress: InvoiceRunProgress) => void {
+  let toldMs = performance.now();
+  return ({ done, total }) => {
+    if (performance.now() - toldMs < TELLING_MS) return;
+    toldMs = performance.now();
+    log.info({ agencyId, period, done, total }, 'an invoice run is at work');
   };
 }
 

@@ -4,7 +4,7 @@ import type { Pool } from 'pg';
 import type { billedLines } from '../../projections/billed-lines.ts';
 import type { includedUsage } from '../../projections/included-usage.ts';
 import type { tenants } from '../../projections/tenants.ts';
-import type { usage } from '../../projections/usage.ts';
+import { OPEN, type usage } from '../../projections/usage.ts';
 import type { UsageSum } from '../domain/invoice-lines.ts';
 import type { BilledLine } from '../domain/invoice.ts';
 import type { Unit } from '../domain/spend.ts';
@@ -17,6 +17,8 @@ export interface BillingRecords {
   tenantIds(agencyId: string): Promise<readonly string[]>;
   /** What the close of the period put on the tenant's invoice of that period. */
   usage(tenantId: string, period: string): Promise<readonly UsageSum[]>;
+  /** What a close of the period would put there now. */
+  openUsage(tenantId: string, period: string): Promise<readonly UsageSum[]>;
   /** By month, in nanos: what invoices have granted of the tenant's included usage so far. */
   includedGranted(tenantId: string): Promise<ReadonlyMap<string, bigint>>;
   /** Lines of the tenant's invoices so far, without those of cancelled ones. */
@@ -99,12 +101,12 @@ export function billingRecords(database: {
       return rows.map((row) => row.tenant_id);
     },
     async usage(tenantId, period) {
-      const rows = await db
-        .selectFrom('usage')
-        .select(['project_id', 'model', 'unit', 'price_rate', 'month', 'quantity', 'requests', 'price_nanos'])
-        .where('tenant_id', '=', tenantId)
-        .where('invoice_period', '=', period)
-        .execute();
+      const rows = await usageRows(db, tenantId).where('invoice_period', '=', period).execute();
+      return rows.map(usageSum);
+    },
+    async openUsage(tenantId, period) {
+      const open = usageRows(db, tenantId).where('invoice_period', '=', OPEN);
+      const rows = await open.where(sql<boolean>`month collate "C" <= ${period}`).execute();
       return rows.map(usageSum);
     },
     async includedGranted(tenantId) {
@@ -163,17 +165,25 @@ export function billingRecords(database: {
         document: text,
         hash,
       };
-      await db
+      const inserted = await db
         .insertInto('invoice_documents')
         .values(row)
         .onConflict((conflict) => conflict.column('invoice_id').doNothing())
-        .execute();
+        .executeTakeFirst();
+      if (inserted.numInsertedOrUpdatedRows === 1n) return document;
       const kept = await readDocument(db, invoiceId);
       if (kept === null) throw new Error(`the document of ${invoiceId} vanished`);
       return kept;
     },
     exclusively: (agencyId, task) => exclusively(pool, agencyId, task),
   };
+}
+
+function usageRows(db: Kysely<BillingTables>, tenantId: string) {
+  return db
+    .selectFrom('usage')
+    .select(['project_id', 'model', 'unit', 'price_rate', 'month', 'quantity', 'requests', 'price_nanos'])
+    .where('tenant_id', '=', tenantId);
 }
 
 export function usageSum(
@@ -196,6 +206,7 @@ export function usageSum(
 
 export function billedLine(row: RowIn<typeof billedLines>): BilledLine {
   return {
+    invoiceId: row.invoice_id,
     period: row.period,
     month: row.month,
     kind: row.kind as BilledLine['kind'],
@@ -204,6 +215,7 @@ export function billedLine(row: RowIn<typeof billedLines>): BilledLine {
     priceRate: row.kind === 'usage' ? row.price_rate : null,
     quantity: row.quantity,
     requests: row.requests,
+    ...(row.discount === '' ? {} : { discount: row.discount }),
     nanos: row.nanos,
   };
 }

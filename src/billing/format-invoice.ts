@@ -9,6 +9,7 @@ const words = {
   de: {
     invoice: 'Rechnung',
     cancellation: 'Stornorechnung',
+    correction: 'Rechnungskorrektur',
     of: 'vom',
     period: 'Leistungszeitraum',
     from: 'Von',
@@ -24,6 +25,7 @@ const words = {
   en: {
     invoice: 'Invoice',
     cancellation: 'Cancellation invoice',
+    correction: 'Invoice correction',
     of: 'of',
     period: 'Period of service',
     from: 'From',

@@ -3,9 +3,10 @@ import { Refusal } from '../errors.ts';
 import { derivedId } from '../secrets.ts';
 import { type CommandMeta, load, transact } from '../transact.ts';
 import { cancellationDocument, readDocument } from './documents/invoice-document.ts';
-import { type InvoiceRunDeps, assignNumber, keepDocument, metaOf, type Numbering } from './issue-invoice.ts';
+import { type InvoiceRunDeps, keepDocument, metaOf } from './issue-invoice.ts';
 import { replaceInvoice } from './invoice-run.ts';
-import { agencyAt, invoiceStream, localDate, numbersSince } from './log-facts.ts';
+import { agencyAt, invoiceStream, localDate } from './log-facts.ts';
+import { type Numbering, openNumberBook } from './number-book.ts';
 
 /**
  * What becomes of a finalised invoice: sent, paid, taken back. It is never changed itself.
@@ -96,8 +97,7 @@ async function takeBack(
     from: known.finalized.issuedOn.slice(0, 4),
     to: localDate(deps.now(), zone).slice(0, 4),
   };
-  const numbers = await numbersSince(store, agencyId, series, years);
-  const number = numbers.get(cancellationId) ?? (await assignNumber(deps, numbering, cancellationId));
+  const number = await (await openNumberBook(deps, numbering, years)).assign(cancellationId);
   const facts = { cancellationId, number: number.number, issuedOn: localDate(number.at, zone), reason };
   const document =
     stored ?? (await keepDocument(records, cancellationDocument(readDocument(kept.document), facts)));

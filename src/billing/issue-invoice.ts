@@ -1,12 +1,17 @@
-import { invoice, type InvoiceDraft, isIssued, type IssuedState } from '../domain/invoice.ts';
+import {
+  invoice,
+  type InvoiceDraft,
+  type InvoiceState,
+  isIssued,
+  type IssuedState,
+} from '../domain/invoice.ts';
 import { draftInvoice, isWorthIssuing } from '../domain/invoice-lines.ts';
-import { formatInvoiceNumber, invoiceNumber, placeOf } from '../domain/invoice-number.ts';
 import { canonicalJson } from '../domain/json.ts';
 import { DOMESTIC } from '../domain/tax.ts';
 import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { EventStore } from '../store/event-store.ts';
-import { type CommandMeta, load, transact } from '../transact.ts';
+import { type CommandMeta, transact } from '../transact.ts';
 import { type BillingRecords, documentHash, type StoredDocument } from './billing-records.ts';
 import { checkEInvoice } from './documents/e-invoice-file.ts';
 import {
@@ -16,7 +21,10 @@ import {
   totalsText,
 } from './documents/invoice-document.ts';
 import { type Parties, readParties, treatmentOf } from './documents/parties.ts';
-import { type AssignedNumber, invoiceStream, localDate, numbersStream } from './log-facts.ts';
+import { correctedInvoices } from './corrected-invoices.ts';
+import { invoiceStream, localDate } from './log-facts.ts';
+import type { InTurn } from './side-by-side.ts';
+import type { AssignedNumber, NumberBook, Numbering } from './number-book.ts';
 import { contractAtCut, contractFacts } from './contract-facts.ts';
 import { taxCaseOf, taxStatusesAt } from './tax-facts.ts';
 
@@ -34,23 +42,18 @@ export interface InvoiceRunDeps {
   readonly log: Pick<Log, 'error'>;
   /** Where the invoice will be payable; null, or left out: nowhere but at the bank. */
   readonly paymentLink?: (agencyId: string, invoiceId: string) => Promise<string | null>;
+  /** Tenants of a run that are worked on side by side; 6 when left out. */
+  readonly atOnce?: number;
 }
 
-/** Where an agency's numbers come from. */
-export type Numbering = Pick<Run, 'agencyId' | 'series' | 'zone' | 'cause'>;
-
-/** What all invoices of one run share. */
-export interface Run {
-  readonly agencyId: string;
+/** What all invoices of one run share. Zone and series are as they were at the cut. */
+export interface Run extends Numbering {
   readonly period: string;
   /** Position of `period.closed`. */
   readonly cut: bigint;
-  /** Zone and series as they were at the cut. */
-  readonly zone: string;
-  readonly series: string;
-  /** Numbers that earlier runs assigned, by invoice. */
-  readonly numbers: ReadonlyMap<string, AssignedNumber>;
-  readonly cause: Pick<CommandMeta, 'agencyId' | 'actor' | 'correlationId' | 'causationId'>;
+  readonly numbers: NumberBook;
+  /** The agency's newest contact and brand when the run began. */
+  readonly issuer: { readonly contact: unknown; readonly brand: string | null };
 }
 
 export type Issued =
@@ -66,27 +69,35 @@ export interface Wanted {
   readonly invoiceId: string;
   /** The cancelled invoice that it replaces; null for the first of its period. */
   readonly replaces: IssuedState | null;
+  /** As the log had it when it was looked for. */
+  readonly known: InvoiceState;
 }
 
 /**
  * Throws Refusal(invoice_incomplete | tax_case_unsupported | vat_id_unchecked | tax_case_changed |
  * e_invoice_rule). Whatever it throws, no number has been used up.
+ *
+ * @param inTurn  gives numbers in the order of the run.
  */
-export async function issueInvoice(deps: InvoiceRunDeps, run: Run, wanted: Wanted): Promise<Issued> {
+export async function issueInvoice(
+  deps: InvoiceRunDeps,
+  run: Run,
+  wanted: Wanted,
+  inTurn: InTurn = (task) => task(),
+): Promise<Issued> {
   const { store, records } = deps;
-  const { tenantId, invoiceId } = wanted;
+  const { tenantId, invoiceId, known } = wanted;
   const stream = invoiceStream(run.agencyId, invoiceId);
-  const known = await load(store, invoice, stream);
-  if (isIssued(known)) {
-    return { status: known.status === 'cancelled' ? 'cancelled' : 'repeated', state: known };
-  }
-  const found = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted);
+  if (isIssued(known)) return alreadyIssued(known);
+  const parties = partiesOf(records, run, tenantId);
+  const found = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted, parties);
   if (typeof found === 'string') return { status: found };
 
   // Before anything is written: an invoice that cannot be issued must not use up a number. One whose
   // document is kept has been issued in all but name, whatever has become of the contacts.
   const kept = await records.document(invoiceId);
-  const making = kept === null ? await prepare(deps, run, wanted, found) : null;
+  const making =
+    kept === null ? await prepare(deps, run, { ...wanted, parties: await parties() }, found) : null;
   const meta = metaOf(deps, run, tenantId);
   const drafting = { type: 'draft', draft: found } as const;
   const asking = { input: { invoiceId } };
@@ -94,7 +105,7 @@ export async function issueInvoice(deps: InvoiceRunDeps, run: Run, wanted: Wante
   if (drafted.state.status === 'absent') throw new Error(`${stream} was drafted and is absent`);
   const { draft } = drafted.state;
 
-  const number = run.numbers.get(invoiceId) ?? (await assignNumber(deps, run, invoiceId));
+  const number = run.numbers.numberOf(invoiceId) ?? (await inTurn(() => run.numbers.assign(invoiceId)));
   const stored = making === null ? kept! : await keepDocument(records, making({ draft, number }));
   const { issued_on: issuedOn, due_on: dueOn } = documentOf(stored, draft, number);
   const finalizing = {
@@ -109,11 +120,33 @@ export async function issueInvoice(deps: InvoiceRunDeps, run: Run, wanted: Wante
   return { status: 'finalized', state };
 }
 
+/** What issuing the invoice would make of it; the same checks, and nothing is written. Throws what that throws. */
+export async function planInvoice(
+  deps: InvoiceRunDeps,
+  run: Run,
+  wanted: Wanted,
+): Promise<Issued | { readonly status: 'planned'; readonly draft: InvoiceDraft }> {
+  const { known, invoiceId, tenantId } = wanted;
+  if (isIssued(known)) return alreadyIssued(known);
+  const parties = partiesOf(deps.records, run, tenantId);
+  const draft = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted, parties);
+  if (typeof draft === 'string') return { status: draft };
+  if ((await deps.records.document(invoiceId)) === null) {
+    await prepare(deps, run, { ...wanted, parties: await parties() }, draft);
+  }
+  return { status: 'planned', draft };
+}
+
+function alreadyIssued(state: IssuedState): Issued {
+  return { status: state.status === 'cancelled' ? 'cancelled' : 'repeated', state };
+}
+
 /** What the cut put on the tenant's invoice. */
 async function newDraft(
   deps: InvoiceRunDeps,
   run: Run,
   { tenantId, invoiceId, replaces }: Wanted,
+  parties: () => Promise<Parties>,
 ): Promise<InvoiceDraft | 'skipped' | 'unconcerned'> {
   const { store, records } = deps;
   const contract = await contractAtCut(store, tenantId, run.cut);
@@ -134,12 +167,14 @@ async function newDraft(
     replaces: replaces?.draft.invoiceId ?? null,
   };
   if (!isWorthIssuing(draftInvoice(facts))) return 'skipped';
-  const { recipient } = await readContacts(records, run, tenantId);
+  const { recipient } = await parties();
   return draftInvoice({ ...facts, taxCase: await taxCaseOf(store, tenantId, recipient, deps.now()) });
 }
 
-async function readContacts(records: BillingRecords, { agencyId }: Run, tenantId: string): Promise<Parties> {
-  return readParties(await records.contact(agencyId), await records.contact(tenantId));
+/** Read when they are first asked for, and once: draft and document name the same people. */
+function partiesOf(records: BillingRecords, { issuer }: Run, tenantId: string): () => Promise<Parties> {
+  let read: Promise<Parties> | null = null;
+  return () => (read ??= records.contact(tenantId).then((contact) => readParties(issuer.contact, contact)));
 }
 
 interface Numbered {
@@ -151,20 +186,20 @@ interface Numbered {
 async function prepare(
   deps: InvoiceRunDeps,
   run: Run,
-  { tenantId, replaces }: Wanted,
+  { tenantId, replaces, parties }: Wanted & { readonly parties: Parties },
   draft: InvoiceDraft,
 ): Promise<(numbered: Numbered) => InvoiceDocument> {
   const { records } = deps;
-  const { agencyId, zone } = run;
-  const parties = await readContacts(records, run, tenantId);
+  const { agencyId, zone, issuer } = run;
   const current = treatmentOf(parties.recipient);
   const drafted = draft.taxCase.treatment;
   if (current !== drafted) throw new Refusal('tax_case_changed', { drafted, current });
   const projectIds = new Set(draft.lines.flatMap(({ projectId }) => (projectId === null ? [] : [projectId])));
   const projectNames = await records.projectNames([...projectIds]);
-  const brand = await records.brandHash(agencyId);
   const preceding =
     replaces === null ? null : { number: replaces.finalized.number, issued_on: replaces.finalized.issuedOn };
+  const billed = draft.grossCents < 0n ? await records.billed(tenantId) : [];
+  const corrects = await correctedInvoices(deps.store, agencyId, draft, billed);
   const link = draft.grossCents > 0n ? await deps.paymentLink?.(agencyId, draft.invoiceId) : null;
   const make = (numbered: Numbered): InvoiceDocument => ({
     ...(link == null ? {} : { payment_link: link }),
@@ -178,26 +213,12 @@ async function prepare(
       parties,
       projectNames,
       preceding,
-      brand,
+      corrects,
+      brand: issuer.brand,
     }),
   });
   checkEInvoice(make({ draft, number: { number: `${run.series}-0000-00000`, at: deps.now() } }));
   return make;
-}
-
-/** The year of the number is the year of its assignment, which also dates the invoice. */
-export async function assignNumber(
-  deps: Pick<InvoiceRunDeps, 'store' | 'now'>,
-  run: Numbering,
-  invoiceId: string,
-): Promise<AssignedNumber> {
-  const meta = metaOf(deps, run, null)(`number ${invoiceId}`);
-  const series = `${run.series}-${localDate(meta.at, run.zone).slice(0, 4)}`;
-  const stream = numbersStream(run.agencyId, series);
-  const { state } = await transact(deps.store, invoiceNumber, stream, { type: 'assign', invoiceId }, meta);
-  const place = placeOf(invoiceId, state);
-  if (place === null) throw new Error(`${stream} has no number for ${invoiceId}`);
-  return { number: formatInvoiceNumber(series, place), at: meta.at };
 }
 
 /** Keeps a new document, or finds the one that somebody else kept meanwhile. */
@@ -227,7 +248,7 @@ function documentOf(kept: StoredDocument, draft: InvoiceDraft, number: AssignedN
 /** Command ids follow from what is done, so that a repeated run finds its own events. */
 export function metaOf(
   deps: Pick<InvoiceRunDeps, 'now'>,
-  { cause }: Pick<Run, 'cause'>,
+  { cause }: Pick<Numbering, 'cause'>,
   tenantId: string | null,
 ): (commandId: string) => CommandMeta {
   return (commandId) => ({ ...cause, tenantId, commandId, at: deps.now() });

@@ -1,6 +1,5 @@
 import { Temporal } from 'temporal-polyfill';
 import { agency, type AgencySettings } from '../domain/agency.ts';
-import { formatInvoiceNumber } from '../domain/invoice-number.ts';
 import type { Terms } from '../domain/plan.ts';
 import type { AgencyEvent } from '../domain/agency.ts';
 import type { EventStore } from '../store/event-store.ts';
@@ -51,41 +50,6 @@ export async function closeOf(
     return { position, id, occurredAt };
   }
   return null;
-}
-
-export interface AssignedNumber {
-  readonly number: string;
-  /** Instant of the assignment: it dates the invoice. */
-  readonly at: string;
-}
-
-/** All numbers of one series and year, by invoice. */
-export async function numbersOf(
-  store: EventStore,
-  agencyId: string,
-  series: string,
-): Promise<Map<string, AssignedNumber>> {
-  const numbers = new Map<string, AssignedNumber>();
-  for await (const { event, revision, occurredAt } of store.readStream(numbersStream(agencyId, series))) {
-    if (event.type !== 'number.assigned') continue;
-    const number = formatInvoiceNumber(series, Number(revision) + 1);
-    numbers.set(event.data.invoiceId, { number, at: occurredAt });
-  }
-  return numbers;
-}
-
-/** All numbers of a series in some years, by invoice. */
-export async function numbersSince(
-  store: EventStore,
-  agencyId: string,
-  series: string,
-  years: { readonly from: string; readonly to: string },
-): Promise<Map<string, AssignedNumber>> {
-  const numbers = new Map<string, AssignedNumber>();
-  for (let year = Number(years.from); year <= Number(years.to); year += 1) {
-    for (const [id, number] of await numbersOf(store, agencyId, `${series}-${year}`)) numbers.set(id, number);
-  }
-  return numbers;
 }
 
 export function periodStream(agencyId: string, period: string): string {

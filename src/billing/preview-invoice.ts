@@ -2,7 +2,7 @@ import type { ContractFacts } from '../domain/contract-lines.ts';
 import type { InvoiceDraft } from '../domain/invoice.ts';
 import { draftInvoice, type UsageSum } from '../domain/invoice-lines.ts';
 import { divideHalfUp, parseNanos, priceRate, TOKENS_PER_RATE } from '../domain/money.ts';
-import { ratesOf, type Terms } from '../domain/plan.ts';
+import { type Agreed, ratesOf, type Terms, termsInForce } from '../domain/plan.ts';
 import { monthDays } from '../domain/proration.ts';
 import { rateOf } from '../domain/spend.ts';
 import { DOMESTIC } from '../domain/tax.ts';
@@ -10,7 +10,8 @@ import { DOMESTIC } from '../domain/tax.ts';
 /**
  * What if: the recorded usage of a month under another plan, which holds for the whole month. Nothing
  * is written. A model without a price of its own is sold at the month's average cost plus the markup;
- * what the plan cannot sell is left out and named.
+ * what the plan cannot sell is left out and named. What the contract sets apart from its plan stays, as it
+ * does when the plan is changed.
  */
 export interface CostedUsage extends UsageSum {
   readonly costNanos: bigint;
@@ -23,11 +24,13 @@ export interface WhatIf {
 }
 
 export function previewInvoice(
-  terms: Terms,
+  plan: Terms,
   period: string,
   usage: readonly CostedUsage[],
   projects: ContractFacts['projects'],
+  agreed: Agreed | null = null,
 ): WhatIf {
+  const terms = termsInForce(plan, agreed);
   const unpriced = new Set<string>();
   const sums = new Map<string, UsageSum>();
   for (const { costNanos, ...sum } of usage) {
@@ -50,7 +53,7 @@ export function previewInvoice(
   }
   const days = monthDays(period);
   const contract: ContractFacts = {
-    parts: () => [{ fromDay: 0, toDay: days, days, terms, free: false }],
+    parts: () => [{ fromDay: 0, toDay: days, days, terms, discounts: agreed?.discounts ?? [], free: false }],
     feeMonths: [period],
     amended: [],
     projects,

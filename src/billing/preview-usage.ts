@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { formatCents, formatNanos } from '../domain/money.ts';
+import { periodBounds } from '../domain/period.ts';
 import type { Terms } from '../domain/plan.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { type BillingTables, usageSum } from './billing-records.ts';
@@ -26,9 +27,11 @@ export async function previewOf(store: EventStore, db: Kysely<BillingTables>, re
     .where('month', '=', period)
     .execute();
   const usage = rows.map((row) => ({ ...usageSum(row), costNanos: row.cost_nanos }));
-  const { projects } = await contractAtCut(store, tenantId, await store.head());
+  const { projects, versions } = await contractAtCut(store, tenantId, await store.head());
   const days = projects.map((project) => projectDays(project, zone));
-  const { draft, unpriced } = previewInvoice(terms, period, usage, days);
+  const { endsAt } = periodBounds(period, zone);
+  const agreed = versions.findLast(({ effectiveFrom }) => effectiveFrom < endsAt)?.agreed ?? null;
+  const { draft, unpriced } = previewInvoice(terms, period, usage, days, agreed);
   return {
     lines: draft.lines.map((line) => ({
       kind: line.kind,

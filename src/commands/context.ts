@@ -35,6 +35,8 @@ export interface CommandContext {
     /** Which kind of file. */
     readonly format: string | undefined;
     readonly force: boolean;
+    /** Says what would be done, and does nothing. */
+    readonly dryRun: boolean;
     /** How many processes serve. */
     readonly workers: string | undefined;
   };
@@ -44,8 +46,18 @@ export interface CommandContext {
   readonly put: (text: string) => Promise<void>;
   /** Overwrites the progress line when somebody is watching. */
   readonly progress: (line: string) => void;
-  /** Resolves with the signal that asks the process to stop. */
-  readonly stopped: () => Promise<string>;
+  /** From the first call on, signals that ask the process to stop no longer end it by themselves. */
+  readonly signals: () => StopSignals;
+  /** Ends the process, whatever is under way. */
+  readonly exit: (code: number) => never;
+}
+
+/** Each resolves with the signal's name. */
+export interface StopSignals {
+  /** Asked to stop. */
+  readonly stopped: Promise<string>;
+  /** Asked again, because stopping in order takes too long for whoever asks. */
+  readonly hurried: Promise<string>;
 }
 
 /** Opens the installation beside a running server, or alone, for the time of `work`. */

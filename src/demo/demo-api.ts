@@ -2,10 +2,10 @@
 export interface Api {
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body: unknown, idempotencyKey: string): Promise<T>;
-  chat(secret: string, body: ChatBody): Promise<{ readonly tokens: number }>;
+  chat(secret: string, body: ChatBody): Promise<void>;
   /** The status and, for a refusal, its message. */
   chatStatus(secret: string, body: ChatBody): Promise<{ readonly status: number; readonly message: string }>;
-  embed(secret: string, input: readonly string[]): Promise<number>;
+  embed(secret: string, input: readonly string[]): Promise<void>;
 }
 
 export interface ChatBody {
@@ -15,11 +15,7 @@ export interface ChatBody {
   readonly max_tokens?: number;
 }
 
-interface Usage {
-  readonly total_tokens: number;
-}
-
-export function demoApi(baseUrl: string, masterKey: string): Api {
+export function demoApi(baseUrl: string, masterKey: string, signal: AbortSignal): Api {
   const call = (
     path: string,
     secret: string,
@@ -27,6 +23,7 @@ export function demoApi(baseUrl: string, masterKey: string): Api {
   ) =>
     fetch(`${baseUrl}${path}`, {
       ...init,
+      signal,
       headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json', ...init.headers },
     });
   const send = (path: string, secret: string, body: unknown) =>
@@ -42,11 +39,7 @@ export function demoApi(baseUrl: string, masterKey: string): Api {
         }),
       ),
     async chat(secret, body) {
-      const streamed = body.stream === true;
-      const options = streamed ? { stream_options: { include_usage: true } } : {};
-      const response = await send('/v1/chat/completions', secret, { ...body, ...options });
-      if (!streamed) return { tokens: (await json<{ usage: Usage }>(response)).usage.total_tokens };
-      return { tokens: usageOfStream(await text(response)).total_tokens };
+      await text(await send('/v1/chat/completions', secret, body));
     },
     async chatStatus(secret, body) {
       const response = await send('/v1/chat/completions', secret, body);
@@ -54,8 +47,7 @@ export function demoApi(baseUrl: string, masterKey: string): Api {
       return { status: response.status, message: answer.error?.message ?? '' };
     },
     async embed(secret, input) {
-      const response = await send('/v1/embeddings', secret, { model: 'demo-embed', input });
-      return (await json<{ usage: Usage }>(response)).usage.total_tokens;
+      await text(await send('/v1/embeddings', secret, { model: 'demo-embed', input }));
     },
   };
 }
@@ -68,13 +60,4 @@ async function text(response: Response): Promise<string> {
   const body = await response.text();
   if (!response.ok) throw new Error(`${response.url} answered ${response.status}: ${body.slice(0, 500)}`);
   return body;
-}
-
-function usageOfStream(body: string): Usage {
-  const chunks = body.split('\n').filter((line) => line.startsWith('data: {'));
-  for (const line of chunks.toReversed()) {
-    const { usage } = JSON.parse(line.slice('data: '.length)) as { usage?: Usage | null };
-    if (usage != null) return usage;
-  }
-  throw new Error('the stream ended without usage');
 }

@@ -1,15 +1,19 @@
+import { randomUUID } from 'node:crypto';
 import { type Api, demoApi } from './demo-api.ts';
 
 /**
  * The demo: what an agency does on its first day, through the same HTTP API that everybody uses.
- * Every step carries an Idempotency-Key, so an interrupted demo is completed by the next start and
- * nothing is made twice; the secrets of its keys can be shown again for the same reason.
+ * Every step carries an Idempotency-Key, and requests are sent only as far as the books do not have them,
+ * so an interrupted demo is completed by the next start and nothing is made twice; the secrets of its
+ * keys can be shown again for the same reason.
  */
 export interface DemoDeps {
   readonly baseUrl: string;
   readonly masterKey: string;
   /** Prints one line for people. */
   readonly say: (line: string) => void;
+  /** Breaks the demo off. */
+  readonly signal: AbortSignal;
 }
 
 export interface DemoResult {
@@ -78,7 +82,7 @@ const QUESTIONS = [
  * installation has customers of its own: a log keeps what is put into it.
  */
 export async function seedDemo(deps: DemoDeps): Promise<(DemoResult & { readonly fresh: boolean }) | null> {
-  const api = demoApi(deps.baseUrl, deps.masterKey);
+  const api = demoApi(deps.baseUrl, deps.masterKey, deps.signal);
   const before = await api.get<{ data: readonly { name: string | null; own: boolean }[] }>('/api/tenants');
   const others = before.data.filter(
     ({ name, own }) => !own && !TENANTS.some((tenant) => tenant.name === name),
@@ -92,6 +96,7 @@ export async function seedDemo(deps: DemoDeps): Promise<(DemoResult & { readonly
   const say = fresh ? deps.say : () => undefined;
   if (fresh && before.data.length === 0)
     say('This is the first start: the demo sets up an agency and its customers.');
+  else if (fresh) say('The demo was interrupted: it goes on where it was.');
   const tenants = await onboard(api, say);
   const key = tenants[1]!.projects[0]!.keys.find(({ environment }) => environment === 'production')!;
   if (fresh) {
@@ -107,14 +112,16 @@ export async function seedDemo(deps: DemoDeps): Promise<(DemoResult & { readonly
       'demo-done',
     );
   }
-  return { tenants, key: (await works(api, key)) ? key : null, fresh };
+  return { tenants, key: (await stateOf(api, key)) === 'works' ? key : null, fresh };
 }
 
-async function works(api: Api, key: DemoKey): Promise<boolean> {
-  const info = await api
+/** Of the key with this secret; gone: rotated or deleted. */
+async function stateOf(api: Api, key: DemoKey): Promise<'works' | 'blocked' | 'gone'> {
+  const found = await api
     .get<{ info: { blocked: boolean | null } }>(`/key/info?key=${key.secret}`)
     .catch(() => null);
-  return info !== null && info.info.blocked !== true;
+  if (found === null) return 'gone';
+  return found.info.blocked === true ? 'blocked' : 'works';
 }
 
 /** The last thing the demo makes; its presence says that all of it was done. */
@@ -135,37 +142,53 @@ async function sendTraffic(api: Api, tenants: readonly DemoTenant[], say: DemoDe
   for (const { projects } of tenants) {
     for (const project of projects) {
       for (const key of project.keys) {
-        const rounds = key.environment === 'production' ? 5 : 2;
-        const total = await sendRound(api, key, rounds);
-        say(
-          `  ${project.name}, ${key.environment}: ${total.requests} requests, ${total.tokens} tokens, spend ${await spendOf(api, key)} EUR`,
-        );
+        await sendRound(api, key);
+        const { requests, tokens, spend } = await usageOf(api, key);
+        say(`  ${project.name}, ${key.environment}: ${requests} requests, ${tokens} tokens, spend ${spend}`);
       }
     }
   }
 }
 
-/** Chats with and without streaming and, in production, one batch of embeddings. */
-async function sendRound(
-  api: Api,
-  key: DemoKey,
-  rounds: number,
-): Promise<{ requests: number; tokens: number }> {
-  const total = { requests: 0, tokens: 0 };
-  for (let i = 0; i < rounds; i += 1) {
-    const model = key.environment === 'production' && i % 3 === 2 ? 'demo-large' : 'demo-small';
-    const content = QUESTIONS[(i + total.requests) % QUESTIONS.length]!;
-    const answer = await api.chat(key.secret, {
-      model,
-      messages: [{ role: 'user', content }],
-      stream: i % 2 === 1,
-    });
-    total.requests += 1;
-    total.tokens += answer.tokens;
+/** Chats with and without streaming and, in production, one batch of embeddings; what was recorded before is left out. */
+async function sendRound(api: Api, key: DemoKey): Promise<void> {
+  const isLive = key.environment === 'production';
+  const chats = isLive ? 5 : 2;
+  const { requests: before } = await usageOf(api, key);
+  for (let i = before; i < chats; i += 1) {
+    const model = isLive && i % 3 === 2 ? 'demo-large' : 'demo-small';
+    const content = QUESTIONS[(i * 2) % QUESTIONS.length]!;
+    await api.chat(key.secret, { model, messages: [{ role: 'user', content }], stream: i % 2 === 1 });
   }
-  if (key.environment !== 'production') return total;
-  const tokens = await api.embed(key.secret, ['Roggenmischbrot', 'Hafenrundfahrt', 'Schärengarten']);
-  return { requests: total.requests + 1, tokens: total.tokens + tokens };
+  if (isLive && before <= chats)
+    await api.embed(key.secret, ['Roggenmischbrot', 'Hafenrundfahrt', 'Schärengarten']);
+}
+
+interface KeyUsage {
+  readonly requests: number;
+  readonly tokens: number;
+  /** With the currency. */
+  readonly spend: string;
+}
+
+/** From the books, and all of one moment. */
+async function usageOf(api: Api, key: DemoKey): Promise<KeyUsage> {
+  const { data } = await api.get<{ data: readonly Sum[] }>(`/api/usage?by=key&key_id=${key.id}`);
+  const [sum] = data;
+  if (sum === undefined) return { requests: 0, tokens: 0, spend: 'nothing' };
+  const { requests, input_tokens: input, output_tokens: output, price } = sum;
+  return {
+    requests,
+    tokens: input + output,
+    spend: `${Number(price.amount).toFixed(6)} ${price.currency}`,
+  };
+}
+
+interface Sum {
+  readonly requests: number;
+  readonly input_tokens: number;
+  readonly output_tokens: number;
+  readonly price: { readonly amount: string; readonly currency: string };
 }
 
 async function showLimits(
@@ -180,6 +203,11 @@ async function showLimits(
     { key_alias: 'service-chat-trial', team_id: project.id, max_budget: 0.0003, models: ['demo-small'] },
     'demo-trial-key',
   );
+  const { info } = await api.get<{ info: { spend: number } }>(`/key/info?key=${small.key}`);
+  if (info.spend > 0) {
+    say('  limits at work: shown before the interruption');
+    return;
+  }
   const ask = (secret: string, model: string) =>
     api.chatStatus(secret, { model, messages: [{ role: 'user', content: QUESTIONS[1]! }], max_tokens: 200 });
   say('  limits at work:');
@@ -203,19 +231,19 @@ async function showLifecycle(api: Api, tenants: readonly DemoTenant[], say: Demo
         messages: [{ role: 'user', content: QUESTIONS[0]! }],
       })
     ).status;
-  await api.post('/key/block', { key: staging.id }, 'demo-block');
+  if ((await stateOf(api, staging)) === 'gone') {
+    say('  life of a key: shown before the interruption');
+    return;
+  }
+  // Commands of their own: a repeated one would find itself carried out, and change nothing.
+  await api.post('/key/block', { key: staging.id }, randomUUID());
   const blocked = await ask(staging.secret);
-  await api.post('/key/unblock', { key: staging.id }, 'demo-unblock');
+  await api.post('/key/unblock', { key: staging.id }, randomUUID());
   const unblocked = await ask(staging.secret);
   const rotated = await api.post<{ key: string }>('/key/regenerate', { key: staging.id }, 'demo-rotate');
   say(
     `  life of a key: blocked -> ${blocked}, unblocked -> ${unblocked}, rotated: old secret -> ${await ask(staging.secret)}, new -> ${await ask(rotated.key)}`,
   );
-}
-
-async function spendOf(api: Api, key: DemoKey): Promise<string> {
-  const { info } = await api.get<{ info: { spend: number } }>(`/key/info?key=${key.secret}`);
-  return info.spend.toFixed(6);
 }
 
 function ignoreExisting(error: unknown): void {

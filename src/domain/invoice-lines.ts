@@ -1,4 +1,5 @@
 import { type ContractFacts, contractFeeLines, monthLines, type Untaxed } from './contract-lines.ts';
+import { discountLines } from './discount-lines.ts';
 import type { InvoiceDraft, InvoiceLine, InvoiceTax } from './invoice.ts';
 import { toCents } from './money.ts';
 import type { Terms } from './plan.ts';
@@ -78,7 +79,23 @@ function byContract(period: string, usage: readonly Untaxed[], contract: Contrac
     const ofMonth = usage.filter(({ serviceMonth }) => serviceMonth === month);
     return [...ofMonth, ...monthLines(month, ofMonth, contract)];
   });
-  return [...contractFeeLines(period, contract), ...ofMonths];
+  const lines = [...contractFeeLines(period, contract), ...ofMonths];
+  return [...lines, ...discountsOf(lines, new Set([...months, ...contract.feeMonths]), contract)];
+}
+
+function discountsOf(
+  lines: readonly Untaxed[],
+  months: ReadonlySet<string>,
+  contract: ContractFacts,
+): Untaxed[] {
+  return [...months].toSorted(compare).flatMap((month) =>
+    discountLines(
+      month,
+      contract.parts(month).at(-1)?.discounts ?? [],
+      lines.filter(({ serviceMonth }) => serviceMonth === month),
+      contract.billed.filter((line) => line.month === month),
+    ),
+  );
 }
 
 function wholeMonths(

@@ -1,4 +1,5 @@
 import type { Decider } from './decider.ts';
+import type { Discount } from './discount.ts';
 import type { Unit } from './spend.ts';
 import type { LineTax, TaxCase, TaxCategory } from './tax.ts';
 import { Refusal } from '../errors.ts';
@@ -28,6 +29,8 @@ export const LINE_KINDS = [
   'included',
   /** What is missing to the minimum commitment. */
   'commitment',
+  /** What the contract agrees to take off. */
+  'discount',
 ] as const;
 export type LineKind = (typeof LINE_KINDS)[number];
 
@@ -45,6 +48,8 @@ export interface InvoiceLine {
   readonly quantity: bigint;
   /** Requests behind a usage line, each on one line only; left out where the contract includes none. */
   readonly requests?: bigint | undefined;
+  /** Of a discount line: which one. */
+  readonly discount?: Pick<Discount, 'name' | 'of' | 'percent'> | undefined;
   /** Nanos per million tokens for usage lines; null elsewhere. */
   readonly priceRate: bigint | null;
   /** Exact net amount; negative for included usage. */
@@ -241,14 +246,22 @@ function decideIssued(
 /** A line as later invoices have to know it. */
 export interface BilledLine
   extends Pick<InvoiceLine, 'kind' | 'model' | 'unit' | 'priceRate' | 'quantity' | 'requests' | 'nanos'> {
+  readonly invoiceId: string;
   /** Of the invoice. */
   readonly period: string;
   /** Of the service. */
   readonly month: string;
+  /** Name of the discount; left out on lines of other kinds. */
+  readonly discount?: string | undefined;
 }
 
-export function billedBy({ period, lines }: Pick<InvoiceDraft, 'period' | 'lines'>): readonly BilledLine[] {
-  return lines.map(({ kind, serviceMonth, model, unit, priceRate, quantity, requests, nanos }) => ({
+export function billedBy({
+  invoiceId,
+  period,
+  lines,
+}: Pick<InvoiceDraft, 'invoiceId' | 'period' | 'lines'>): readonly BilledLine[] {
+  return lines.map(({ kind, serviceMonth, model, unit, priceRate, quantity, requests, discount, nanos }) => ({
+    invoiceId,
     period,
     month: serviceMonth,
     kind,
@@ -257,6 +270,7 @@ export function billedBy({ period, lines }: Pick<InvoiceDraft, 'period' | 'lines
     priceRate,
     quantity,
     ...(requests === undefined ? {} : { requests }),
+    ...(discount === undefined ? {} : { discount: discount.name }),
     nanos,
   }));
 }

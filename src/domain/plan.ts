@@ -1,4 +1,5 @@
 import type { Decider } from './decider.ts';
+import type { Discount } from './discount.ts';
 import { windowsTouched } from './duration.ts';
 import { canonicalJson } from './json.ts';
 import { type Budget, type Environment, type Limits, UNLIMITED } from './limits.ts';
@@ -31,10 +32,12 @@ export interface PriceBook {
   readonly markupPercent: string | null;
 }
 
-/** `block`: what the month includes is all that may be used. */
-export interface Overage {
-  readonly policy: 'block';
-}
+/**
+ * `block`: what the month includes is all that may be used. `throttle`: what goes beyond it goes slower,
+ * at no more than these rates of all keys of the tenant together, and is billed as any usage.
+ */
+export type Overage = { readonly policy: 'block' } | ({ readonly policy: 'throttle' } & ThrottledRates);
+export type ThrottledRates = Pick<Limits, 'requestsPerMinute' | 'tokensPerMinute'>;
 
 /** What keys and projects have to keep to; null or left out: no rule. */
 export interface KeyRules {
@@ -84,6 +87,14 @@ export interface Terms {
 export interface Agreed {
   readonly limits?: Readonly<Partial<Record<Environment, AgreedLimits | undefined>>> | undefined;
   readonly tenantLimits?: AgreedLimits | undefined;
+  readonly prices?: AgreedPrices | undefined;
+  readonly discounts?: readonly Discount[] | undefined;
+}
+export interface AgreedPrices {
+  /** In the place of the plan's, by public model name. */
+  readonly models: PriceBook['models'];
+  /** In the place of the plan's; left out: the plan's. */
+  readonly markupPercent?: string | undefined;
 }
 export type AgreedLimits = { readonly [N in keyof Limits]?: Limits[N] | undefined };
 
@@ -122,6 +133,13 @@ export function ratesOf({ inputRate, cachedInputRate, outputRate, unitRates }: M
   return unitRates === undefined ? rates : { ...rates, ...unitRates };
 }
 
+/** The terms with the prices that were agreed apart from the plan: what usage is sold and settled at. */
+export function termsInForce(terms: Terms, agreed: Agreed | null | undefined): Terms {
+  if (agreed?.prices === undefined) return terms;
+  const { models, markupPercent = terms.prices.markupPercent } = agreed.prices;
+  return { ...terms, prices: { models: { ...terms.prices.models, ...models }, markupPercent } };
+}
+
 /** The limits that a contract gives a key of this environment. */
 export function limitsFor(terms: Terms, environment: Environment, agreed: Agreed | null): Limits {
   return withAgreed(terms.limits[environment], agreed?.limits?.[environment]);
@@ -130,6 +148,24 @@ export function limitsFor(terms: Terms, environment: Environment, agreed: Agreed
 /** The limits that a contract gives all keys of the tenant together. */
 export function tenantLimitsFor(terms: Terms, agreed: Agreed | null): Limits {
   return withAgreed(terms.tenantLimits, agreed?.tenantLimits);
+}
+
+/**
+ * What limits usage beyond what the month includes, beside everything else that does. Null: it is
+ * billed and limited no further.
+ */
+export function overageFor({ overage, includedUsageNanos }: Terms): OverageLimit | null {
+  if (overage === undefined) return null;
+  if (overage.policy === 'block') return { includedNanos: includedUsageNanos, rates: null };
+  const { requestsPerMinute, tokensPerMinute } = overage;
+  return { includedNanos: includedUsageNanos, rates: { requestsPerMinute, tokensPerMinute } };
+}
+
+export interface OverageLimit {
+  /** Of a whole month. */
+  readonly includedNanos: bigint;
+  /** Null: nothing beyond it is served. */
+  readonly rates: ThrottledRates | null;
 }
 
 function withAgreed(limits: Limits, agreed: AgreedLimits | undefined): Limits {

@@ -3,7 +3,8 @@ import type { ContractVersion } from './contract.ts';
 import { DAY_MS } from './local-time.ts';
 import { divideHalfUp, NANOS_PER_CENT } from './money.ts';
 import { localDate } from './period.ts';
-import type { Terms } from './plan.ts';
+import type { Discount } from './discount.ts';
+import { type Terms, termsInForce } from './plan.ts';
 
 /**
  * Which terms hold on which days of a month, and what a part of the month comes to.
@@ -19,23 +20,21 @@ export interface ContractPart {
   readonly toDay: number;
   /** Of the whole month. */
   readonly days: number;
+  /** With the prices that were agreed apart from the plan. */
   readonly terms: Terms;
+  readonly discounts: readonly Discount[];
   /** True in the trial, when no fees are due. */
   readonly free: boolean;
 }
 
 /** Oldest first; without the days on which there is no contract. */
-export function partsOf(
-  versions: readonly Pick<ContractVersion, 'effectiveFrom' | 'terms'>[],
-  period: string,
-  zone: string,
-): readonly ContractPart[] {
+export function partsOf(versions: readonly Version[], period: string, zone: string): readonly ContractPart[] {
   const { first } = periodDays(period);
   const days = monthDays(period);
   const place = (day: number): number => Math.min(Math.max(day - dayNumber(first), 0), days);
   const dated = datedVersions(versions, zone);
   const parts: ContractPart[] = [];
-  for (const [index, { day, terms, trialUntil }] of dated.entries()) {
+  for (const [index, { day, terms, discounts, trialUntil }] of dated.entries()) {
     if (terms === null) continue;
     const ends = dated[index + 1]?.day ?? Infinity;
     const inTrial = Math.min(Math.max(trialUntil, day), ends);
@@ -43,37 +42,38 @@ export function partsOf(
       [day, inTrial, true],
       [inTrial, ends, false],
     ] as const) {
-      const part = { fromDay: place(from), toDay: place(to), days, terms, free };
+      const part = { fromDay: place(from), toDay: place(to), days, terms, discounts, free };
       if (part.fromDay < part.toDay) join(parts, part);
     }
   }
   return parts;
 }
 
+type Version = Pick<ContractVersion, 'effectiveFrom' | 'terms'> & Partial<Pick<ContractVersion, 'agreed'>>;
+
 interface Dated {
   readonly day: number;
   readonly terms: Terms | null;
+  readonly discounts: readonly Discount[];
   /** Day on which the trial of the contract is over. */
   readonly trialUntil: number;
 }
 
-function datedVersions(
-  versions: readonly Pick<ContractVersion, 'effectiveFrom' | 'terms'>[],
-  zone: string,
-): readonly Dated[] {
+function datedVersions(versions: readonly Version[], zone: string): readonly Dated[] {
   const dated: Dated[] = [];
-  for (const { effectiveFrom, terms } of versions) {
+  for (const { effectiveFrom, terms: plan, agreed } of versions) {
+    const terms = plan === null ? null : termsInForce(plan, agreed);
     const day = dayNumber(localDate(effectiveFrom, zone));
     if (dated.at(-1)?.day === day) dated.pop();
     const before = dated.at(-1);
     const goesOn = before !== undefined && before.terms !== null;
     const trialUntil = goesOn ? before.trialUntil : day + (terms?.trialDays ?? 0);
-    dated.push({ day, terms, trialUntil });
+    dated.push({ day, terms, discounts: agreed?.discounts ?? [], trialUntil });
   }
   return dated;
 }
 
-/** What differs only in limits is one part. */
+/** What differs only in limits, prices and discounts is one part; those of the later one settle the month. */
 function join(parts: ContractPart[], part: ContractPart): void {
   const before = parts.at(-1);
   const same =
@@ -82,7 +82,7 @@ function join(parts: ContractPart[], part: ContractPart): void {
     before.free === part.free &&
     before.terms.plan === part.terms.plan &&
     before.terms.planVersion === part.terms.planVersion;
-  if (same) parts[parts.length - 1] = { ...before, toDay: part.toDay };
+  if (same) parts[parts.length - 1] = { ...part, fromDay: before.fromDay };
   else parts.push(part);
 }
 

@@ -1,16 +1,19 @@
 import { canonicalJson, type Json, type JsonObject } from './json.ts';
 import { type Budget, ENVIRONMENTS, type Environment, type Limits } from './limits.ts';
 import type { ContractVersion, KeyLimits } from './contract.ts';
-import type {
-  Agreed,
-  AgreedLimits,
-  KeyRules,
-  ModelPrice,
-  Overage,
-  PriceBook,
-  Terms,
-  UnitRates,
+import {
+  type Agreed,
+  type AgreedLimits,
+  type AgreedPrices,
+  type KeyRules,
+  type ModelPrice,
+  type Overage,
+  type PriceBook,
+  type Terms,
+  termsInForce,
+  type UnitRates,
 } from './plan.ts';
+import { type Discount, DISCOUNTED } from './discount.ts';
 import type { Tiers } from './tiers.ts';
 import type { IncludedFrom } from './tenant-contract.ts';
 import { OTHER_UNITS, UNITS } from './spend.ts';
@@ -64,7 +67,7 @@ export function readLimits(json: Json): Limits {
 /** Throws TypeError that names the member at fault. */
 export function readAgreed(json: Json): Agreed | null {
   if (json === null) return null;
-  const { limits, tenantLimits } = objectAt(json, 'agreed');
+  const { limits, tenantLimits, prices, discounts } = objectAt(json, 'agreed');
   const byEnvironment = limits === undefined ? [] : Object.entries(objectAt(limits, 'agreed.limits'));
   const read = byEnvironment.map(([name, one]) => [name, agreedLimitsAt(one, `agreed.limits.${name}`)]);
   return {
@@ -72,7 +75,14 @@ export function readAgreed(json: Json): Agreed | null {
     ...(tenantLimits === undefined
       ? {}
       : { tenantLimits: agreedLimitsAt(tenantLimits, 'agreed.tenantLimits') }),
+    ...(prices === undefined ? {} : { prices: agreedPricesAt(prices, 'agreed.prices') }),
+    ...(discounts === undefined ? {} : { discounts: listAt(discounts, 'agreed.discounts').map(discountAt) }),
   };
+}
+
+/** Of a tenant's row; see termsInForce(). Null without a contract. Throws TypeError that names the member at fault. */
+export function readTermsInForce(row: { readonly terms: Json; readonly agreed: Json }): Terms | null {
+  return row.terms === null ? null : termsInForce(readTerms(row.terms), readAgreed(row.agreed));
 }
 
 /** Throws TypeError that names the member at fault. */
@@ -123,13 +133,35 @@ function listAt(json: Json, path: string): readonly Json[] {
   return json as readonly Json[];
 }
 
+function agreedPricesAt(json: Json, path: string): AgreedPrices {
+  const prices = objectAt(json, path);
+  return { models: modelsAt(prices['models'], `${path}.models`), ...given('markupPercent', prices, textAt) };
+}
+
+function discountAt(json: Json): Discount {
+  const path = 'agreed.discounts';
+  const { name, of, percent = null, nanos, from, until = null } = objectAt(json, path);
+  const discounted = DISCOUNTED.find((one) => one === of);
+  if (discounted === undefined) throw wrong(`${path}.of`, 'something that can be discounted');
+  return {
+    name: textAt(name, `${path}.name`),
+    of: discounted,
+    percent: orNull(percent, `${path}.percent`, textAt),
+    nanos: integerAt(nanos, `${path}.nanos`),
+    from: textAt(from, `${path}.from`),
+    until: orNull(until, `${path}.until`, textAt),
+  };
+}
+
+function modelsAt(json: Json | undefined, path: string): PriceBook['models'] {
+  const models = Object.entries(objectAt(json, path));
+  return Object.fromEntries(models.map(([name, price]) => [name, modelPriceAt(price, `${path}.${name}`)]));
+}
+
 function priceBookAt(json: Json | undefined, path: string): PriceBook {
   const book = objectAt(json, path);
-  const models = Object.entries(objectAt(book['models'], `${path}.models`));
   return {
-    models: Object.fromEntries(
-      models.map(([name, price]) => [name, modelPriceAt(price, `${path}.models.${name}`)]),
-    ),
+    models: modelsAt(book['models'], `${path}.models`),
     markupPercent: orNull(book['markupPercent'], `${path}.markupPercent`, textAt),
   };
 }
@@ -167,9 +199,14 @@ function tierAt(json: Json | undefined, path: string): Tiers {
 }
 
 function overageAt(json: Json | undefined, path: string): Overage {
-  const { policy } = objectAt(json, path);
-  if (policy !== 'block') throw wrong(`${path}.policy`, 'a policy');
-  return { policy };
+  const { policy, ...rates } = objectAt(json, path);
+  if (policy === 'block') return { policy };
+  if (policy !== 'throttle') throw wrong(`${path}.policy`, 'a policy');
+  return {
+    policy,
+    requestsPerMinute: orNull(rates['requestsPerMinute'], `${path}.requestsPerMinute`, countAt),
+    tokensPerMinute: orNull(rates['tokensPerMinute'], `${path}.tokensPerMinute`, countAt),
+  };
 }
 
 function keyRulesAt(json: Json | undefined, path: string): KeyRules {

@@ -1,26 +1,34 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Deployment } from '../domain/deployment.ts';
 import { suspension } from '../domain/dunning.ts';
-import { Refusal } from '../errors.ts';
+import { isRefusal, Refusal } from '../errors.ts';
 import { type Call, checkTags, isRecord, isStorable } from './call.ts';
 import type { Caller, EnforcedParam } from './caller.ts';
 import { allowsModel } from './model-names.ts';
 import type { Subject } from './named-subjects.ts';
 import type { Offer } from './offers.ts';
-import type { Router } from './router.ts';
+import type { Router, Wish } from './router.ts';
 import { allowsRoute } from './routes.ts';
 
 /** Whether a caller may make a call at all, in LiteLLM's order of checks, and where it goes. */
-export interface Admission {
-  /** Public name of the model, the key's aliases resolved. */
+export interface Admission extends Place {
+  /** Public name of the model that is asked for, the key's aliases resolved. */
+  readonly firstModel: string;
+}
+
+interface Place {
+  /** The same, or a fallback when nobody who serves it may be asked. */
   readonly model: string;
   readonly deployment: Deployment;
   readonly offer: Offer;
+  /** Place in the list of fallbacks from where on they were not tried. */
+  readonly nextFallback: number;
 }
 
 /**
  * Throws Refusal(model_not_allowed | key_expired | project_blocked | tenant_suspended | contract_ended |
- * user_blocked | end_user_blocked | missing_parameter | route_not_allowed | unknown_model).
+ * user_blocked | end_user_blocked | missing_parameter | route_not_allowed | unknown_model |
+ * all_deployments_in_cooldown).
  */
 export function admit(
   caller: Caller,
@@ -28,6 +36,7 @@ export function admit(
   subjects: readonly Subject[] | null,
   router: Router,
   nowMs: number,
+  wish: Wish,
 ): Admission {
   if (subjects !== null) refuseBlocked(subjects);
   const model = modelOf(caller, call, subjects, router);
@@ -44,11 +53,56 @@ export function admit(
     const detail = { allowed: caller.allowedRoutes.join(', '), route: `/${call.route.name}` };
     throw new Refusal('route_not_allowed', detail);
   }
-  const deployment = router.pick(model);
+  return { firstModel: model, ...placeFor(caller, call, subjects, model, router, wish) };
+}
+
+function placeFor(
+  caller: Caller,
+  call: Call,
+  subjects: readonly Subject[] | null,
+  model: string,
+  router: Router,
+  wish: Wish,
+): Place {
+  let deployment: Deployment | null;
+  try {
+    deployment = router.pick(model, wish);
+  } catch (resting) {
+    const place = isRefusal(resting, 'all_deployments_in_cooldown')
+      ? fallbackFor(caller, subjects, model, router, wish)
+      : null;
+    if (place === null) throw resting;
+    return place;
+  }
   if (deployment === null) throw new Refusal('unknown_model', { model: call.model }, { param: 'model' });
   const offer = caller.tariff.offer(model, deployment);
   if (offer === null) throw notAllowed('model_not_priced', call.model);
-  return { model, deployment, offer };
+  return { model, deployment, offer, nextFallback: 0 };
+}
+
+function fallbackFor(
+  caller: Caller,
+  subjects: readonly Subject[] | null,
+  first: string,
+  router: Router,
+  wish: Wish,
+): Place | null {
+  for (const [index, model] of router.fallbacks(first).entries()) {
+    if (!allowsInstead(caller, subjects, model)) continue;
+    const deployment = pickQuietly(router, model, wish);
+    const offer = deployment === null ? null : caller.tariff.offer(model, deployment);
+    if (deployment !== null && offer !== null) return { model, deployment, offer, nextFallback: index + 1 };
+  }
+  return null;
+}
+
+/** Null as well when none of several may be asked. */
+export function pickQuietly(router: Router, model: string, wish?: Wish): Deployment | null {
+  try {
+    return router.pick(model, wish);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -64,7 +118,7 @@ function modelOf(caller: Caller, call: Call, subjects: readonly Subject[] | null
   model = router.resolve(model);
   const endUser = subjects?.find(({ defaultModel }) => defaultModel !== null);
   if (endUser === undefined) return model;
-  return endUser.always || router.pick(model) === null ? endUser.defaultModel! : model;
+  return endUser.always || !router.serves(model) ? endUser.defaultModel! : model;
 }
 
 function refuseBlocked(subjects: readonly Subject[]): void {

@@ -14,6 +14,15 @@ export interface Allowance {
   readonly soft: Budget | null;
   /** By public model name, `prefix/*` or `*`. */
   readonly byModel: Readonly<Record<string, ModelLimits>>;
+  /** Slows down what goes beyond an amount per window; left out: nothing does. */
+  readonly throttle?: Throttle | undefined;
+}
+
+export interface Throttle {
+  readonly budget: Budget;
+  /** Added to the budget until an instant; may be negative. */
+  readonly temporary: NonNullable<KeyExtra['temporary']>;
+  readonly rates: LevelRates;
 }
 
 export const NOTHING_LIMITED: Allowance = {
@@ -102,11 +111,17 @@ export function together(a: Allowance, b: Allowance): Allowance {
     temporary: a.temporary ?? b.temporary,
     soft: a.soft ?? b.soft,
     byModel: { ...a.byModel, ...b.byModel },
+    throttle: a.throttle ?? b.throttle,
   };
 }
 
-export function isLimited({ rates, budgets, soft }: Allowance): boolean {
-  return budgets.length > 0 || soft !== null || Object.values(rates).some((limit) => limit !== null);
+export function isLimited({ rates, budgets, soft, throttle }: Allowance): boolean {
+  return (
+    budgets.length > 0 ||
+    throttle !== undefined ||
+    soft !== null ||
+    Object.values(rates).some((limit) => limit !== null)
+  );
 }
 
 function lower(a: number | null, b: number | null): number | null {

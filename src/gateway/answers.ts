@@ -30,7 +30,7 @@ export function sendBody(
 export function sendRefusal(response: ServerResponse, refusal: Refusal, callId: string): void {
   let headers = headerLine('x-litellm-call-id', callId);
   if (refusal.retryAfterSeconds !== null) headers += headerLine('retry-after', refusal.retryAfterSeconds);
-  if (refusal.code === 'rate_limited') {
+  if (refusal.code === 'rate_limited' || refusal.code === 'included_usage_spent') {
     headers += headerLine('rate_limit_type', String(refusal.detail['kind']));
     headers += headerLine('reset_at', String(refusal.detail['resetsAt']));
   }

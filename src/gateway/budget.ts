@@ -19,6 +19,8 @@ export interface BudgetMeter {
   readonly window: Span;
   /** As in the budget's configuration; another one means another meter. */
   readonly duration: string | null;
+  /** Its budget goes on beyond its amount, beside another one that may have the same window. */
+  readonly goesOn: boolean;
   readonly zone: string;
   /** What was set by hand before the ledger was read. */
   readonly correction: Correction | null;
@@ -108,16 +110,18 @@ export interface BudgetOwner {
  */
 export function meterOf(
   owner: BudgetOwner,
-  budget: Pick<Budget, 'window'>,
+  budget: Pick<Budget, 'window'> & { readonly beyond?: unknown },
   zone: string,
   nowMs: number,
   ledger: LedgerReader,
   correction: Correction | null = null,
 ): BudgetMeter {
   const { meter } = owner;
+  const goesOn = budget.beyond !== undefined;
   const sameConfig =
     meter !== null &&
     meter.duration === budget.window &&
+    meter.goesOn === goesOn &&
     meter.zone === zone &&
     meter.correction?.position === correction?.position;
   if (sameConfig && meter.window.startMs <= nowMs && nowMs < meter.window.endMs) {
@@ -128,6 +132,7 @@ export function meterOf(
   const next: BudgetMeter = {
     window,
     duration: budget.window,
+    goesOn,
     zone,
     correction,
     spentNanos: 0n,

@@ -9,7 +9,7 @@ import { NO_EXTRA, readBudgets, readExtra, readMemberLimits } from '../domain/ex
 import type { Json, JsonObject } from '../domain/json.ts';
 import { type Budget, type Limits, UNLIMITED } from '../domain/limits.ts';
 import { periodBounds, periodOf } from '../domain/period.ts';
-import { tenantLimitsFor } from '../domain/plan.ts';
+import { overageFor, tenantLimitsFor } from '../domain/plan.ts';
 import { monthlyIncluded } from '../domain/proration.ts';
 import { readAgreed, readIncluded, readLimits, readTerms } from '../domain/terms-json.ts';
 import type { RowIn } from '../projection.ts';
@@ -24,7 +24,7 @@ import {
   together,
 } from './allowance.ts';
 import type { Correction } from './budget.ts';
-import type { BudgetCap, Level } from './levels.ts';
+import { type BudgetCap, type Level, NO_RATES } from './levels.ts';
 import {
   levelFor,
   levelIfLimited,
@@ -197,26 +197,27 @@ function tenantAllowance({ tenant, tenantBudget, agency }: CallerRows): Allowanc
 }
 
 /**
- * Where nothing beyond the included usage may be used, that is a budget of the month like any other. In
- * the month in which the contract began or changed it is what the days of that month include.
+ * Where nothing beyond the included usage may be used, that is a budget of the month like any other; where
+ * more goes slower, it is one that decides how fast. In the month in which the contract began or changed it
+ * is what the days of that month include.
  */
 function withOverage(
   allowed: Allowance,
   tenant: CallerRows['tenant'],
   { zone }: CallerRows['agency'],
 ): Allowance {
-  const terms = readTerms(tenant.terms);
-  if (terms.overage?.policy !== 'block') return allowed;
-  const nanos = terms.includedUsageNanos;
+  const overage = overageFor(readTerms(tenant.terms));
+  if (overage === null) return allowed;
+  const { includedNanos: nanos, rates } = overage;
   const included = readIncluded(tenant.included);
   const month = periodOf(tenant.effective_from ?? tenant.onboarded_at, zone);
   const until = periodBounds(month, zone).endsAt;
   const ofMonth = monthlyIncluded(included, month, zone);
-  return {
-    ...allowed,
-    budgets: [{ nanos, window: '1mo' }, ...allowed.budgets],
-    temporary: { nanos: ofMonth - nanos, until },
-  };
+  const budget = { nanos, window: '1mo' };
+  const temporary = { nanos: ofMonth - nanos, until };
+  return rates === null
+    ? { ...allowed, budgets: [budget, ...allowed.budgets], temporary }
+    : { ...allowed, throttle: { budget, temporary, rates: { ...NO_RATES, ...rates } } };
 }
 
 /** The contract's, and those agreed beside it. */

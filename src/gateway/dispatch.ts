@@ -2,10 +2,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Deployment } from '../domain/deployment.ts';
 import type { Routing } from '../domain/routing.ts';
 import type { Refusal } from '../errors.ts';
-import { allowsInstead } from './admission.ts';
+import { allowsInstead, pickQuietly } from './admission.ts';
 import { isBillable } from './billable.ts';
 import { binaryRelay } from './binary-relay.ts';
 import { upstreamBody } from './call.ts';
+import { cancelClaim, settleClaim } from './claims.ts';
 import { amend, begin, type Exchange } from './exchange.ts';
 import { errorRelay, invalid, jsonRelay } from './json-relay.ts';
 import {
@@ -44,7 +45,7 @@ export interface Running {
 
 export interface Dispatcher {
   /** `refused` runs instead of the upstream's call when it could not be noted that there is one. */
-  start(exchange: Exchange, refused: (refusal: Refusal) => void): Running;
+  start(exchange: Exchange, nextFallback: number, refused: (refusal: Refusal) => void): Running;
   /** Ends a running request from our side. */
   stop(running: Running, trouble: Trouble): void;
   /** Its time is over. */
@@ -58,7 +59,12 @@ export interface DispatcherDeps extends RelayDeps {
   readonly router: Router;
   readonly routing: Routing;
   readonly random: () => number;
+  /** A deployment is left alone from now on, for so long. */
+  readonly onCooled: (deployment: Deployment, forMs: number, problem: string) => void;
 }
+
+/** Where the next attempt goes. */
+type Next = Pick<Exchange, 'model' | 'deployment' | 'offer' | 'claim'>;
 
 const BACKOFF_MS = 200;
 const BACKOFF_MS_MAX = 2_000;
@@ -70,10 +76,10 @@ const WORTH_FALLING_BACK: ReadonlySet<number> = new Set([401, 403, 404]);
 const NO_ANSWER: Failure = { status: 0, retryAfterMs: null };
 
 export function createDispatcher(deps: DispatcherDeps): Dispatcher {
-  const { books, upstreams, router, routing, random } = deps;
+  const { books, upstreams, router, routing, random, onCooled } = deps;
   const { monotonicMs, log } = books;
 
-  function start(exchange: Exchange, refused: (refusal: Refusal) => void): Running {
+  function start(exchange: Exchange, nextFallback: number, refused: (refusal: Refusal) => void): Running {
     const running: Running = {
       exchange,
       relay: waitingRelay(books, exchange),
@@ -81,13 +87,14 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
       attempt: 0,
       open: false,
       retriesLeft: routing.retries,
-      nextFallback: 0,
+      nextFallback,
     };
     exchange.ticket = begin(books, exchange, (refusal) => {
       if (exchange.concluded) return;
       if (refusal === null) return send(running);
       exchange.concluded = true;
       books.limiter.release(exchange.reservation);
+      cancelClaim(exchange.claim);
       refused(refusal);
     });
     return running;
@@ -155,7 +162,10 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
   function note(deployment: Deployment, failure: Failure): void {
     const { allowedFails, cooldownMs } = routing;
     const settings = { allowedFails, cooldownMs: router.hasOthers(deployment) ? cooldownMs : 0 };
-    noteFailure(router.standingOf(deployment), failure, monotonicMs(), settings);
+    const standing = router.standingOf(deployment);
+    const known = monotonicMs() < standing.cooledUntilMs;
+    const forMs = noteFailure(standing, failure, monotonicMs(), settings);
+    if (forMs !== null && !known) onCooled(deployment, forMs, standing.lastProblem);
   }
 
   function goOn(running: Running, failure: Failure): boolean {
@@ -175,9 +185,11 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     const backoff = Math.min(BACKOFF_MS * 2 ** done, BACKOFF_MS_MAX) * (0.5 + random() / 2);
     const waitMs = next === exchange.deployment ? Math.max(backoff, routing.retryAfterMs, asked ?? 0) : 0;
     if (waitMs > RETRY_WAIT_MS_MAX) return false;
+    const claim = router.claimAtOnce(next, exchange.reservation.tokens, waitMs);
+    if (claim === null) return false;
     running.retriesLeft -= 1;
     exchange.retries += 1;
-    sendTo(running, exchange.model, next, offer, waitMs);
+    sendTo(running, { model: exchange.model, deployment: next, offer, claim }, waitMs);
     return true;
   }
 
@@ -187,32 +199,20 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     while (running.nextFallback < models.length) {
       const model = models[running.nextFallback]!;
       running.nextFallback += 1;
-      const deployment = allowsInstead(caller, exchange.subjects, model) ? pickQuietly(model) : null;
+      const deployment = allowsInstead(caller, exchange.subjects, model) ? pickQuietly(router, model) : null;
       const offer = deployment === null ? null : caller.tariff.offer(model, deployment);
       if (deployment === null || offer === null || !isBillable(call, offer)) continue;
+      const claim = router.claimAtOnce(deployment, exchange.reservation.tokens, 0);
+      if (claim === null) continue;
       exchange.fallbacks += 1;
       running.retriesLeft = routing.retries;
-      sendTo(running, model, deployment, offer, 0);
+      sendTo(running, { model, deployment, offer, claim }, 0);
       return true;
     }
     return false;
   }
 
-  function pickQuietly(model: string): Deployment | null {
-    try {
-      return router.pick(model);
-    } catch {
-      return null;
-    }
-  }
-
-  function sendTo(
-    running: Running,
-    model: string,
-    deployment: Deployment,
-    offer: Exchange['offer'],
-    waitMs: number,
-  ): void {
+  function sendTo(running: Running, next: Next, waitMs: number): void {
     const { exchange } = running;
     close(running);
     running.attempt += 1;
@@ -220,10 +220,12 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     running.relay = waitingRelay(books, exchange);
     running.deadlineMs = Infinity;
     exchange.firstByteAtMs = null;
-    if (deployment !== exchange.deployment) {
-      exchange.model = model;
-      exchange.deployment = deployment;
-      exchange.offer = offer;
+    settleClaim(exchange.claim, 0);
+    exchange.claim = next.claim;
+    if (next.deployment !== exchange.deployment) {
+      exchange.model = next.model;
+      exchange.deployment = next.deployment;
+      exchange.offer = next.offer;
       amend(books, exchange);
     }
     const { attempt } = running;
@@ -261,12 +263,8 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
   }
 
   function open(running: Running): void {
-    const { deployment, reservation } = running.exchange;
-    const standing = router.standingOf(deployment);
     running.open = true;
-    standing.running += 1;
-    standing.requests?.add(running.exchange.sentMs, 1);
-    if (standing.countsTokens) standing.tokens.add(running.exchange.sentMs, reservation.tokens);
+    router.standingOf(running.exchange.deployment).running += 1;
   }
 
   function close(running: Running): void {

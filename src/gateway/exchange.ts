@@ -5,6 +5,7 @@ import { NO_USAGE, type Outcome, rate, type SpendLine, type Usage } from '../dom
 import type { Refusal } from '../errors.ts';
 import type { Call } from './call.ts';
 import type { Caller } from './caller.ts';
+import { type Claim, settleClaim } from './claims.ts';
 import type { Subject } from './named-subjects.ts';
 import type { Limiter, Reservation } from './limiter.ts';
 import type { Offer } from './offers.ts';
@@ -33,6 +34,8 @@ export interface Exchange {
   deployment: Deployment;
   offer: Offer;
   readonly reservation: Reservation;
+  /** Of the deployment's own limits. */
+  claim: Claim;
   readonly inputTokens: number;
   readonly tags: readonly string[];
   readonly endUser: string | null;
@@ -181,7 +184,9 @@ export function conclude(
   books.writer.record(ticket!, recorded, (refusal, place) => {
     if (refusal === null) {
       exchange.priceNanos = priceNanos;
-      books.limiter.settle(reservation, usage.inputTokens + usage.outputTokens, spend, place);
+      const tokens = usage.inputTokens + usage.outputTokens;
+      books.limiter.settle(reservation, tokens, spend, place);
+      settleClaim(exchange.claim, usageSource === 'none' ? 0 : tokens);
     } else books.limiter.release(reservation);
     try {
       answer(refusal);

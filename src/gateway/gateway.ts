@@ -1,25 +1,27 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readCredential } from '../credentials.ts';
 import { formatNanos } from '../domain/money.ts';
-import { type Routing, ROUTING_DEFAULT } from '../domain/routing.ts';
+import type { Deployment } from '../domain/deployment.ts';
+import { ROUTING_DEFAULT } from '../domain/routing.ts';
 import { Refusal } from '../errors.ts';
-import type { EventStore } from '../store/event-store.ts';
 import { admit, callIdOf, endUserOf, tagsOf } from './admission.ts';
 import { sendDefect, sendRefusal } from './answers.ts';
 import { otherNanos, requirePrices } from './billable.ts';
 import { readBody } from './body.ts';
-import type { InstallationLimits } from './caller-levels.ts';
+import type { GatewayDeps } from './gateway-deps.ts';
+import { createCooldownNews } from './cooldown-news.ts';
+import { cancelClaim, type Claim } from './claims.ts';
 import { type Call, countInput, formCall, readCall } from './call.ts';
 import { createDispatcher, type Running } from './dispatch.ts';
 import type { Books, Exchange } from './exchange.ts';
 import { readForm } from './form.ts';
-import { createKeyTable, type KeyTables } from './key-table.ts';
-import { createLimiter, type Limiter, type SpentSince } from './limiter.ts';
-import { createNamedSubjects, levelsOf, type SubjectTables } from './named-subjects.ts';
+import { createKeyTable } from './key-table.ts';
+import type { Instant, Level } from './levels.ts';
+import { createLimiter, type Demand, type Limiter, mostTokens, type Reservation } from './limiter.ts';
+import { createNamedSubjects, levelsOf } from './named-subjects.ts';
 import { createPlaces } from './places.ts';
-import { createRouter, type Deployments } from './router.ts';
+import { createRouter } from './router.ts';
 import { isAbsolute, requireRoute, routeOf, type Target } from './routes.ts';
-import type { FailureLog } from './drain.ts';
 import { createSpendWriter } from './spend-writer.ts';
 import { type DeploymentHealth, startHealthChecks } from './health-checks.ts';
 import { createUpstreams, type UpstreamTimeouts } from './upstream.ts';
@@ -31,45 +33,6 @@ import { worstRates } from './worst-rates.ts';
  * upstream, answer, usage, durable spend, end. No database is asked on it, except once per budget
  * for what was spent before this process started.
  */
-export interface GatewayDeps {
-  readonly store: Pick<EventStore, 'append'>;
-  /** New for every start of the process: part of the names of its spend streams. */
-  readonly writerId: string;
-  readonly tables: KeyTables & SubjectTables;
-  readonly deployments: Deployments;
-  readonly routing?: Routing;
-  readonly masterKey: string;
-  /** The agency's own tenant: what the master key spends is recorded under it. */
-  readonly ownTenantId: string;
-  /** Limits of the whole installation; null when there are none. */
-  readonly installation: InstallationLimits | null;
-  readonly spentSince: SpentSince;
-  /** Lower-case name of the header that carries the key instead of the usual ones; null for those. */
-  readonly keyHeader: string | null;
-  readonly budgetExceededStatus: number;
-  readonly bodyBytesMax: number;
-  /** Largest upload, and how much of one is held while its model is not known. */
-  readonly fileBytesMax?: number;
-  /** Folder of the spool; this process's own. */
-  readonly spoolDir: string;
-  /** Spend that waits for the log before new requests are refused. */
-  readonly spendWaitingMax: number;
-  /** How long answers go on while the log cannot be reached. */
-  readonly outageMsMax: number;
-  /** For the x-litellm-version header. */
-  readonly version: string;
-  readonly log: FailureLog;
-  /** Milliseconds since 1970. */
-  readonly wallMs: () => number;
-  /** Milliseconds of a clock that never goes back. */
-  readonly monotonicMs: () => number;
-  readonly newId: () => string;
-  /** From 0 to less than 1. */
-  readonly random: () => number;
-  readonly timeouts?: Partial<UpstreamTimeouts>;
-  readonly spendGatherMs?: number;
-}
-
 export interface Gateway {
   /** Whether `handle` must have this request: its own routes, and whole addresses as targets, which are refused. */
   matches(method: string, url: string): boolean;
@@ -82,6 +45,8 @@ export interface Gateway {
   backlog(): { readonly spends: number; readonly spoolBytes: number };
   /** Other processes keep the same limits from now on; resolves when they know what is used here. */
   share: Limiter['share'];
+  /** What another process told by way of its `Sharing`. */
+  told(news: string): void;
   /** How often a soft budget was reached since the start. */
   softBudgetsReached(): number;
   /** How each deployment is doing. */
@@ -108,6 +73,8 @@ const SPEND_RETRY = { retryMs: 50, retryMsMax: 2_000 };
 const TIMEOUTS: UpstreamTimeouts = { connectMs: 10_000, quietMs: 300_000 };
 /** How long spend may still wait for the log when everything else has ended. */
 const FLUSH_MS_MAX = 10_000;
+
+const NO_DEPLOYMENTS: readonly Deployment[] = [];
 
 /** A request from its arrival on. */
 interface Visit {
@@ -165,7 +132,16 @@ export function createGateway(deps: GatewayDeps): Gateway {
   });
   const books: Books = { writer, limiter, wallMs, monotonicMs, log };
   const { random } = deps;
-  const dispatcher = createDispatcher({ books, version, upstreams, router, routing, random });
+  const cooldowns = createCooldownNews(router, monotonicMs);
+  const dispatcher = createDispatcher({
+    books,
+    version,
+    upstreams,
+    router,
+    routing,
+    random,
+    onCooled: cooldowns.tell,
+  });
   const worstOf = worstRates(router);
   const health = startHealthChecks({ router, routing, monotonicMs });
   const visits = createPlaces<Visit>();
@@ -243,7 +219,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
     sendDefect(response, callId);
   }
 
-  function serve(visit: Visit, call: Call): void {
+  /** `without`: deployments that had no room for the request. */
+  function serve(visit: Visit, call: Call, without: readonly Deployment[] = NO_DEPLOYMENTS): void {
     const { request, response } = visit;
     if (response.destroyed) return;
     const now = { wallMs: wallMs(), monotonicMs: monotonicMs() };
@@ -251,14 +228,16 @@ export function createGateway(deps: GatewayDeps): Gateway {
     const endUser = endUserOf(call, request.headers);
     const tags = tagsOf(caller, call, request.headers);
     const named = subjects.of(caller, endUser, tags);
-    const { model, deployment, offer } = admit(caller, call, named, router, now.wallMs);
-    const levels = levelsOf(caller, named, model);
+    const wish = { arrivedMs: visit.startedMs, without };
+    const admission = admit(caller, call, named, router, now.wallMs, wish);
+    const { firstModel, model, deployment, offer, nextFallback } = admission;
+    const levels = levelsOf(caller, named, firstModel);
     const unwritable = writer.refusal();
     if (unwritable !== null) throw unwritable;
     const loading = limiter.prepare(levels, now);
     if (loading !== null) return serveAfter(loading, visit, call);
     requirePrices(call, offer);
-    const prices = worstOf(caller.tariff, model, offer);
+    const prices = worstOf(caller.tariff, firstModel, offer);
     const inputTokens = countInput(call);
     const generates = call.route.dialect.generates && !call.bySingleUnit;
     const demand = {
@@ -271,7 +250,11 @@ export function createGateway(deps: GatewayDeps): Gateway {
     };
     const lacking = limiter.lack(levels, demand, now, visit.startedMs);
     if (lacking !== null) return serveAfter(lacking, visit, call);
-    const reservation = limiter.reserve(levels, demand, now);
+    const time = { nowMs: now.monotonicMs, arrivedMs: visit.startedMs };
+    const claim = router.claim(deployment, mostTokens(demand), time);
+    if (claim === null) return serve(visit, call, [...without, deployment]);
+    if (claim instanceof Promise) return serveAfter(claim, visit, call);
+    const reservation = reserve(levels, demand, now, claim);
     const exchange: Exchange = {
       requestId: visit.requestId,
       callId: visit.callId,
@@ -280,25 +263,36 @@ export function createGateway(deps: GatewayDeps): Gateway {
       call,
       caller,
       subjects: named,
-      firstModel: model,
+      firstModel,
       model,
       deployment,
       offer,
       reservation,
+      claim,
       inputTokens,
       tags,
       endUser,
       startedMs: visit.startedMs,
       sentMs: monotonicMs(),
       retries: 0,
-      fallbacks: 0,
+      fallbacks: nextFallback === 0 ? 0 : 1,
       ticket: null,
       upstream: null,
       firstByteAtMs: null,
       concluded: false,
       priceNanos: 0n,
     };
-    visit.running = dispatcher.start(exchange, (refusal) => refuse(visit, refusal));
+    visit.running = dispatcher.start(exchange, nextFallback, (refusal) => refuse(visit, refusal));
+  }
+
+  /** On all levels, or nothing anywhere. */
+  function reserve(levels: readonly Level[], demand: Demand, now: Instant, claim: Claim): Reservation {
+    try {
+      return limiter.reserve(levels, demand, now);
+    } catch (error) {
+      cancelClaim(claim);
+      throw error;
+    }
   }
 
   /** What was spent so far is being read; then everything is checked anew. */
@@ -352,7 +346,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
     inFlight: visits.count,
     flush: () => writer.flush(),
     backlog: () => ({ spends: writer.waiting, spoolBytes: writer.spoolBytes }),
-    share: limiter.share,
+    async share(sharing) {
+      cooldowns.share(sharing.tell ?? null);
+      router.share(sharing.shares);
+      await limiter.share(sharing);
+    },
+    told: cooldowns.told,
     softBudgetsReached: () => softBudgetsReached,
     deployments: health.all,
     trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),

@@ -7,7 +7,7 @@ import type { tenants } from '../../projections/tenants.ts';
 import type { users } from '../../projections/users.ts';
 import { suspension } from '../domain/dunning.ts';
 import { periodClock } from '../domain/period.ts';
-import { readTerms } from '../domain/terms-json.ts';
+import { readTermsInForce } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
 import type { MemoryTable } from '../memory-table.ts';
 import { hashSecret } from '../secrets.ts';
@@ -185,7 +185,8 @@ function tariffs(): CallerDeps['tariffOf'] {
     const found = remembered.get(tenant);
     if (found?.agency === agency) return found.tariff;
     let tariff = tenant.own ? ownTariff(agency.currency) : noTariff(agency.currency);
-    if (tenant.terms !== null) tariff = contractTariff(readTerms(tenant.terms));
+    const terms = readTermsInForce(tenant);
+    if (terms !== null) tariff = contractTariff(terms);
     remembered.set(tenant, { agency, tariff });
     return tariff;
   };

@@ -23,6 +23,7 @@ const OWN_ROWS: Readonly<Record<LevelName, string>> = {
   key: 's.key_id = $1',
   project: 's.project_id = $1 and s.tenant_id = (select tenant_id from projects where project_id = $1)',
   tenant: 's.tenant_id = $1',
+  overage: 's.tenant_id = $1',
   user: 's.user_id = $1 and s.tenant_id in (select tenant_id from keys where user_id = $1)',
   member: `s.user_id = ${AFTER} and s.project_id = ${BEFORE}
     and s.tenant_id = (select tenant_id from projects where project_id = ${BEFORE})`,

@@ -9,6 +9,8 @@ export type LevelName =
   | 'member'
   | 'user'
   | 'tenant'
+  /** What a tenant uses beyond what its contract includes. */
+  | 'overage'
   | 'tenant-member'
   | 'end-user'
   | 'tag'
@@ -27,7 +29,7 @@ export const NO_RATES: LevelRates = {
   parallelRequests: null,
 };
 
-/** A budget in force: no two of one level have the same window. */
+/** A budget in force: no two of one level have the same window, but for one that goes on beyond it. */
 export interface BudgetCap {
   readonly nanos: bigint;
   /** A duration; null lasts for ever. */
@@ -37,6 +39,8 @@ export interface BudgetCap {
   readonly raisedUntilMs: number;
   /** Where it is counted. */
   readonly owner: BudgetOwner;
+  /** What a request that does not fit counts on as well; left out: it is refused. */
+  readonly beyond?: Level | undefined;
   /** What a refusal says of it beside the subject: nothing of a level's first budget. */
   readonly note: string;
 }

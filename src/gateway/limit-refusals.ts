@@ -1,3 +1,4 @@
+import { budgetWindow } from '../domain/duration.ts';
 import { isoInstant } from '../domain/local-time.ts';
 import { formatNanos } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
@@ -53,7 +54,11 @@ export function rateRefusal(
   const resetsAt = seconds === null ? 'never' : isoInstant(wallMs + seconds * 1_000);
   const where = { level: level.scope, id: level.id, kind, limit };
   const detail = { ...where, remaining: Math.max(left, 0), needed, resetsAt };
-  return new Refusal('rate_limited', detail, seconds === null ? {} : { retryAfterSeconds: seconds });
+  const waits = seconds === null ? {} : { retryAfterSeconds: seconds };
+  if (level.name !== 'overage') return new Refusal('rate_limited', detail, waits);
+  const { endsAt: renewsAt } = budgetWindow('1mo', wallMs, level.zone);
+  const facts = { ...detail, level: 'organization', renewsAt };
+  return new Refusal('included_usage_spent', facts, waits);
 }
 
 export function parallelRefusal(level: Level, limit: number): Refusal {

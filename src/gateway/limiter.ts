@@ -129,16 +129,19 @@ export function createLimiter(options: LimiterOptions): Limiter {
     arrivedMs: number,
   ): Promise<void> | null {
     if (sharing === null) return null;
-    return waitForShares(sharing, levels, needsOf(levels, demand, now), now, arrivedMs);
+    const needs = needsOf(levels, demand, now);
+    return waitForShares(sharing, withBeyond(levels, needs, now.wallMs), needs, now, arrivedMs);
   }
 
-  function reserve(levels: readonly Level[], demand: Demand, now: Instant): Reservation {
-    const { meters, outputTokens, tokens, nanos, free } = needsOf(levels, demand, now);
+  function reserve(asked: readonly Level[], demand: Demand, now: Instant): Reservation {
+    const needs = needsOf(asked, demand, now);
+    const { meters, outputTokens, tokens, nanos, free } = needs;
     let next = 0;
-    for (const level of levels) {
+    for (const level of asked) {
       for (const cap of level.budgets)
         checkBudget(level, cap, meters[next++]!, nanos, free, budgetStatus, now);
     }
+    const levels = withBeyond(asked, needs, now.wallMs);
     for (const level of levels) checkRates(level, tokens, now);
     const slots: (Slot | null)[] = [];
     for (const level of levels) slots.push(take(level, tokens, now));
@@ -203,6 +206,11 @@ function needsOf(
   const tokens = demand.inputTokens + outputTokens * demand.choices;
   const nanos = worstNanos(demand, outputTokens);
   return { meters, outputTokens, tokens, nanos, free: nanos === 0n && isFree(demand.prices) };
+}
+
+/** Of prompt and answers together, whatever budgets may still cut off. */
+export function mostTokens({ inputTokens, choices, namedOutputTokens, outputTokensMax }: Demand): number {
+  return inputTokens + (namedOutputTokens ?? outputTokensMax) * choices;
 }
 
 /** More was used than reserved, or without a reservation: the others have to know. */
@@ -281,7 +289,12 @@ function affordableOutput(
       if (priceNanos === 0n) continue;
       const others = meter.share === null ? 0n : meter.share.others;
       const left = capAt(cap, wallMs) - meter.spentNanos - meter.reservedNanos - others - inputNanos;
-      if (left < priceNanos * BigInt(tokens)) tokens = Number(left / priceNanos);
+      if (left >= priceNanos * BigInt(tokens)) continue;
+      if (cap.beyond === undefined) tokens = Number(left / priceNanos);
+      else if (cap.beyond.limits.tokensPerMinute !== null) {
+        const slow = Math.floor((cap.beyond.limits.tokensPerMinute - inputTokens) / choices);
+        tokens = Math.min(tokens, slow);
+      }
     }
   }
   return Math.max(tokens, 1);
@@ -298,12 +311,32 @@ function checkBudget(
   now: Instant,
 ): void {
   if (meter.loadedTo === null) throw new Error('a budget is decided before its ledger was read');
+  if (cap.beyond !== undefined) return;
   const limit = capAt(cap, now.wallMs);
   const { share } = meter;
-  const fits = meter.spentNanos + meter.reservedNanos + nanos <= limit;
-  if (free ? limit > 0n : fits && (share === null || ownNanos(meter) + nanos <= share.granted)) return;
+  if (free ? limit > 0n : fitsInto(meter, limit, nanos)) return;
   const seen = share === null ? meter : { ...meter, spentNanos: meter.spentNanos + share.others };
   throw budgetRefusal({ level, cap, limit, meter: seen, neededNanos: nanos }, status, now);
+}
+
+function fitsInto(meter: BudgetMeter, limit: bigint, nanos: bigint): boolean {
+  const { share } = meter;
+  if (meter.spentNanos + meter.reservedNanos + nanos > limit) return false;
+  return share === null || ownNanos(meter) + nanos <= share.granted;
+}
+
+/** With the levels of those budgets that a request does not fit into and that let it go on beyond them. */
+function withBeyond(levels: readonly Level[], { meters, nanos }: Needs, wallMs: number): readonly Level[] {
+  let all: Level[] | null = null;
+  let next = 0;
+  for (const { budgets } of levels) {
+    for (const cap of budgets) {
+      const meter = meters[next++]!;
+      if (cap.beyond === undefined || fitsInto(meter, capAt(cap, wallMs), nanos)) continue;
+      (all ??= [...levels]).push(cap.beyond);
+    }
+  }
+  return all ?? levels;
 }
 
 function checkRates(level: Level, tokens: number, now: Instant): void {

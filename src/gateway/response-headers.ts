@@ -13,7 +13,8 @@ export function answerHeaders(exchange: Exchange, version: string, providers: st
     `x-litellm-version: ${version}\r\n${fixedOf(caller)}`;
   for (const level of exchange.reservation.levels) headers += remaining(level, nowMs);
   const meter = caller.keyBudget?.owner.meter ?? null;
-  return meter === null
+  // What others have spent of a budget by now is not known here: no number is better than a wrong one.
+  return meter === null || meter.share !== null
     ? headers
     : headers + headerLine('x-litellm-key-spend', formatNanos(meter.spentNanos));
 }

@@ -3,19 +3,29 @@ import { type Routing, ROUTING_DEFAULT } from '../domain/routing.ts';
 import { unreachable } from '../domain/decider.ts';
 import { Refusal } from '../errors.ts';
 import { matchesName } from './model-names.ts';
-import { isAvailable, newStanding, type Standing } from './standing.ts';
+import { type Claim, claimAtOnce, claimFor, type ClaimTime, isAvailable, shareStanding } from './claims.ts';
+import type { Shares } from './shares.ts';
+import { newStanding, type Standing } from './standing.ts';
 
 /** Finds the deployment that serves a public model name, by the strategy when there are several. */
 export interface Router {
   /** The model that a name stands for: itself, unless it is an alias. */
   resolve(model: string): string;
+  /** Whether a deployment has the name or a wildcard for it. */
+  serves(model: string): boolean;
   /**
    * Null when no deployment has the name or a wildcard for it. Throws
-   * Refusal(all_deployments_in_cooldown) when none of several may be asked and nothing else is tried.
+   * Refusal(all_deployments_in_cooldown) when none of them may be asked.
    */
-  pick(model: string): Deployment | null;
+  pick(model: string, wish?: Wish): Deployment | null;
   /** Another one after `failed`; the same when there is no other, null when that is left alone too. */
   again(model: string, failed: Deployment): Deployment | null;
+  /** Room at a deployment for a request of at most so many tokens; as `claimFor` says. */
+  claim(deployment: Deployment, tokens: number, time: ClaimTime): Claim | Promise<void> | null;
+  /** The same without asking others, for a request that is sent after so long. */
+  claimAtOnce(deployment: Deployment, tokens: number, waitMs: number): Claim | null;
+  /** Others keep the limits of deployments, too, from now on. */
+  share(shares: Shares): void;
   /** All that may answer a request for the model; null when that is only one. */
   alternatives(model: string): readonly Alternative[] | null;
   fallbacks(model: string): readonly string[];
@@ -36,6 +46,14 @@ export interface Alternative {
   readonly deployment: Deployment;
 }
 
+/** Which deployment a request may still have. */
+export interface Wish {
+  /** When it came in; now when left out. */
+  readonly arrivedMs?: number | undefined;
+  /** Where there was no room for it. */
+  readonly without: readonly Deployment[];
+}
+
 const NONE: readonly string[] = [];
 
 /** `random` gives numbers from 0 to less than 1; `nowMs` is a clock that never goes back. */
@@ -49,6 +67,7 @@ export function createRouter(
   const source = typeof deployments === 'function' ? deployments : () => deployments;
   // Of deployments that are gone, too: requests to them may still be on their way.
   const byDeployment = new WeakMap<Deployment, Standing>();
+  let shares: Shares | null = null;
   let served: Served = { deployments: [], standings: [], byName: new Map(), wildcards: [] };
   let generation = 0;
   const choose = chooser(routing, random, nowMs);
@@ -56,10 +75,20 @@ export function createRouter(
   function standingOf(deployment: Deployment): Standing {
     let standing = byDeployment.get(deployment);
     if (standing === undefined) {
-      standing = newStanding(deployment, countsTokens);
+      const before = served.standings.find((known) => known.deployment.id === deployment.id) ?? null;
+      standing = newStanding(deployment, countsTokens, before);
+      if (shares !== null && isLimited(standing)) standing.sharing ??= shareStanding(standing, shares);
       byDeployment.set(deployment, standing);
     }
     return standing;
+  }
+
+  function availableIn(group: readonly Standing[], wish: Wish | null): readonly Standing[] {
+    const now = nowMs();
+    const time = { nowMs: now, arrivedMs: wish?.arrivedMs ?? now };
+    return group.filter(
+      (standing) => isAvailable(standing, time) && wish?.without.includes(standing.deployment) !== true,
+    );
   }
 
   function current(): Served {
@@ -103,21 +132,30 @@ export function createRouter(
 
   return {
     resolve: (model) => (Object.hasOwn(routing.aliases, model) ? routing.aliases[model]! : model),
-    pick(model) {
+    serves: (model) => groupOf(model) !== undefined,
+    pick(model, wish) {
       const group = groupOf(model);
       if (group === undefined) return null;
       if (group.length === 1 && !isLimited(group[0]!)) return group[0]!.deployment;
-      const available = group.filter((standing) => isAvailable(standing, nowMs()));
+      const available = availableIn(group, wish ?? null);
       if (available.length > 0) return choose(available).deployment;
-      // With something to fall back on, whoever is asked in vain costs one attempt.
-      if (fallbacks(model).length > 0) return choose(group).deployment;
       throw restingRefusal(model, group, nowMs());
     },
     again(model, failed) {
-      const available = (groupOf(model) ?? []).filter((standing) => isAvailable(standing, nowMs()));
+      const available = availableIn(groupOf(model) ?? [], null);
       const others = available.filter(({ deployment }) => deployment !== failed);
       if (others.length > 0) return choose(others).deployment;
       return available.length > 0 ? failed : null;
+    },
+    claim: (deployment, tokens, time) => claimFor(standingOf(deployment), tokens, time),
+    claimAtOnce(deployment, tokens, waitMs) {
+      const now = nowMs();
+      return claimAtOnce(standingOf(deployment), tokens, now, now + waitMs);
+    },
+    share(begun) {
+      shares = begun;
+      for (const standing of current().standings)
+        if (isLimited(standing)) standing.sharing ??= shareStanding(standing, begun);
     },
     alternatives,
     fallbacks,

@@ -1,6 +1,6 @@
 import type { Budget } from '../domain/limits.ts';
 import { type Accounts, newOwner } from './accounts.ts';
-import { type Allowance, isLimited } from './allowance.ts';
+import { type Allowance, isLimited, NOTHING_LIMITED } from './allowance.ts';
 import type { BudgetOwner, Correction } from './budget.ts';
 import type { Account, BudgetCap, Level, LevelName } from './levels.ts';
 import { matchesName } from './model-names.ts';
@@ -30,6 +30,7 @@ const LITELLM_SCOPES: Readonly<Record<LevelName, string>> = {
   member: 'team_member',
   user: 'user',
   tenant: 'organization',
+  overage: 'organization_overage',
   'tenant-member': 'organization_member',
   'end-user': 'end_user',
   tag: 'tag',
@@ -50,11 +51,28 @@ export function levelFor(accounts: Accounts, scope: Scope, allowance: Allowance)
     scope: LITELLM_SCOPES[name],
     subject,
     limits: allowance.rates,
-    ...budgetsFor(account, allowance),
+    ...withThrottle(accounts, scope, account, allowance),
     correction,
     zone,
     account,
   };
+}
+
+/** The budget that slows down comes last: no other one shares its place. */
+function withThrottle(
+  accounts: Accounts,
+  scope: Scope,
+  account: Account,
+  allowance: Allowance,
+): Pick<Level, 'budgets' | 'soft'> {
+  const found = budgetsFor(account, allowance);
+  const { throttle } = allowance;
+  if (throttle === undefined) return found;
+  const { budget, temporary, rates } = throttle;
+  const beyond = levelFor(accounts, { ...scope, name: 'overage' }, { ...NOTHING_LIMITED, rates });
+  const place = found.budgets.length + (found.soft === null ? 0 : 1);
+  const cap = { ...capOf(budget, temporary, ownerAt(account, place), false), beyond };
+  return { ...found, budgets: [...found.budgets, cap] };
 }
 
 /** Null, and nothing is counted, unless something is limited. */

@@ -23,6 +23,8 @@ export interface Sharing {
   readonly pool: Pool;
   /** With what the ids of this process's requests begin. */
   readonly tag: string;
+  /** Tells the other processes something that their gateways understand. */
+  readonly tell?: (news: string) => void;
 }
 
 /** What a request takes of every level. */
@@ -122,15 +124,9 @@ function meterName(kind: 'b' | 'r' | 't' | 'p', place: readonly (string | null)[
 
 function budgetName(scope: Account['scope'], meter: BudgetMeter, after: bigint | null): string {
   const { startsAt, endsAt } = meter.window;
-  const place: BudgetPlace = [
-    ...scope,
-    startsAt,
-    after === null ? null : String(after),
-    endsAt,
-    meter.duration,
-    meter.zone,
-  ];
-  return meterName('b', place);
+  const from = after === null ? null : String(after);
+  const place: BudgetPlace = [...scope, startsAt, from, endsAt, meter.duration, meter.zone];
+  return meterName('b', meter.goesOn ? [...place, 'goes on'] : place);
 }
 
 function openBudget(shares: Shares, name: string, meter: BudgetMeter): Share {

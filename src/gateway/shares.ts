@@ -3,6 +3,7 @@ import { ignore } from '../connections.ts';
 import { hear, type Hearing } from '../hearing.ts';
 import type { Log } from '../log.ts';
 import { type Base, insertBases, tidyShares } from './share-bases.ts';
+import { emptyWish, join, type Wish as WishOf } from './share-wish.ts';
 
 /**
  * This process's shares of limits that several processes keep together (migrations: limit_shares). A
@@ -75,25 +76,16 @@ export interface SharesOptions {
   readonly standing: { readonly trustedUntilMs: number; trusted(): Promise<void> };
 }
 
-/** What is to be said of a share with the next call. */
-interface Wish {
-  readonly share: Share;
-  needed: bigint;
-  /** Null as long as nothing is asked for. */
-  cap: bigint | null;
-  givesBack: boolean;
-  readonly waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[];
-  /** How often, the last time included; others are called once. */
-  asked: number;
-  sentMs: number;
-}
+type Wish = WishOf<Share>;
 
 const CHANNEL = 'limit_shares';
 const BATCH_MAX = 500;
 /** How often it is looked whether others have given back what they do not use. */
 const ASKED_MAX = 20;
-/** How soon, when nobody has said that he did. */
+/** How soon, when nobody has said that he did; after the first few times less often. */
 const LOOK_MS = 25;
+const LOOK_EARLY_MAX = 8;
+const LOOK_LATE_MS = 100;
 /** For so long after a limit was found used up nobody asks again. */
 const DRY_MS = 25;
 const CALL_MS_MAX = 5_000;
@@ -129,9 +121,10 @@ export function createShares(options: SharesOptions): Shares {
     const newer = wishes.get(share);
     if (newer !== undefined) return join(newer, wish);
     recalling.set(share, wish);
+    const lookMs = wish.asked <= LOOK_EARLY_MAX ? LOOK_MS : LOOK_LATE_MS;
     setTimeout(() => {
       if (recalling.get(share) === wish) wishFor(share);
-    }, LOOK_MS);
+    }, lookMs);
   }
 
   function schedule(): void {
@@ -180,16 +173,18 @@ export function createShares(options: SharesOptions): Shares {
     turn += 1;
     const asked = batch.map((wish) => {
       const { share, needed, cap } = wish;
+      const smallest = wish.least ?? 0n;
       const inUse = share.use.inUse();
       if (wish.givesBack && inUse < share.granted) share.granted = inUse;
       const kept = inUse > share.granted ? inUse : share.granted;
       const room = kept - inUse;
       wish.sentMs = monotonicMs();
       wish.asked += 1;
-      return { wish, kept, wanted: cap === null ? null : needed > room ? needed - room : 0n };
+      const wanted = cap === null ? null : needed > room ? needed - room : 0n;
+      return { wish, kept, wanted, least: smallest > room ? smallest - room : 0n };
     });
     const { rows } = await pool.query<Answer>({
-      text: 'select * from take_shares($1, $2, $3, $4, $5, $6, $7, $8)',
+      text: 'select * from take_shares($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
       values: [
         holder,
         turn,
@@ -199,6 +194,8 @@ export function createShares(options: SharesOptions): Shares {
         asked.map(({ wish }) => (wish.cap === null ? null : String(wish.cap))),
         asked.map(({ wish }) => wholeMs(wish.share.use.freesInMs())),
         asked.map(({ wish }) => wish.asked === 1),
+        asked.map(({ wish }) => wish.givesBack),
+        asked.map(({ least }) => String(least)),
       ],
       query_timeout: CALL_MS_MAX,
     } as { text: string; values: unknown[] });
@@ -238,8 +235,9 @@ export function createShares(options: SharesOptions): Shares {
     // Who is short, and of what.
     if (payload.startsWith(`-${holder}`)) return;
     const share = shares.get(payload.slice(1 + holder.length));
+    // What a call under way brings may be meant already.
     if (share === undefined) poll().catch(ignore);
-    else if (share.granted > 0n) wishFor(share).givesBack = true;
+    else if (share.granted > 0n || calling !== null) wishFor(share).givesBack = true;
   }
 
   /** Answers calls for what is not used: those that were not heard, and those for what is closed or all in use. */
@@ -309,6 +307,7 @@ export function createShares(options: SharesOptions): Shares {
       if (stopped) return Promise.reject(new Error('this process ends'));
       const wish = wishFor(share);
       wish.needed += amount;
+      if (wish.least === null || amount < wish.least) wish.least = amount;
       wish.cap = cap;
       return new Promise((resolve, reject) => wish.waiting.push({ resolve, reject }));
     },
@@ -380,15 +379,4 @@ interface Answer {
 
 function wholeMs(ms: number | null): number | null {
   return ms === null ? null : Math.ceil(ms);
-}
-
-function emptyWish(share: Share): Wish {
-  return { share, needed: 0n, cap: null, givesBack: false, waiting: [], asked: 0, sentMs: 0 };
-}
-
-function join(into: Wish, from: Wish): void {
-  into.needed += from.needed;
-  into.cap ??= from.cap;
-  into.asked = Math.max(into.asked, from.asked);
-  into.waiting.push(...from.waiting);
 }

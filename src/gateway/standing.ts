@@ -1,7 +1,8 @@
 import type { Deployment } from '../domain/deployment.ts';
 import { type RateWindow, rateWindow } from './rate-window.ts';
+import type { Share, Shares } from './shares.ts';
 
-/** How a deployment is doing, as far as this process has seen. */
+/** How a deployment is doing, as far as this process has seen or was told. */
 export interface Standing {
   readonly deployment: Deployment;
   /** Requests on their way. */
@@ -17,10 +18,19 @@ export interface Standing {
   lastProblem: string;
   /** What the last look at it found; null when it was well. */
   checkProblem: string | null;
-  readonly requests: RateWindow | null;
+  /** Of the last minute; counted by claims (claims.ts). */
+  readonly requests: RateWindow;
   readonly tokens: RateWindow;
   /** Tokens are counted only where something depends on them. */
   readonly countsTokens: boolean;
+  /** This process's parts of the deployment's limits; null while it counts alone. */
+  sharing: StandingShares | null;
+}
+
+export interface StandingShares {
+  readonly shares: Shares;
+  readonly requests: Share;
+  readonly tokens: Share;
 }
 
 const MINUTE_MS = 60_000;
@@ -30,7 +40,12 @@ const RETRY_AFTER_MS_MAX = 60_000;
 /** What no second attempt within seconds can change. */
 const AT_ONCE: ReadonlySet<number> = new Set([401, 403, 429]);
 
-export function newStanding(deployment: Deployment, countsTokens: boolean): Standing {
+/** `before`: of the deployment that had the id until now, whose minute goes on. */
+export function newStanding(
+  deployment: Deployment,
+  countsTokens: boolean,
+  before: Standing | null = null,
+): Standing {
   return {
     deployment,
     running: 0,
@@ -40,19 +55,11 @@ export function newStanding(deployment: Deployment, countsTokens: boolean): Stan
     cooledUntilMs: -Infinity,
     lastProblem: '',
     checkProblem: null,
-    requests: deployment.requestsPerMinute == null ? null : rateWindow(),
-    tokens: rateWindow(),
+    requests: before?.requests ?? rateWindow(),
+    tokens: before?.tokens ?? rateWindow(),
     countsTokens: countsTokens || deployment.tokensPerMinute != null,
+    sharing: before?.sharing ?? null,
   };
-}
-
-/** False while it is left alone or its own limits are used up. */
-export function isAvailable(standing: Standing, nowMs: number): boolean {
-  const { deployment, requests, tokens, cooledUntilMs } = standing;
-  if (nowMs < cooledUntilMs) return false;
-  const { requestsPerMinute, tokensPerMinute } = deployment;
-  if (requestsPerMinute != null && requests!.used(nowMs) >= requestsPerMinute) return false;
-  return tokensPerMinute == null || tokens.used(nowMs) < tokensPerMinute;
 }
 
 export function noteAnswer(standing: Standing, latencyMs: number): void {
@@ -67,13 +74,13 @@ export interface Failure {
   readonly retryAfterMs: number | null;
 }
 
-/** Counts a failure, and leaves the deployment alone when there were too many or when it said so. */
+/** Counts a failure, and leaves the deployment alone when there were too many or when it said so: for so long, null when not. */
 export function noteFailure(
   standing: Standing,
   { status, retryAfterMs }: Failure,
   nowMs: number,
   settings: { readonly allowedFails: number; readonly cooldownMs: number },
-): void {
+): number | null {
   if (nowMs - standing.failuresSinceMs > MINUTE_MS) {
     standing.failures = 0;
     standing.failuresSinceMs = nowMs;
@@ -81,8 +88,16 @@ export function noteFailure(
   standing.failures += 1;
   standing.lastProblem = status === 0 ? 'no answer' : `status ${status}`;
   const { allowedFails, cooldownMs } = settings;
-  if (cooldownMs === 0 || (standing.failures <= allowedFails && !AT_ONCE.has(status))) return;
-  standing.cooledUntilMs = nowMs + Math.min(Math.max(retryAfterMs ?? 0, cooldownMs), RETRY_AFTER_MS_MAX);
+  if (cooldownMs === 0 || (standing.failures <= allowedFails && !AT_ONCE.has(status))) return null;
+  const forMs = Math.min(Math.max(retryAfterMs ?? 0, cooldownMs), RETRY_AFTER_MS_MAX);
+  standing.cooledUntilMs = nowMs + forMs;
+  return forMs;
+}
+
+/** Another process leaves it alone. */
+export function leaveAlone(standing: Standing, nowMs: number, forMs: number, problem: string): void {
+  standing.cooledUntilMs = Math.max(standing.cooledUntilMs, nowMs + Math.min(forMs, RETRY_AFTER_MS_MAX));
+  standing.lastProblem = problem;
 }
 
 /** A `retry-after` in seconds or as a date; null when there is none that can be read. */

@@ -39,18 +39,44 @@ interface Fault {
   readonly loc: readonly (string | number)[];
   readonly msg: string;
   readonly type: string;
+  /** What the sentence says in numbers and names, so that it can be said in another language. */
+  readonly ctx?: Readonly<Record<string, FaultValue>>;
 }
+
+type FaultValue = string | number | boolean | readonly (string | number | boolean)[];
 
 const FAULTS_MAX = 20;
 
 function faultsOf(error: unknown): readonly Fault[] {
   if (!hasZodFastifySchemaValidationErrors(error)) return [];
   const context = error.validationContext ?? 'body';
-  return error.validation.slice(0, FAULTS_MAX).map(({ instancePath, message, keyword }) => {
+  return error.validation.slice(0, FAULTS_MAX).map(({ instancePath, message, keyword, params }) => {
     const path = instancePath.split('/').filter((part) => part !== '');
     const steps = path.map((part) => (/^\d+$/.test(part) ? Number(part) : part));
-    return { loc: [context, ...steps], msg: message ?? 'is not valid', type: keyword };
+    const ctx = contextOf(params);
+    return {
+      loc: [context, ...steps],
+      msg: message ?? 'is not valid',
+      type: keyword,
+      ...(Object.keys(ctx).length === 0 ? {} : { ctx }),
+    };
   });
+}
+
+/** Of what zod knows about a fault, the bounds, formats and choices; never what was sent. */
+const SAID = ['expected', 'origin', 'minimum', 'maximum', 'inclusive', 'format', 'divisor', 'values', 'keys'];
+
+function contextOf(params: Readonly<Record<string, unknown>>): Record<string, FaultValue> {
+  return Object.fromEntries(
+    Object.entries(params).filter(
+      (entry): entry is [string, FaultValue] =>
+        SAID.includes(entry[0]) && [entry[1]].flat().every((value) => isPlain(value)),
+    ),
+  );
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }
 
 function invalidInput(faults: readonly Fault[]): Refusal {

@@ -33,7 +33,7 @@ export async function attentionOf(
   return { expiring: [...expiring], tight: tight.map(shown), tight_scopes: scopes.map(shown) };
 }
 
-function visible({ all, tenants, projects, userId }: Insight): RawBuilder<unknown> {
+export function visible({ all, tenants, projects, userId }: Insight): RawBuilder<unknown> {
   if (all) return sql`true`;
   return sql`(tenant_id = any(${tenants}) or project_id = any(${projects}) or user_id = ${userId})`;
 }

@@ -5,9 +5,9 @@ import { Refusal } from '../errors.ts';
 import { derivedId, derivedSecret, hashSecret, maskSecret } from '../secrets.ts';
 import { transact } from '../transact.ts';
 import { commandOf, metaFor, takeEffect } from './command.ts';
-import type { HttpDeps } from './deps.ts';
-import { agencyOf, type AuditorRow, tenantOf } from './read.ts';
-import { After, refusalAnswers } from './schemas.ts';
+import type { App, HttpDeps } from './deps.ts';
+import { agencyOf, type AuditorRow, pageOf, placeIn, tenantOf } from './read.ts';
+import { After, Page, refusalAnswers } from './schemas.ts';
 import { settle } from './settle.ts';
 
 /** Credentials for auditors: they read the audit API of one agency or one tenant, and nothing else. */
@@ -94,6 +94,8 @@ export function auditorRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
       },
     );
 
+    consultationsRoute(app, deps);
+
     app.delete(
       '/api/audit/credentials/:id',
       {
@@ -132,6 +134,46 @@ export function auditorRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
     );
     done();
   };
+}
+
+const Consultation = z.object({
+  position: z.string(),
+  auditor_id: z.string(),
+  at: z.string(),
+  route: z.string(),
+  subject: z.string().nullable().describe('What was asked for, such as a key id'),
+});
+
+function consultationsRoute(app: App, { db }: HttpDeps): void {
+  app.get(
+    '/api/audit/consultations',
+    {
+      schema: {
+        summary: 'Who looked at what: the uses of auditors, newest first',
+        tags: ['audit'],
+        querystring: Page.extend({ auditor_id: z.string().max(200).optional() }),
+        response: {
+          200: z.object({ data: z.array(Consultation), next_cursor: z.string().nullable() }),
+          ...refusalAnswers,
+        },
+      },
+    },
+    async ({ query: { auditor_id: auditorId, cursor, limit } }) => {
+      const place = placeIn(cursor, [/^\d{1,18}$/]);
+      let wanted = db
+        .selectFrom('consultations')
+        .selectAll()
+        .orderBy('position', 'desc')
+        .limit(limit + 1);
+      if (auditorId !== undefined) wanted = wanted.where('auditor_id', '=', auditorId);
+      if (place !== undefined) wanted = wanted.where('position', '<', BigInt(place[0]!));
+      const { rows, nextCursor } = pageOf(await wanted.execute(), limit, ({ position }) => [
+        String(position),
+      ]);
+      const data = rows.map((row) => ({ ...row, position: String(row.position) }));
+      return { data, next_cursor: nextCursor };
+    },
+  );
 }
 
 /** Throws Refusal(not_found). */

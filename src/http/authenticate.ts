@@ -6,6 +6,7 @@ import { unreachable } from '../domain/decider.ts';
 import { suspension } from '../domain/dunning.ts';
 import type { HttpDeps } from './deps.ts';
 import type { Access, Role, RouteAccess } from './route-roles.ts';
+import { depsWithin } from './row-scope.ts';
 import { rolesIn, type Standing, standingOf } from './standing.ts';
 import { type AuditorRow, findKeyForAuthentication, type KeyRow } from './read.ts';
 import { findSession, requireConsole, sessionTokenOf } from './session.ts';
@@ -33,6 +34,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Null on public routes and before the caller is known. */
     caller: Caller | null;
+    /** What the handler reads with: rows that the caller may see, and no others. */
+    deps: HttpDeps;
     /** The caller came with the cookie of a session. */
     bySession: boolean;
   }
@@ -46,6 +49,11 @@ export const MASTER_USER_ID = 'default_user_id';
 
 /** Runs before the body is read. Throws the same refusals as the gateway. */
 export async function authenticate(deps: HttpDeps, request: FastifyRequest): Promise<void> {
+  await findOut(deps, request);
+  if (request.caller !== null) request.deps = depsWithin(deps, request.caller);
+}
+
+async function findOut(deps: HttpDeps, request: FastifyRequest): Promise<void> {
   const { allows } = request.routeOptions.config;
   if (allows === undefined) throw new Error(`${request.url} was registered without a row of roles`);
   if (allows.roles.includes('public')) return;

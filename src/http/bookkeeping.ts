@@ -32,8 +32,8 @@ export function bookkeepingRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
     exportRoute(app, deps, 'csv', 'A month of invoices as a CSV journal');
     taxStatusRoute(app, deps);
     vatCheckRoute(app, deps);
-    vatChecksRoute(app, deps);
-    brandRoutes(app, deps);
+    vatChecksRoute(app);
+    brandRoutes(app);
     done();
   };
 }
@@ -50,7 +50,7 @@ function exportRoute(app: App, deps: HttpDeps, format: 'datev' | 'csv', summary:
         response: { 200: AnyValue.describe('The file'), ...refusalAnswers },
       },
     },
-    async ({ query: { agency, period } }, reply) =>
+    async ({ deps, query: { agency, period } }, reply) =>
       sendFile(reply, await deps.billing.exportMonth({ agencyId: agency, month: period, format })),
   );
 }
@@ -128,7 +128,7 @@ function vatCheckRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function vatChecksRoute(app: App, deps: HttpDeps): void {
+function vatChecksRoute(app: App): void {
   app.get(
     '/api/tenants/:id/vat-checks',
     {
@@ -140,7 +140,7 @@ function vatChecksRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ data: z.array(VatCheck), next_cursor: z.null() }), ...refusalAnswers },
       },
     },
-    async ({ params: { id } }) => {
+    async ({ deps, params: { id } }) => {
       await tenantOf(deps.db, id);
       const checks = await deps.billing.vatChecks(id);
       return {
@@ -151,7 +151,7 @@ function vatChecksRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function brandRoutes(app: App, deps: HttpDeps): void {
+function brandRoutes(app: App): void {
   const Answer = z.object({ version: z.number().describe('0: the plain one'), brand: AnyValue });
   app.get(
     '/api/agencies/:id/brand',
@@ -164,7 +164,7 @@ function brandRoutes(app: App, deps: HttpDeps): void {
         response: { 200: Answer, ...refusalAnswers },
       },
     },
-    async ({ params: { id } }) => deps.billing.brand((await agencyOf(deps.db, id)).agency_id),
+    async ({ deps, params: { id } }) => deps.billing.brand((await agencyOf(deps.db, id)).agency_id),
   );
   app.put(
     '/api/agencies/:id/brand',
@@ -181,6 +181,7 @@ function brandRoutes(app: App, deps: HttpDeps): void {
         response: { 200: Answer, ...refusalAnswers },
       },
     },
-    async ({ params: { id }, body }) => deps.billing.keepBrand((await agencyOf(deps.db, id)).agency_id, body),
+    async ({ deps, params: { id }, body }) =>
+      deps.billing.keepBrand((await agencyOf(deps.db, id)).agency_id, body),
   );
 }

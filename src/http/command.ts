@@ -98,9 +98,9 @@ export async function hasRun(store: EventStore, stream: string, command: Command
   return false;
 }
 
-/** Ends a write: from here on every read and every call through the gateway knows about it. */
+/** Ends a write: from here on every read and every call through the gateway knows about it, in whichever process. */
 export async function takeEffect(deps: HttpDeps, reply: FastifyReply, position: bigint): Promise<void> {
-  await settle(deps, position);
+  await Promise.all([settle(deps, position), deps.everywhere?.(position)]);
   void reply.header('x-keyledger-position', String(position));
 }
 

@@ -20,36 +20,16 @@ import type { HttpDeps } from './deps.ts';
 import { contractDeps } from './due-contracts.ts';
 import { limitsOfColumns, numberOrNull } from './limited-row.ts';
 import { newestTermsOf } from './plans.ts';
+import { AgreedBody, agreedOf } from './agreed-body.ts';
 import { agencyOf, type AgencyRow, type KeyRow, type TenantRow, tenantOf } from './read.ts';
-import { Amount, nanosOf, Texts } from './schemas.ts';
 import { settle } from './settle.ts';
 
 /** What a change of a contract would do, worked out once for the preview and for the change itself. */
 
-const Count = z.number().int().min(0).max(1_000_000_000).nullable();
-const AgreedLimits = z
-  .strictObject({
-    requests_per_minute: Count.optional(),
-    tokens_per_minute: Count.optional(),
-    parallel_requests: Count.optional(),
-    models: Texts.optional(),
-    budget: z
-      .strictObject({ amount: Amount, window: z.string().max(20).nullable() })
-      .nullable()
-      .optional(),
-  })
-  .describe('Only what differs from the plan; null is unlimited');
-
 export const ContractBody = z.strictObject({
   plan: z.string().min(1).max(100).optional().describe('Left out: the plan stays as it is'),
   version: z.number().int().positive().optional().describe('Of the plan; the newest when left out'),
-  agreed: z
-    .strictObject({
-      production: AgreedLimits.optional(),
-      staging: AgreedLimits.optional(),
-      tenant: AgreedLimits.optional(),
-    })
-    .nullable()
+  agreed: AgreedBody.nullable()
     .optional()
     .describe('What is agreed apart from the plan, higher or lower; left out stays, null removes it'),
   end: z.boolean().default(false).describe('End the contract'),
@@ -107,14 +87,16 @@ export async function planChange(
   const { contract } = state;
   const before = standing(contract, at, false).applied;
   if (before === null) throw new Refusal('no_contract', { tenantId });
-  const { terms, agreed } = await agreementOf(deps, body, before, agency);
-  const kind = body.end ? 'end' : isUpgrade(before, terms!, agreed) ? 'upgrade' : 'downgrade';
+  const terms = await agreedTerms(deps, body, before, agency);
+  const agreedFrom = (month: string) => agreedWith(body, before, month);
+  const { zone } = agency;
+  const period = periodOf(at, zone);
+  const kind = body.end ? 'end' : isUpgrade(before, terms!, agreedFrom(period)) ? 'upgrade' : 'downgrade';
   const effectiveFrom = effectiveOf(body, { kind, at, row, agency, terms: before.terms });
+  const agreed = agreedFrom(periodOf(effectiveFrom, zone));
   const contractId = derivedId('con', commandId, 'contract');
   const version: ContractVersion = { contractId, effectiveFrom, terms, agreed };
   const versions = withVersion(contract.versions, version);
-  const { zone } = agency;
-  const period = periodOf(at, zone);
   return {
     agency,
     tenantId,
@@ -159,13 +141,14 @@ export async function carryOut(
   return applied > position ? applied : position;
 }
 
-async function agreementOf(
+/** Null ends the contract. */
+async function agreedTerms(
   deps: HttpDeps,
   body: ContractBody,
-  before: ContractVersion,
+  before: Pick<ContractVersion, 'terms'>,
   agency: AgencyRow,
-): Promise<Pick<ContractVersion, 'terms' | 'agreed'>> {
-  if (body.end) return { terms: null, agreed: null };
+): Promise<Terms | null> {
+  if (body.end) return null;
   if (body.plan === undefined && before.terms === null) {
     throw new Refusal('bad_request', { problem: 'The contract has ended: name a plan.' }, { param: 'plan' });
   }
@@ -174,8 +157,17 @@ async function agreementOf(
     const problem = `The plan is in ${terms.currency}, the agency in ${agency.currency}.`;
     throw new Refusal('bad_request', { problem }, { param: 'plan' });
   }
-  const agreed = body.agreed === undefined ? before.agreed : agreedOf(body.agreed);
-  return { terms, agreed };
+  return terms;
+}
+
+/** `month`: in which the change takes effect. */
+function agreedWith(
+  body: ContractBody,
+  before: Pick<ContractVersion, 'agreed'>,
+  month: string,
+): Agreed | null {
+  if (body.end || body.agreed === null) return null;
+  return body.agreed === undefined ? before.agreed : agreedOf(body.agreed, month);
 }
 
 /** Throws Refusal(bad_request). */
@@ -191,31 +183,6 @@ export async function termsOf(deps: HttpDeps, plan: string, version: number | un
   if (row !== undefined) return readTerms(row.terms);
   const problem = `The plan ${plan} has no version ${version}.`;
   throw new Refusal('bad_request', { problem }, { param: 'version' });
-}
-
-function agreedOf(raw: NonNullable<ContractBody['agreed']> | null): Agreed | null {
-  if (raw === null) return null;
-  const limits = ENVIRONMENTS.flatMap((name) => {
-    const one = raw[name];
-    return one === undefined ? [] : [[name, agreedLimits(one)] as const];
-  });
-  return {
-    ...(limits.length === 0 ? {} : { limits: Object.fromEntries(limits) }),
-    ...(raw.tenant === undefined ? {} : { tenantLimits: agreedLimits(raw.tenant) }),
-  };
-}
-
-function agreedLimits({ budget, models, ...counts }: z.output<typeof AgreedLimits>): Partial<Limits> {
-  const { requests_per_minute: requests, tokens_per_minute: tokens, parallel_requests: parallel } = counts;
-  return {
-    ...(requests === undefined ? {} : { requestsPerMinute: requests }),
-    ...(tokens === undefined ? {} : { tokensPerMinute: tokens }),
-    ...(parallel === undefined ? {} : { parallelRequests: parallel }),
-    ...(models === undefined ? {} : { models }),
-    ...(budget === undefined
-      ? {}
-      : { budget: budget === null ? null : { nanos: nanosOf(budget.amount), window: budget.window } }),
-  };
 }
 
 /** A higher fee; with the same fee, a contract that allows and includes no less. */

@@ -8,7 +8,7 @@ import { tenant } from '../domain/tenant.ts';
 import type { EventOf } from '../events.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { limitTexts } from './contracts.ts';
-import type { App, HttpDeps } from './deps.ts';
+import type { App } from './deps.ts';
 import { agencyOf, type Db, tenantOf } from './read.ts';
 import { After, Money, money, refusalAnswers } from './schemas.ts';
 
@@ -34,14 +34,14 @@ const Agreement = z.object({
   changes: z.array(Difference).describe('Against what held before'),
 });
 
-export function contractHistoryRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function contractHistoryRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    historyRoute(app, deps);
+    historyRoute(app);
     done();
   };
 }
 
-function historyRoute(app: App, deps: HttpDeps): void {
+function historyRoute(app: App): void {
   app.get(
     '/api/tenants/:id/contracts',
     {
@@ -53,7 +53,7 @@ function historyRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ data: z.array(Agreement), next_cursor: z.null() }), ...refusalAnswers },
       },
     },
-    async ({ params: { id } }) => {
+    async ({ deps, params: { id } }) => {
       const row = await tenantOf(deps.db, id);
       const { currency } = await agencyOf(deps.db, row.agency_id);
       const steps = await agreementsOf(deps.store, id);

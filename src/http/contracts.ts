@@ -52,13 +52,13 @@ const Params = z.object({ id: z.string().max(100) });
 
 export function contractRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    previewRoute(app, deps);
+    previewRoute(app);
     changeRoute(app, deps);
     done();
   };
 }
 
-function previewRoute(app: App, deps: HttpDeps): void {
+function previewRoute(app: App): void {
   app.post(
     '/api/tenants/:id/contract/preview',
     {
@@ -70,7 +70,7 @@ function previewRoute(app: App, deps: HttpDeps): void {
         response: { 200: ChangeAnswer, ...refusalAnswers },
       },
     },
-    async ({ params, body }) => {
+    async ({ deps, params, body }) => {
       const change = await planChange(deps, { commandId: 'preview', at: deps.now() }, params.id, body);
       return changeAnswer(change);
     },

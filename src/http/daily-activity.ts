@@ -117,7 +117,7 @@ function activityRoute(app: App, deps: HttpDeps, family: Family, paged: boolean)
         response: { 200: Activity, ...refusalAnswers },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
       const { db } = deps;
       const { page, timezone: offset, model, api_key: key } = query;
       const named: Readonly<Record<string, unknown>> = query;

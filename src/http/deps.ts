@@ -8,6 +8,7 @@ import type { Actor } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
 import type { CredentialSeal } from '../model-credentials.ts';
+import type { RowScope } from '../scoped-reads.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { AlertDesk } from './alert-desk.ts';
 import type { BillingDesk } from './billing-desk.ts';
@@ -23,6 +24,8 @@ import type { Tables } from './read.ts';
 export interface HttpDeps {
   readonly store: EventStore;
   readonly db: Kysely<Tables>;
+  /** The same for callers who are bound to some tenants: the rows that PostgreSQL shows them, and no others. */
+  readonly dbWithin: (scope: RowScope) => Kysely<Tables>;
   /** ISO instant, UTC, milliseconds. */
   readonly now: () => string;
   /** Resolves when every read model and the gateway's own tables have applied the position. */
@@ -31,8 +34,10 @@ export interface HttpDeps {
   readonly appendedPosition: () => bigint;
   /** Runs a task while no other process has claimed the same name; what those have written is in the read models then. */
   readonly claimName: <T>(name: string, task: () => Promise<T>) => Promise<T>;
-  /** Takes the spend of every request that was answered so far to the log. */
+  /** Takes the spend of every request that was answered so far, here or by another process, to the log. */
   readonly recorded: () => Promise<unknown>;
+  /** Resolves when every other process decides by the position, too; left out where there can be no other. */
+  readonly everywhere?: (position: bigint) => Promise<void>;
   readonly masterKey: string;
   /** What the administrator signs in to the console with. */
   readonly console: { readonly username: string; readonly password: string };
@@ -68,12 +73,26 @@ export interface HttpDeps {
   /** The keys that the log is sealed with; null before it has one. */
   readonly publicKeys: () => Promise<Json>;
   readonly verification: VerificationDesk;
+  readonly bundles: BundleDesk;
+  /** Addresses and networks whose `X-Forwarded-*` says who is there; [] believes nobody. */
+  readonly trustedProxies: readonly string[];
   /** Tells consoles that something has changed. */
   readonly live: LiveHub;
   /** Largest request body in bytes. */
   readonly bodyBytesMax: number;
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */
   readonly serverFactory?: FastifyServerFactory;
+}
+
+/** What is exported: see the audit folder. */
+export type BundleRequest =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'tenant' | 'key'; readonly id: string }
+  | { readonly kind: 'invoice'; readonly number: string; readonly agencyId: string | undefined };
+
+export interface BundleDesk {
+  /** Null when there is no such thing; else what writes the bundle, line by line. */
+  open(request: BundleRequest): Promise<((put: (line: string) => Promise<void>) => Promise<void>) | null>;
 }
 
 /** One verification of the log at a time; see the audit folder. */
@@ -165,20 +184,22 @@ export type RunInvoices = (request: {
   readonly agencyId: string;
   readonly actor: Actor;
   readonly correlationId: string;
+  /** True: only says what that would come to. */
+  readonly dryRun: boolean;
 }) => Promise<InvoiceRunReport>;
 
 /** Amounts and positions are decimal strings. */
 export interface InvoiceRunReport {
   readonly agency_id: string;
   readonly currency: string;
-  /** The cut: spend at or before it is on invoices up to this period. */
-  readonly closed_position: string;
+  /** The cut: spend at or before it is on invoices up to this period. Null in a dry run of an open period. */
+  readonly closed_position: string | null;
   /** Everything that the run wrote is at or before it. */
   readonly position: string;
   readonly invoices: readonly {
     readonly tenant_id: string;
     readonly invoice_id: string;
-    readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed';
+    readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed' | 'planned';
     readonly number: string | null;
     readonly net: string | null;
     readonly tax: string | null;

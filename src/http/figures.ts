@@ -76,16 +76,16 @@ const Overview = z.object({
   ),
 });
 
-export function figureRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function figureRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    directoryRoute(app, deps);
-    tenantsRoute(app, deps);
-    overviewRoute(app, deps);
+    directoryRoute(app);
+    tenantsRoute(app);
+    overviewRoute(app);
     done();
   };
 }
 
-function directoryRoute(app: App, { db }: HttpDeps): void {
+function directoryRoute(app: App): void {
   app.get(
     '/api/directory',
     {
@@ -96,7 +96,8 @@ function directoryRoute(app: App, { db }: HttpDeps): void {
         response: { 200: Directory, ...refusalAnswers },
       },
     },
-    async ({ caller }) => {
+    async ({ deps, caller }) => {
+      const { db } = deps;
       const insight = insightOf(caller);
       const known = caller?.role === 'user' ? [...caller.standing.projects.keys()] : [];
       const tenants = await visibleTenants(db, insight)
@@ -141,7 +142,7 @@ function visibleTenants(db: Db, { all, tenants }: Insight) {
   return all ? rows : rows.where('tenants.tenant_id', 'in', ['', ...tenants]);
 }
 
-function tenantsRoute(app: App, deps: HttpDeps): void {
+function tenantsRoute(app: App): void {
   app.get(
     '/api/tenant-figures',
     {
@@ -152,7 +153,7 @@ function tenantsRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ data: z.array(Figures), next_cursor: z.null() }), ...refusalAnswers },
       },
     },
-    async ({ caller, query }) => ({
+    async ({ deps, caller, query }) => ({
       data: await figuresOf(deps, insightOf(caller), query.tenant_id),
       next_cursor: null,
     }),
@@ -216,7 +217,7 @@ async function figuresOf(deps: HttpDeps, insight: Insight, tenantId: string | un
   });
 }
 
-function overviewRoute(app: App, deps: HttpDeps): void {
+function overviewRoute(app: App): void {
   app.get(
     '/api/overview',
     {
@@ -228,7 +229,7 @@ function overviewRoute(app: App, deps: HttpDeps): void {
         response: { 200: Overview, ...refusalAnswers },
       },
     },
-    async ({ caller }) => {
+    async ({ deps, caller }) => {
       const { db } = deps;
       const insight = insightOf(caller);
       const now = deps.now();

@@ -1,73 +1,90 @@
+import { createHmac } from 'node:crypto';
+import { sql } from 'kysely';
 import { Refusal } from '../errors.ts';
+import type { HttpDeps } from './deps.ts';
 
 /**
- * Slows down guessing of passwords: failures are counted for the name from one address, for the
- * address, and for the name from anywhere, and each count refuses further attempts for a while. In
- * memory: a restart forgets, and several processes count on their own.
+ * Slows down whoever guesses passwords: after a few failures for a name from an address, or many from
+ * an address or for a name, sign-in is refused for the rest of a window. The counts are in the
+ * database, so that several processes have one memory, and a restart forgets nothing.
  */
 export interface LoginThrottle {
-  /** Throws Refusal(login_throttled). Call before the password is looked at. */
-  check(attempt: Attempt): void;
-  failed(attempt: Attempt): void;
-  succeeded(attempt: Attempt): void;
+  /**
+   * Counts an attempt before its password is looked at, so that many at once do not get many guesses.
+   * Throws Refusal(login_throttled).
+   */
+  begin(attempt: Attempt): Promise<void>;
+  /** Takes back what `begin` counted, and forgets the failures of this name from this address. */
+  succeeded(attempt: Attempt): Promise<void>;
 }
 
 export interface Attempt {
   /** As typed; compared without case. */
   readonly name: string;
   readonly address: string;
-  readonly nowMs: number;
 }
 
 const WINDOW_MS = 300_000;
 const FAILURES_MAX = { nameAndAddress: 5, address: 30, name: 100 } as const;
-/** Beyond this, the oldest counts are dropped: memory stays bounded whoever knocks. */
-const COUNTS_MAX = 20_000;
 
-interface Count {
-  failures: number;
-  /** The window began with the first failure. */
-  readonly beganMs: number;
-}
+type Deps = Pick<HttpDeps, 'db' | 'now' | 'serverSecret'>;
 
-export function loginThrottle(): LoginThrottle {
-  const counts = new Map<string, Count>();
-  const live = (id: string, nowMs: number): Count | undefined => {
-    const count = counts.get(id);
-    return count !== undefined && nowMs - count.beganMs < WINDOW_MS ? count : undefined;
-  };
+export function loginThrottle(deps: Deps): LoginThrottle {
+  const { db } = deps;
   return {
-    check(attempt) {
-      for (const [id, max] of idsOf(attempt)) {
-        const count = live(id, attempt.nowMs);
-        if (count === undefined || count.failures < max) continue;
-        const seconds = Math.ceil((count.beganMs + WINDOW_MS - attempt.nowMs) / 1_000);
+    async begin(attempt) {
+      const nowMs = Date.parse(deps.now());
+      // The narrowest first: whoever is refused there does not use up what others have for the name.
+      for (const { id, max } of countsOf(deps, attempt)) {
+        const { failures, beganMs } = await count(deps, id);
+        if (failures <= max) continue;
+        const seconds = Math.max(1, Math.ceil((beganMs + WINDOW_MS - nowMs) / 1_000));
         throw new Refusal('login_throttled', { seconds }, { retryAfterSeconds: seconds });
       }
     },
-    failed(attempt) {
-      for (const [id] of idsOf(attempt)) {
-        const count = live(id, attempt.nowMs) ?? { failures: 0, beganMs: attempt.nowMs };
-        count.failures += 1;
-        counts.delete(id);
-        counts.set(id, count);
-      }
-      for (const id of counts.keys()) {
-        if (counts.size <= COUNTS_MAX) break;
-        counts.delete(id);
-      }
-    },
-    succeeded(attempt) {
-      counts.delete(idsOf(attempt)[0]![0]);
+    async succeeded(attempt) {
+      const [both, ...wider] = countsOf(deps, attempt).map(({ id }) => id);
+      await db.deleteFrom('login_attempts').where('id', '=', both!).execute();
+      await db
+        .updateTable('login_attempts')
+        .set({ failures: sql<number>`failures - 1` })
+        .where('id', 'in', wider)
+        .where('failures', '>', 0)
+        .execute();
     },
   };
 }
 
-function idsOf({ name, address }: Attempt): readonly (readonly [id: string, max: number])[] {
+async function count(
+  { db, now }: Deps,
+  id: string,
+): Promise<{ readonly failures: number; readonly beganMs: number }> {
+  const at = now();
+  const over = new Date(Date.parse(at) - WINDOW_MS).toISOString();
+  await db.deleteFrom('login_attempts').where('began_at', '<=', over).execute();
+  const row = await db
+    .insertInto('login_attempts')
+    .values({ id, failures: 1, began_at: at })
+    .onConflict((conflict) =>
+      conflict.column('id').doUpdateSet({ failures: sql<number>`login_attempts.failures + 1` }),
+    )
+    .returning(['failures', 'began_at'])
+    .executeTakeFirstOrThrow();
+  return { failures: row.failures, beganMs: Date.parse(row.began_at) };
+}
+
+function countsOf(
+  { serverSecret }: Deps,
+  { name, address }: Attempt,
+): readonly { readonly id: string; readonly max: number }[] {
   const who = name.trim().toLowerCase();
+  const idOf = (...parts: readonly string[]) =>
+    createHmac('sha256', serverSecret)
+      .update(JSON.stringify(['login', ...parts]))
+      .digest('base64url');
   return [
-    [`both ${address} ${who}`, FAILURES_MAX.nameAndAddress],
-    [`address ${address}`, FAILURES_MAX.address],
-    [`name ${who}`, FAILURES_MAX.name],
+    { id: idOf('both', address, who), max: FAILURES_MAX.nameAndAddress },
+    { id: idOf('address', address), max: FAILURES_MAX.address },
+    { id: idOf('name', who), max: FAILURES_MAX.name },
   ];
 }

@@ -3,7 +3,7 @@ import type { Json, JsonObject } from '../domain/json.ts';
 import { nanosToNumber } from '../domain/money.ts';
 import { NO_USAGE, type Usage } from '../domain/spend.ts';
 import type { Terms } from '../domain/plan.ts';
-import { readTerms } from '../domain/terms-json.ts';
+import { readTermsInForce } from '../domain/terms-json.ts';
 import { COST_PARAMS } from '../litellm-config.ts';
 import type { Caller } from './authenticate.ts';
 import type { HttpDeps, ServedModel } from './deps.ts';
@@ -54,7 +54,7 @@ export async function modelInfos(
   const byId = new Map(rows.map((row) => [row.model_id, row]));
   const key = keyOf(caller);
   const tenant = key === null ? null : await tenantOf(deps.db, key.tenant_id);
-  const terms = tenant?.terms == null ? null : readTerms(tenant.terms);
+  const terms = tenant === null ? null : readTermsInForce(tenant);
   const wide = seesAll(caller);
   return served.map((model) => modelInfo(deps, model, byId.get(model.id), terms, wide));
 }

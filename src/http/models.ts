@@ -1,7 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Terms } from '../domain/plan.ts';
-import { readLimits, readTerms } from '../domain/terms-json.ts';
+import { tenantLimitsFor, type Terms } from '../domain/plan.ts';
+import { readAgreed, readLimits, readTermsInForce } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
 import type { HttpDeps } from './deps.ts';
@@ -27,7 +27,7 @@ const Query = After.extend({
   team_id: z.string().optional(),
 });
 
-export function modelRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function modelRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     for (const url of ['/v1/models', '/models'] as const) {
       app.get(
@@ -44,7 +44,7 @@ export function modelRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
             },
           },
         },
-        async ({ caller, query }) => {
+        async ({ deps, caller, query }) => {
           if (query.scope !== undefined && query.scope !== 'expand') {
             throw new Refusal('bad_request', { problem: 'scope can only be expand.' }, { param: 'scope' });
           }
@@ -68,7 +68,7 @@ export function modelRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
             response: { 200: Model, ...refusalAnswers },
           },
         },
-        async ({ caller, params }) => {
+        async ({ deps, caller, params }) => {
           const name = params['*'];
           if ((await namesFor(deps, caller)).includes(name)) return modelAnswer(name);
           throw new Refusal('not_found', { what: 'model' }, { param: 'model' });
@@ -90,13 +90,13 @@ export async function namesFor(deps: HttpDeps, caller: Caller | null): Promise<r
   const home = caller?.role === 'user' ? homeTenantOf(caller, deps.ownTenant) : key?.tenant_id;
   if (home === undefined) return served;
   const tenant = await tenantOf(deps.db, home);
-  const terms = tenant.terms === null ? null : readTerms(tenant.terms);
+  const terms = readTermsInForce(tenant);
   const project =
     key === null || key.project_id === null ? undefined : await projectOf(deps.db, key.project_id);
   const lists = [
     key?.models ?? [],
     project?.limits == null ? [] : readLimits(project.limits).models,
-    terms?.tenantLimits.models ?? [],
+    terms === null ? [] : tenantLimitsFor(terms, readAgreed(tenant.agreed)).models,
   ];
   return served.filter((name) => isPriced(terms, name) && lists.every((list) => isListed(list, name)));
 }

@@ -41,6 +41,7 @@ const TAGS = [
   { name: 'invoices', description: 'Monthly invoices' },
   { name: 'audit', description: 'Histories replayed from the log' },
   { name: 'usage', description: 'What was used' },
+  { name: 'credentials', description: 'Secrets of programs that use this API' },
   { name: 'sessions', description: 'Signing in to the console' },
   { name: 'health', description: 'State of this server' },
 ];

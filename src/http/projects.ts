@@ -32,8 +32,8 @@ const NewProject = z.object({
 export function projectRoutes(deps: HttpDeps, issuer: KeyIssuer): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     openRoute(app, deps, issuer);
-    listRoute(app, deps);
-    showRoute(app, deps);
+    listRoute(app);
+    showRoute(app);
     done();
   };
 }
@@ -86,8 +86,7 @@ function openRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
   );
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function listRoute(app: App): void {
   app.get(
     '/api/projects',
     {
@@ -101,7 +100,8 @@ function listRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query: { limit, cursor, tenant_id: tenantId } }) => {
+    async ({ deps, query: { limit, cursor, tenant_id: tenantId } }) => {
+      const { db } = deps;
       const place = placeIn(cursor, [INSTANT, ID]);
       let rows = projectRows(db);
       if (tenantId !== undefined) rows = rows.where('projects.tenant_id', '=', tenantId);
@@ -133,8 +133,7 @@ function listRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function showRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function showRoute(app: App): void {
   app.get(
     '/api/projects/:id',
     {
@@ -146,7 +145,8 @@ function showRoute(app: App, deps: HttpDeps): void {
         response: { 200: ProjectAnswer, ...refusalAnswers },
       },
     },
-    async ({ params: { id } }) => {
+    async ({ deps, params: { id } }) => {
+      const { db } = deps;
       const row = await projectRows(db).where('projects.project_id', '=', id).executeTakeFirst();
       if (row === undefined) throw new Refusal('not_found', { what: 'project' });
       const { currency } = await agencyOf(db, row.agency_id);

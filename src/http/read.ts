@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import type { agencies } from '../../projections/agencies.ts';
 import type { auditors } from '../../projections/auditors.ts';
 import type { collections } from '../../projections/collections.ts';
+import type { consultations } from '../../projections/consultations.ts';
 import type { invoices } from '../../projections/invoices.ts';
 import type { keys } from '../../projections/keys.ts';
 import type { plans } from '../../projections/plans.ts';
@@ -35,6 +36,7 @@ export interface Tables {
   readonly invoices: RowOf<(typeof invoices)['columns']>;
   readonly collections: RowOf<(typeof collections)['columns']>;
   readonly auditors: RowOf<(typeof auditors)['columns']>;
+  readonly consultations: RowOf<(typeof consultations)['columns']>;
   readonly budgets: RowOf<(typeof budgets)['columns']>;
   readonly customers: RowOf<(typeof customers)['columns']>;
   readonly invitations: RowOf<(typeof invitations)['columns']>;
@@ -55,6 +57,8 @@ export interface Tables {
     readonly created_at: string;
     readonly expires_at: string;
   };
+  /** The migration of attempts to sign in. */
+  readonly login_attempts: { readonly id: string; readonly failures: number; readonly began_at: string };
   readonly passwords: { readonly user_id: string; readonly hash: string; readonly changed_at: string };
   readonly project_names: { readonly project_id: string; readonly name: string };
   readonly invoice_documents: { readonly invoice_id: string; readonly document: string };

@@ -194,6 +194,7 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /api/usage': [people],
   'GET /api/requests': [people],
   'GET /api/keys/:id/limits': [keys],
+  'GET /api/key-budgets': [people],
   'POST /api/session': [everybody],
   'POST /api/session/invitation': [everybody],
   'GET /api/session': [people],
@@ -203,6 +204,11 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /api/audit/credentials': [admin],
   'GET /api/audit/credentials': [viewers],
   'DELETE /api/audit/credentials/:id': [admin],
+  'GET /api/audit/consultations': [viewers],
+  'GET /api/audit/bundles': [admin],
+  'POST /api/credentials': [admin],
+  'GET /api/credentials': [viewers],
+  'DELETE /api/credentials/:id': [admin],
 };
 
 function endUserRows(name: string): Readonly<Record<string, Row>> {

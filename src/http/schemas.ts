@@ -9,6 +9,10 @@ const Problem = z.object({
   loc: z.array(z.union([z.string(), z.number()])).describe('Where: `body`, `querystring` …, then the path'),
   msg: z.string(),
   type: z.string(),
+  ctx: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe('Bounds, formats and choices that the sentence names'),
 });
 
 export const ErrorAnswer = z

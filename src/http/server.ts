@@ -8,6 +8,8 @@ import { alertRoutes } from './alerts.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
 import { auditorRoutes } from './auditors.ts';
+import { bundleRoutes } from './bundles.ts';
+import { credentialRoutes } from './credentials.ts';
 import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
@@ -25,6 +27,7 @@ import { invoiceLifeRoutes } from './invoice-life.ts';
 import { invitationRoutes } from './invitations.ts';
 import { invoicePreviewRoutes } from './invoice-preview.ts';
 import { invoiceRoutes } from './invoices.ts';
+import { keyBudgetRoutes } from './key-budgets.ts';
 import { keyIssuer } from './issue-key.ts';
 import { keyExtraRoutes } from './key-extras.ts';
 import { keyLimitRoutes } from './key-limits.ts';
@@ -66,6 +69,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
     logger: false,
     genReqId: () => randomUUID(),
     bodyLimit: deps.bodyBytesMax,
+    trustProxy: deps.trustedProxies.length === 0 ? false : [...deps.trustedProxies],
     exposeHeadRoutes: true,
     forceCloseConnections: 'idle',
     frameworkErrors(error, request, reply) {
@@ -90,45 +94,48 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   describeApi(app, deps.version);
   const issuer = keyIssuer(deps);
   app.register(keyRoutes(deps, issuer));
-  app.register(keyReadRoutes(deps));
+  app.register(keyReadRoutes());
   app.register(keyExtraRoutes(deps, issuer));
   app.register(userRoutes(deps, issuer));
-  app.register(userReadRoutes(deps));
+  app.register(userReadRoutes());
   app.register(invitationRoutes(deps));
   app.register(teamRoutes(deps));
-  app.register(teamReadRoutes(deps));
+  app.register(teamReadRoutes());
   app.register(teamMemberRoutes(deps));
   app.register(organizationRoutes(deps));
   app.register(customerRoutes(deps));
   app.register(budgetRoutes(deps, issuer));
   app.register(tagRoutes(deps));
   app.register(spendRoutes(deps));
-  app.register(modelRoutes(deps));
-  app.register(modelReadRoutes(deps));
+  app.register(modelRoutes());
+  app.register(modelReadRoutes());
   app.register(modelWriteRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
   app.register(contractRoutes(deps));
-  app.register(contractHistoryRoutes(deps));
+  app.register(contractHistoryRoutes());
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
   app.register(agencyRoutes(deps));
   app.register(agencySettingsRoutes(deps));
   app.register(invoiceRoutes(deps));
-  app.register(invoicePreviewRoutes(deps));
-  app.register(marginRoutes(deps));
-  app.register(invoiceFileRoutes(deps));
+  app.register(invoicePreviewRoutes());
+  app.register(marginRoutes());
+  app.register(invoiceFileRoutes());
   app.register(invoiceLifeRoutes(deps));
   app.register(bookkeepingRoutes(deps));
   app.register(collectionRoutes(deps));
-  app.register(outboxRoutes(deps));
+  app.register(outboxRoutes());
   app.register(alertRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
+  app.register(bundleRoutes(deps));
+  app.register(credentialRoutes(deps, issuer));
   app.register(verificationRoutes(deps));
   app.register(sessionRoutes(deps));
-  app.register(figureRoutes(deps));
-  app.register(usageRoutes(deps));
-  app.register(keyLimitRoutes(deps));
+  app.register(figureRoutes());
+  app.register(usageRoutes());
+  app.register(keyLimitRoutes());
+  app.register(keyBudgetRoutes());
   app.register(liveRoutes(deps));
   const { consoleDir } = deps;
   if (consoleDir !== null)
@@ -148,7 +155,9 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
 function addHooks(app: FastifyInstance, deps: HttpDeps): void {
   app.decorateRequest('caller', null);
   app.decorateRequest('bySession', false);
+  app.decorateRequest('deps');
   app.addHook('onRequest', async (request, reply) => {
+    request.deps = deps;
     void reply.headers({
       'x-request-id': request.id,
       'x-content-type-options': 'nosniff',

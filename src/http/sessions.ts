@@ -61,7 +61,7 @@ export function sessionRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
 }
 
 function signInRoute(app: App, deps: HttpDeps): void {
-  const throttle = loginThrottle();
+  const throttle = loginThrottle(deps);
   app.post(
     '/api/session',
     {
@@ -75,13 +75,11 @@ function signInRoute(app: App, deps: HttpDeps): void {
     async (request, reply) => {
       requireConsole(request);
       const { username: name, password } = request.body;
-      const attempt = { name, address: request.ip, nowMs: Date.parse(deps.now()) };
-      throttle.check(attempt);
-      // Counted before the answer is known, so that many at once do not get many guesses.
-      throttle.failed(attempt);
+      const attempt = { name, address: request.ip };
+      await throttle.begin(attempt);
       const found = await userFor(deps, name, password);
       if (found === null) throw new Refusal('login_failed', {}, { param: 'password' });
-      throttle.succeeded(attempt);
+      await throttle.succeeded(attempt);
       const session = await openSession(deps, request, reply, found);
       return answerFor(deps, await callerOfUser(deps, session.userId), session.expiresAt);
     },

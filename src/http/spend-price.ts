@@ -2,7 +2,7 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { nanosToNumber } from '../domain/money.ts';
 import type { Usage } from '../domain/spend.ts';
-import { readTerms } from '../domain/terms-json.ts';
+import { readTermsInForce } from '../domain/terms-json.ts';
 import { countChat, countText } from '../domain/tokens.ts';
 import { Refusal } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
@@ -17,10 +17,10 @@ const TOKENS_MAX = 1e12;
 const Count = Whole.pipe(z.number().int().min(0).max(TOKENS_MAX));
 const route = (summary: string) => ({ summary, tags: ['spend'] });
 
-export function spendPriceRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function spendPriceRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    calculateRoute(app, deps);
-    estimateRoute(app, deps);
+    calculateRoute(app);
+    estimateRoute(app);
     done();
   };
 }
@@ -34,7 +34,7 @@ const Completion = z.looseObject({
   }),
 });
 
-function calculateRoute(app: App, deps: HttpDeps): void {
+function calculateRoute(app: App): void {
   app.post(
     '/spend/calculate',
     {
@@ -49,7 +49,7 @@ function calculateRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ cost: z.number() }), ...refusalAnswers },
       },
     },
-    async ({ caller, body }) => {
+    async ({ deps, caller, body }) => {
       const { model, messages, prompt, completion_response: answer } = body;
       if (answer != null) return { cost: await costOf(deps, caller, answer.model, usageOf(answer.usage)) };
       if (model == null || (messages == null && prompt == null)) {
@@ -75,7 +75,7 @@ function tokens(inputTokens: number, outputTokens: number, cachedInputTokens: nu
 async function costOf(deps: HttpDeps, caller: Caller | null, model: string, usage: Usage): Promise<number> {
   const key = keyOf(caller);
   const tenant = key === null ? null : await tenantOf(deps.db, key.tenant_id);
-  const terms = tenant?.terms == null ? null : readTerms(tenant.terms);
+  const terms = tenant === null ? null : readTermsInForce(tenant);
   const nanos = deps.quote(terms, model, usage);
   if (nanos === null) throw new Refusal('unknown_model', { model }, { param: 'model' });
   if (nanos === 'unpriced') throw new Refusal('model_not_priced', { model }, { param: 'model' });
@@ -84,7 +84,7 @@ async function costOf(deps: HttpDeps, caller: Caller | null, model: string, usag
 
 const Costs = z.number().nullable();
 
-function estimateRoute(app: App, deps: HttpDeps): void {
+function estimateRoute(app: App): void {
   app.post(
     '/cost/estimate',
     {
@@ -110,7 +110,7 @@ function estimateRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, body }) => {
+    async ({ deps, caller, body }) => {
       const { model, input_tokens, output_tokens } = body;
       const one = await costOf(deps, caller, model, tokens(input_tokens, output_tokens, 0));
       const times = (count: number | null | undefined) => (count == null ? null : one * count);

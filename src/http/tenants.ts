@@ -58,8 +58,8 @@ const NewTenant = z.object({
 export function tenantRoutes(deps: HttpDeps, issuer: KeyIssuer): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     onboardRoute(app, deps, issuer);
-    listRoute(app, deps);
-    showRoute(app, deps);
+    listRoute(app);
+    showRoute(app);
     done();
   };
 }
@@ -86,8 +86,7 @@ function onboardRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
   );
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function listRoute(app: App): void {
   app.get(
     '/api/tenants',
     {
@@ -101,7 +100,8 @@ function listRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query: { limit, cursor } }) => {
+    async ({ deps, query: { limit, cursor } }) => {
+      const { db } = deps;
       const place = placeIn(cursor, [INSTANT, ID]);
       let rows = tenantRows(db);
       if (place !== undefined) {
@@ -132,8 +132,7 @@ function listRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function showRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function showRoute(app: App): void {
   app.get(
     '/api/tenants/:id',
     {
@@ -145,7 +144,7 @@ function showRoute(app: App, deps: HttpDeps): void {
         response: { 200: Details, ...refusalAnswers },
       },
     },
-    ({ params }) => tenantDetails(db, params.id, deps.now()),
+    ({ deps, params }) => tenantDetails(deps.db, params.id, deps.now()),
   );
 }
 

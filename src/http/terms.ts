@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { type Discount, DISCOUNTED } from '../domain/discount.ts';
 import { TOKENS_PER_RATE } from '../domain/money.ts';
 import { type Limits, UNLIMITED } from '../domain/limits.ts';
-import type { Agreed, AgreedLimits, ModelPrice, Terms, UnitRates } from '../domain/plan.ts';
+import type { Agreed, AgreedLimits, AgreedPrices, ModelPrice, Terms, UnitRates } from '../domain/plan.ts';
 import { OTHER_UNITS, type OtherUnit, priceBase, UNITS } from '../domain/spend.ts';
 import type { Tiers } from '../domain/tiers.ts';
 import { limitsAnswer, LimitsAnswer, Money, money } from './schemas.ts';
@@ -41,7 +42,14 @@ export const TermsAnswer = z
     included_requests: z.string().optional(),
     minimum_commitment: Money.optional(),
     fees: z.enum(['arrears', 'advance']).optional().describe('Arrears when left out'),
-    overage: z.enum(['bill', 'block']).optional().describe('Billed when left out'),
+    overage: z
+      .enum(['bill', 'block', 'throttle'])
+      .optional()
+      .describe('What happens beyond the included usage; billed when left out'),
+    throttle: z
+      .object({ requests_per_minute: z.number().nullable(), tokens_per_minute: z.number().nullable() })
+      .optional()
+      .describe('With throttle: how fast usage beyond the included may go, all keys together'),
     trial_days: z.number().optional(),
     notice_period: z.string().optional(),
     key_rules: z
@@ -71,6 +79,22 @@ export const AgreedAnswer = z
     production: AgreedLimitsAnswer.optional(),
     staging: AgreedLimitsAnswer.optional(),
     tenant: AgreedLimitsAnswer.optional(),
+    prices: z
+      .object({ models: z.record(z.string(), Price), markup_percent: z.string().optional() })
+      .optional()
+      .describe("In the place of the plan's"),
+    discounts: z
+      .array(
+        z.object({
+          name: z.string(),
+          of: z.enum(DISCOUNTED),
+          percent: z.string().optional(),
+          amount: Money.optional().describe('Off each month, net'),
+          from: z.string().describe('First month of service'),
+          until: z.string().nullable().describe('Last month of service'),
+        }),
+      )
+      .optional(),
   })
   .nullable()
   .describe('What the contract sets apart from the plan');
@@ -79,11 +103,28 @@ export function agreedAnswer(agreed: Agreed | null, currency: string): z.infer<t
   if (agreed === null) return null;
   const { production, staging } = agreed.limits ?? {};
   const sets = Object.entries({ production, staging, tenant: agreed.tenantLimits });
-  return Object.fromEntries(
-    sets.flatMap(([name, limits]) =>
-      limits === undefined ? [] : [[name, agreedLimitsAnswer(limits, currency)] as const],
-    ),
+  const limitSets = sets.flatMap(([name, limits]) =>
+    limits === undefined ? [] : [[name, agreedLimitsAnswer(limits, currency)] as const],
   );
+  const { prices, discounts } = agreed;
+  return {
+    ...Object.fromEntries(limitSets),
+    ...(prices === undefined ? {} : { prices: agreedPricesAnswer(prices, currency) }),
+    ...(discounts === undefined ? {} : { discounts: discounts.map((one) => discountAnswer(one, currency)) }),
+  };
+}
+
+function agreedPricesAnswer({ models, markupPercent }: AgreedPrices, currency: string) {
+  const shown = Object.entries(models).map(([model, price]) => [model, priceAnswer(price, currency)]);
+  return {
+    models: Object.fromEntries(shown) as Record<string, z.infer<typeof Price>>,
+    ...(markupPercent === undefined ? {} : { markup_percent: markupPercent }),
+  };
+}
+
+function discountAnswer({ name, of, percent, nanos, from, until }: Discount, currency: string) {
+  const share = percent === null ? { amount: money(nanos, currency) } : { percent };
+  return { name, of, ...share, from, until };
 }
 
 /** Only the members that are set. */
@@ -132,7 +173,7 @@ function sometimes({ currency, ...terms }: Terms): Partial<z.infer<typeof TermsA
     ...(includedRequests === undefined ? {} : { included_requests: String(includedRequests) }),
     ...(commitmentNanos === undefined ? {} : { minimum_commitment: money(commitmentNanos, currency) }),
     ...(terms.feesInAdvance === true ? { fees: 'advance' as const } : {}),
-    ...(terms.overage === undefined ? {} : { overage: terms.overage.policy }),
+    ...overageAnswer(terms.overage),
     ...(trialDays === undefined ? {} : { trial_days: trialDays }),
     ...(notice === undefined ? {} : { notice_period: notice }),
     ...(keyRules === undefined
@@ -145,6 +186,15 @@ function sometimes({ currency, ...terms }: Terms): Partial<z.infer<typeof TermsA
             projects_max: keyRules.projectsMax,
           },
         }),
+  };
+}
+
+function overageAnswer(overage: Terms['overage']): Partial<z.infer<typeof TermsAnswer>> {
+  if (overage?.policy !== 'throttle') return overage === undefined ? {} : { overage: overage.policy };
+  const { policy, requestsPerMinute, tokensPerMinute } = overage;
+  return {
+    overage: policy,
+    throttle: { requests_per_minute: requestsPerMinute, tokens_per_minute: tokensPerMinute },
   };
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
-import type { App, HttpDeps } from './deps.ts';
+import type { App } from './deps.ts';
 import { insightOf } from './insight.ts';
 import type { Insight } from './sight.ts';
 import { type Db, pageOf, placeIn } from './read.ts';
@@ -93,15 +93,15 @@ const Logged = z.object({
   first_byte_ms: z.number().nullable(),
 });
 
-export function usageRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function usageRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    sumsRoute(app, deps);
-    requestsRoute(app, deps);
+    sumsRoute(app);
+    requestsRoute(app);
     done();
   };
 }
 
-function sumsRoute(app: App, { db }: HttpDeps): void {
+function sumsRoute(app: App): void {
   app.get(
     '/api/usage',
     {
@@ -121,7 +121,8 @@ function sumsRoute(app: App, { db }: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const insight = insightOf(caller);
       const rows = await sums(db, query, query.by, insight);
       const data = rows.slice(0, GROUPS_MAX).map((row) => ({
@@ -185,7 +186,7 @@ async function sums(db: Db, filters: Filters, by: readonly Dimension[], insight:
   return rows;
 }
 
-function requestsRoute(app: App, { db }: HttpDeps): void {
+function requestsRoute(app: App): void {
   app.get(
     '/api/requests',
     {
@@ -199,7 +200,8 @@ function requestsRoute(app: App, { db }: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const insight = insightOf(caller);
       const place = placeIn(query.cursor, [/^\d{1,18}$/]);
       const older = place === undefined ? sql`true` : sql`l.position < ${BigInt(place[0]!)}`;

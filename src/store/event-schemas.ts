@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DISCOUNTED } from '../domain/discount.ts';
 import { LINE_KINDS } from '../domain/invoice.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { OTHER_UNITS, OUTCOMES } from '../domain/spend.ts';
@@ -119,6 +120,9 @@ const InvoiceDraft = z.object({
       to: z.string().optional(),
       quantity: Integer,
       requests: Integer.optional(),
+      discount: z
+        .object({ name: z.string(), of: z.enum(DISCOUNTED), percent: z.string().nullable() })
+        .optional(),
       priceRate: Integer.nullable(),
       nanos: Integer,
       netCents: Integer,

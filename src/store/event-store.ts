@@ -39,6 +39,8 @@ export function highestOf(positions: readonly (readonly bigint[])[]): bigint {
 export interface Batch {
   /** In log order; may be empty when only events of other types were passed. */
   readonly events: readonly Recorded[];
+  /** Position of the newest event in it that is of the wanted types, also when it was left out; else null. */
+  readonly last: bigint | null;
   /** The log has been read up to here, filtered-out events included. A complete checkpoint. */
   readonly position: bigint;
   /** True when the reader knew of nothing newer when the batch was cut. */
@@ -50,6 +52,8 @@ export interface SubscribeOptions {
   readonly prefixes?: readonly string[];
   /** Most events in one batch; default 500. */
   readonly batchMax?: number;
+  /** Leaves the events out: for whoever only has to know that there are some, and how far they go. */
+  readonly bare?: boolean;
 }
 
 /**

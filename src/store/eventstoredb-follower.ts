@@ -114,9 +114,10 @@ export function createFollower({ following, reading, head, waits, log }: Followe
   }
 
   /** Reads after a position that the tail no longer holds. */
-  async function older(after: bigint, { prefixes, batchMax }: Wanted, signal: AbortSignal): Promise<Cut> {
+  async function older(after: bigint, wanted: Wanted, signal: AbortSignal): Promise<Cut> {
+    const { prefixes, batchMax, bare } = wanted;
     const until = tail.to;
-    if (prefixes?.length === 0) return { events: [], position: until, failure: null };
+    if (prefixes?.length === 0) return { events: [], last: null, position: until, failure: null };
     let open = walks.get(signal);
     if (open === undefined || open.walk.position !== after) {
       open?.walk.close();
@@ -128,7 +129,8 @@ export function createFollower({ following, reading, head, waits, log }: Followe
     try {
       const cut = await gather(open, until, batchMax);
       if (cut.position >= tail.from || walk.caughtUp || walk.position > cut.position) drop(signal);
-      return cut;
+      const last = cut.events.at(-1)?.position ?? null;
+      return { ...cut, last, events: bare ? [] : cut.events };
     } catch (error) {
       drop(signal);
       throw error;
@@ -213,7 +215,11 @@ interface OpenWalk {
 }
 
 /** Events of a walk up to `until`, as many as there are and are wanted. */
-async function gather({ walk, known }: OpenWalk, until: bigint, batchMax: number): Promise<Cut> {
+async function gather(
+  { walk, known }: OpenWalk,
+  until: bigint,
+  batchMax: number,
+): Promise<Omit<Cut, 'last'>> {
   const events: Recorded[] = [];
   let position = walk.position;
   while (events.length < batchMax) {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Json, JsonObject } from '../domain/json.ts';
+import { DISCOUNTED } from '../domain/discount.ts';
 import { RATE_KINDS } from '../domain/extra-limits.ts';
 import { ENVIRONMENTS } from '../domain/limits.ts';
 import { PROJECT_ROLES } from '../domain/project.ts';
@@ -37,10 +38,42 @@ export const Limits = z.object({
   budget: Budget.nullable(),
 });
 
+const ModelPrice = z.object({
+  inputRate: Integer,
+  cachedInputRate: Integer,
+  outputRate: Integer,
+  unitRates: z.partialRecord(z.enum(OTHER_UNITS), Integer).optional(),
+  tiers: z
+    .partialRecord(
+      UnitName,
+      z.object({
+        mode: z.enum(['graduated', 'volume', 'package']),
+        steps: z.array(z.object({ upTo: Integer.nullable(), rate: Integer })),
+        packageSize: Integer,
+      }),
+    )
+    .optional(),
+});
+
 const AgreedLimits = Limits.partial();
 export const Agreed = z.object({
   limits: z.object({ production: AgreedLimits.optional(), staging: AgreedLimits.optional() }).optional(),
   tenantLimits: AgreedLimits.optional(),
+  prices: z
+    .object({ models: z.record(z.string(), ModelPrice), markupPercent: z.string().optional() })
+    .optional(),
+  discounts: z
+    .array(
+      z.object({
+        name: z.string(),
+        of: z.enum(DISCOUNTED),
+        percent: z.string().nullable(),
+        nanos: Integer,
+        from: z.string(),
+        until: z.string().nullable(),
+      }),
+    )
+    .optional(),
 });
 
 export const MemberLimits = z.object({
@@ -71,25 +104,7 @@ export const Terms = z.object({
   monthlyFeeNanos: Integer,
   includedUsageNanos: Integer,
   prices: z.object({
-    models: z.record(
-      z.string(),
-      z.object({
-        inputRate: Integer,
-        cachedInputRate: Integer,
-        outputRate: Integer,
-        unitRates: z.partialRecord(z.enum(OTHER_UNITS), Integer).optional(),
-        tiers: z
-          .partialRecord(
-            UnitName,
-            z.object({
-              mode: z.enum(['graduated', 'volume', 'package']),
-              steps: z.array(z.object({ upTo: Integer.nullable(), rate: Integer })),
-              packageSize: Integer,
-            }),
-          )
-          .optional(),
-      }),
-    ),
+    models: z.record(z.string(), ModelPrice),
     markupPercent: z.string().nullable(),
   }),
   limits: z.object({ production: Limits, staging: Limits }),
@@ -99,7 +114,16 @@ export const Terms = z.object({
   includedRequests: Integer.optional(),
   commitmentNanos: Integer.optional(),
   feesInAdvance: z.boolean().optional(),
-  overage: z.object({ policy: z.literal('block') }).optional(),
+  overage: z
+    .discriminatedUnion('policy', [
+      z.object({ policy: z.literal('block') }),
+      z.object({
+        policy: z.literal('throttle'),
+        requestsPerMinute: Count.nullable(),
+        tokensPerMinute: Count.nullable(),
+      }),
+    ])
+    .optional(),
   keyRules: z
     .object({
       lifetimeMax: z.string().nullable(),

@@ -4,7 +4,7 @@ import type { Encoded } from './codec.ts';
 import { createListener } from './postgres-listener.ts';
 import * as rows from './postgres-rows.ts';
 import type { Placed } from './stored-event.ts';
-import { createTail, type Cut, cutOf, type Source, type Wanted } from './tail.ts';
+import { createTail, type Cut, cutOf, includesSpend, type Source, type Wanted } from './tail.ts';
 
 /**
  * Keeps the tail of the log while somebody follows it: notifications are the hint, polling is the
@@ -28,22 +28,34 @@ export interface Follower {
 
 export interface FollowerOptions {
   readonly page: (statement: rows.Query, values: unknown[]) => Promise<Placed[]>;
+  /** Where the newest event after a position is, and the newest of some types; null when there is none. */
+  readonly places: (after: bigint, prefixes: readonly string[]) => Promise<Places>;
   readonly head: () => Promise<bigint>;
   readonly listenUrl: string | null;
   readonly pollMs: number;
   readonly log: Pick<Log, 'info' | 'warn'>;
 }
 
+export interface Places {
+  /** Everything up to here was looked at. */
+  readonly newest: bigint;
+  readonly last: bigint | null;
+  /** There may be more. */
+  readonly full: boolean;
+}
+
 /** What the tail holds: enough for a subscription that pauses for a moment. */
 const TAIL_BOUNDS = { eventsMax: 4_096, charactersMax: 16_000_000, positions: 'gapless' } as const;
 /** Events in one read of what is new. */
 const PAGE = 500;
+const SPEND = ['spend.'];
 /** How long a notification waits while appends of this process are under way. */
 const OWN_NEWS_MS = 2;
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 5_000;
 
-export function createFollower({ page, head, listenUrl, pollMs, log }: FollowerOptions): Follower {
+export function createFollower(options: FollowerOptions): Follower {
+  const { page, places, head, listenUrl, pollMs, log } = options;
   const tail = createTail(TAIL_BOUNDS);
   const listener =
     listenUrl === null
@@ -91,6 +103,7 @@ export function createFollower({ page, head, listenUrl, pollMs, log }: FollowerO
   }
 
   async function readPage(): Promise<void> {
+    if (tail.thin && (await readThin())) return;
     const placed = await page(rows.LOG, [tail.to, PAGE]);
     const follows = placed.every((one) => tail.push(one));
     if (!follows) log.warn({ after: String(tail.to) }, 'the event log lacks positions; verify it');
@@ -100,13 +113,36 @@ export function createFollower({ page, head, listenUrl, pollMs, log }: FollowerO
     if (newest > tail.to) tail.reset(newest);
   }
 
-  async function older(after: bigint, { prefixes, batchMax }: Wanted): Promise<Cut> {
+  /**
+   * Where nobody reads spend, which is nearly all of the log, but another process writes it: only how
+   * far it goes is asked for. False when somebody has begun to read it meanwhile.
+   */
+  async function readThin(): Promise<boolean> {
+    const { newest, last, full } = await places(tail.to, SPEND);
+    const others = newest === tail.to ? [] : await page(rows.WITHOUT_SPEND, [tail.to, PAGE]);
+    if (!tail.thin) return false;
+    if (full || others.length === PAGE) tail.reset(await head());
+    else
+      tail.pass(
+        newest,
+        others.filter(({ position }) => position <= newest),
+        last,
+      );
+    return true;
+  }
+
+  async function older(after: bigint, wanted: Wanted): Promise<Cut> {
+    const { prefixes, batchMax, bare } = wanted;
+    if (bare && prefixes !== null) {
+      const { newest, last } = await places(after, prefixes);
+      return { events: [], last, position: newest, failure: null };
+    }
     // Committed before the statement begins, so a page that is not full has all of it.
     let until = tail.to;
-    if (prefixes === null) return cutOf(after, await page(rows.LOG, [after, batchMax]), until, batchMax);
+    if (prefixes === null) return cutOf(after, await page(rows.LOG, [after, batchMax]), until, wanted);
     const walked = after + BigInt(rows.WALK_MAX);
-    if (rows.includesSpend(prefixes) && walked < until) until = walked;
-    return cutOf(after, await page(rows.filtered(prefixes), [after, batchMax, prefixes]), until, batchMax);
+    if (includesSpend(prefixes) && walked < until) until = walked;
+    return cutOf(after, await page(rows.filtered(prefixes), [after, batchMax, prefixes]), until, wanted);
   }
 
   /** Repeats until it works or `signal` aborts; then null. */

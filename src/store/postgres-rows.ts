@@ -1,5 +1,6 @@
 import type { Encoded } from './codec.ts';
 import type { Placed, StoredEvent } from './stored-event.ts';
+import { includesSpend } from './tail.ts';
 
 /** The statements on the event log, and how its rows and events become each other. */
 
@@ -57,15 +58,23 @@ const FILTERED_WITHOUT_SPEND: Query = {
     where position > $1 and type not like 'spend.%' and type ^@ any($3::text[]) order by position limit $2`,
 };
 
-const SPEND = 'spend.';
-
-export function includesSpend(prefixes: readonly string[]): boolean {
-  return prefixes.some((prefix) => prefix.startsWith(SPEND) || SPEND.startsWith(prefix));
-}
-
 export function filtered(prefixes: readonly string[]): Query {
   return includesSpend(prefixes) ? FILTERED : FILTERED_WITHOUT_SPEND;
 }
+
+/** $1 position to read after, $2 most rows: everything but spend. */
+export const WITHOUT_SPEND: Query = {
+  name: 'event_log_all_but_spend',
+  text: `select ${COLUMNS} from events
+    where position > $1 and type not like 'spend.%' order by position limit $2`,
+};
+
+/** $1 position to look after, $2 prefixes of types: the newest of WALK_MAX events, and the newest of these types. */
+export const PLACES: Query = {
+  name: 'event_log_places',
+  text: `select max(position), max(position) filter (where type ^@ any($2::text[])), count(*)
+    from (select position, type from events where position > $1 order by position limit ${WALK_MAX}) as walk`,
+};
 
 /** The parameters of append_events for one write. */
 const PARAMETERS = 16;

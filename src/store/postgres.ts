@@ -3,7 +3,7 @@ import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { decode, type Encoded, encodeAll, headAfter } from './codec.ts';
 import { type EventStore, highestOf } from './event-store.ts';
-import { createFollower } from './postgres-follower.ts';
+import { createFollower, type Places } from './postgres-follower.ts';
 import * as rows from './postgres-rows.ts';
 import type { Placed } from './stored-event.ts';
 import { createSubscriptions } from './subscriptions.ts';
@@ -34,7 +34,7 @@ const STREAM_CHANGED = 'P0409';
 export function postgresStore(options: PostgresStoreOptions): EventStore {
   const { pool, listenUrl, now, log, pollMs = POLL_MS, appendMsMax = APPEND_MS_MAX } = options;
   const asked = new Set<Promise<unknown>>();
-  const follower = createFollower({ page, head, listenUrl, pollMs, log });
+  const follower = createFollower({ page, places, head, listenUrl, pollMs, log });
   const subscriptions = createSubscriptions(follower.source, {
     started: () => follower.start(),
     stopped: () => follower.stop(),
@@ -53,6 +53,16 @@ export function postgresStore(options: PostgresStoreOptions): EventStore {
 
   async function page(statement: rows.Query, values: unknown[]): Promise<Placed[]> {
     return (await query(statement, values, READ_MS_MAX)).map(rows.toPlaced);
+  }
+
+  async function places(after: bigint, prefixes: readonly string[]): Promise<Places> {
+    const [row] = await query(rows.PLACES, [after, prefixes], READ_MS_MAX);
+    const [newest, last, count] = row!;
+    return {
+      newest: newest === null ? after : BigInt(newest!),
+      last: last === null ? null : BigInt(last!),
+      full: Number(count) === rows.WALK_MAX,
+    };
   }
 
   async function head(): Promise<bigint> {

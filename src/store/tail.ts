@@ -17,6 +17,13 @@ export interface Tail {
    * when one in between is missing; elsewhere it takes what whoever pushes has read in order.
    */
   push(placed: Placed, decoded?: Pick<Encoded, 'event' | 'actor'>): boolean;
+  /** True while nobody reads spend but without its content: then `pass` may be called. */
+  readonly thin: boolean;
+  /**
+   * Takes what follows up to `position`, where spend is left out: the rest of the events, and the
+   * position of the newest spend among them. What is known already is passed over.
+   */
+  pass(position: bigint, others: readonly Placed[], spend: bigint | null): void;
   /** Forgets what it holds and continues after `position`. */
   reset(position: bigint): void;
   /**
@@ -35,6 +42,8 @@ export interface Tail {
 export interface Wanted {
   readonly prefixes: readonly string[] | null;
   readonly batchMax: number;
+  /** Without the events themselves. */
+  readonly bare: boolean;
 }
 
 export interface Reader extends Wanted {
@@ -45,6 +54,8 @@ export interface Reader extends Wanted {
 /** Consecutive events of a log that a reader wants. */
 export interface Cut {
   readonly events: readonly Recorded[];
+  /** Where the newest wanted one is, also when it is left out. */
+  readonly last: bigint | null;
   /** Everything up to here has been looked at. */
   readonly position: bigint;
   /** Why reading cannot go on after `position`; null when it can. */
@@ -52,7 +63,10 @@ export interface Cut {
 }
 
 interface Held {
-  readonly placed: Placed;
+  readonly position: bigint;
+  readonly type: string;
+  /** Null when it was left out. */
+  readonly placed: Placed | null;
   recorded: Recorded | null;
 }
 
@@ -66,6 +80,10 @@ export function createTail(bounds: TailOptions): Tail {
   let held: Held[] = [];
   let first = 0;
   let from = 0n;
+  let to = 0n;
+  let thin = true;
+  /** Where the newest spend that was left out is. */
+  let leftOutTo = 0n;
   let characters = 0;
   const waiting = new Set<() => void>();
   const readers = new Set<Reader>();
@@ -79,8 +97,9 @@ export function createTail(bounds: TailOptions): Tail {
   }
 
   function forgetFirst(): void {
-    characters -= held[first]!.placed.data.length;
-    from = held[first]!.placed.position;
+    const { position, placed } = held[first]!;
+    characters -= placed?.data.length ?? 0;
+    from = position;
     first += 1;
   }
 
@@ -102,7 +121,7 @@ export function createTail(bounds: TailOptions): Tail {
     if (bounds.eventsMax === Infinity) return;
     const before = from;
     while (size() > 0) {
-      const { position, type } = held[first]!.placed;
+      const { position, type } = held[first]!;
       if (wantedBy(type).some(({ at }) => at >= before && at < position)) break;
       forgetFirst();
     }
@@ -111,52 +130,87 @@ export function createTail(bounds: TailOptions): Tail {
     compact();
   }
 
+  function hold(placed: Placed, decoded?: Pick<Encoded, 'event' | 'actor'>): void {
+    const one = heldOf(placed);
+    if (decoded !== undefined) one.recorded = toRecorded(placed, decoded.event, decoded.actor);
+    held.push(one);
+    characters += placed.data.length;
+    to = placed.position;
+  }
+
+  function leaveOut(position: bigint): null {
+    if (position <= to) return null;
+    held.push({ position, type: SPEND, placed: null, recorded: null });
+    to = position;
+    leftOutTo = position;
+    return null;
+  }
+
+  /** Somebody who wants all of the spend cannot read on from what was left out. */
+  function readersChanged(): void {
+    wanting.clear();
+    thin = [...readers].every((reader) => reader.bare || !includesSpend(reader.prefixes));
+    if (!thin && leftOutTo > from) tail.reset(to);
+  }
+
   const tail: Tail = {
     get from() {
       return from;
     },
     get to() {
-      return size() === 0 ? from : held.at(-1)!.placed.position;
+      return to;
+    },
+    get thin() {
+      return thin;
     },
     push(placed, decoded) {
-      const { to } = tail;
       if (placed.position <= to) return true;
       if (bounds.positions === 'gapless' && placed.position !== to + 1n) return false;
-      held.push({
-        placed,
-        recorded: decoded === undefined ? null : toRecorded(placed, decoded.event, decoded.actor),
-      });
-      characters += placed.data.length;
+      hold(placed, decoded);
       trim();
       tail.wake();
       return true;
+    },
+    pass(position, others, spend) {
+      let left = spend;
+      for (const placed of others) {
+        if (left !== null && left < placed.position) left = leaveOut(left);
+        if (placed.position > to) hold(placed);
+      }
+      if (left !== null) leaveOut(left);
+      if (position > to) to = position;
+      trim();
+      tail.wake();
     },
     reset(position) {
       held = [];
       first = 0;
       characters = 0;
       from = position;
+      to = position;
       tail.wake();
     },
     open(position, wanted) {
       const reader = { ...wanted, at: position };
       readers.add(reader);
-      wanting.clear();
+      readersChanged();
       return reader;
     },
     close(reader) {
       readers.delete(reader);
-      wanting.clear();
+      readersChanged();
     },
     cut(reader) {
       const { at } = reader;
-      const cut = collect(at, held, firstBehind(held, first, at), reader);
+      const found = collect(at, held, firstBehind(held, first, at), reader);
+      // Behind the newest event that is held there may be some that nobody wants.
+      const whole = found.failure === null && found.events.length < reader.batchMax;
+      const cut = whole ? { ...found, position: to } : found;
       reader.at = cut.position;
       forgetRead();
       return cut;
     },
-    grown: (position) =>
-      tail.to > position ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve)),
+    grown: (position) => (to > position ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve))),
     wake() {
       for (const resolve of waiting) resolve();
       waiting.clear();
@@ -165,15 +219,29 @@ export function createTail(bounds: TailOptions): Tail {
   return tail;
 }
 
+function heldOf(placed: Placed): Held {
+  return { position: placed.position, type: placed.type, placed, recorded: null };
+}
+
 /** Index of the first one behind a position; those before `low` do not count. */
 function firstBehind(held: readonly Held[], low: number, position: bigint): number {
   let high = held.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (held[middle]!.placed.position > position) high = middle;
+    if (held[middle]!.position > position) high = middle;
     else low = middle + 1;
   }
   return low;
+}
+
+/** Nearly all of a log is of this type. */
+const SPEND = 'spend.recorded';
+const SPEND_PREFIX = 'spend.';
+
+/** Whether some of these types, all types when null, are spend. */
+export function includesSpend(prefixes: readonly string[] | null): boolean {
+  if (prefixes === null) return true;
+  return prefixes.some((prefix) => prefix.startsWith(SPEND_PREFIX) || SPEND_PREFIX.startsWith(prefix));
 }
 
 function wants({ prefixes }: Wanted, type: string): boolean {
@@ -182,26 +250,28 @@ function wants({ prefixes }: Wanted, type: string): boolean {
 
 function collect(after: bigint, held: readonly Held[], start: number, wanted: Wanted): Cut {
   const events: Recorded[] = [];
+  let last: bigint | null = null;
   let position = after;
   for (let i = start; i < held.length && events.length < wanted.batchMax; i += 1) {
     const one = held[i]!;
-    if (wants(wanted, one.placed.type)) {
+    if (wants(wanted, one.type)) {
       try {
-        one.recorded ??= decode(one.placed);
+        if (!wanted.bare) events.push((one.recorded ??= decode(one.placed!)));
       } catch (error) {
-        return { events, position, failure: error as Error };
+        return { events, last, position, failure: error as Error };
       }
-      events.push(one.recorded);
+      last = one.position;
     }
-    position = one.placed.position;
+    position = one.position;
   }
-  return { events, position, failure: null };
+  return { events, last, position, failure: null };
 }
 
-/** What a page of the log gives that was read after `after`, and, when it is not full, at least up to `until`. */
-export function cutOf(after: bigint, page: readonly Placed[], until: bigint, batchMax: number): Cut {
-  const held = page.map((placed) => ({ placed, recorded: null }));
-  const cut = collect(after, held, 0, { prefixes: null, batchMax });
+/** What a page of wanted events gives that was read after `after`, and, when it is not full, at least up to `until`. */
+export function cutOf(after: bigint, page: readonly Placed[], until: bigint, wanted: Wanted): Cut {
+  const { batchMax } = wanted;
+  const held = page.map(heldOf);
+  const cut = collect(after, held, 0, { ...wanted, prefixes: null });
   const whole = cut.failure === null && page.length < batchMax && until > cut.position;
   return whole ? { ...cut, position: until } : cut;
 }
@@ -226,10 +296,10 @@ export async function* follow(
   source: Source,
   position: bigint,
   signal: AbortSignal,
-  { prefixes = null, batchMax = BATCH_MAX }: Partial<Wanted>,
+  { prefixes = null, batchMax = BATCH_MAX, bare = false }: Partial<Wanted>,
 ): AsyncGenerator<Batch, void, void> {
   const { tail } = source;
-  const wanted = { prefixes, batchMax };
+  const wanted = { prefixes, batchMax, bare };
   await source.refresh(signal);
   if (signal.aborted) return;
   if (position < 0n || position > tail.to) {
@@ -259,7 +329,7 @@ async function* readOn(
       // known to be one only when the tail has come there too.
       if (!caughtUp && isAtEnd()) {
         caughtUp = true;
-        yield { events: [], position: told, caughtUp };
+        yield { events: [], last: null, position: told, caughtUp };
       } else await tail.grown(told);
       continue;
     }
@@ -270,7 +340,7 @@ async function* readOn(
       told = cut.position;
       begun = true;
       caughtUp = isAtEnd();
-      yield { events: cut.events, position: told, caughtUp };
+      yield { events: cut.events, last: cut.last, position: told, caughtUp };
     }
     if (cut.failure !== null) throw cut.failure;
   }

@@ -36,6 +36,7 @@ const GROUPS: readonly (readonly Place[])[] = [
     { to: '/models', word: 'models', icon: 'models', for: all },
     { to: '/audit', word: 'audit', icon: 'audit', for: admin },
     { to: '/team', word: 'team', icon: 'team', for: agency },
+    { to: '/access', word: 'access', icon: 'access', for: agency },
     { to: '/settings', word: 'settings', icon: 'settings', for: all },
   ],
 ];

@@ -26,8 +26,8 @@ export async function exported(
   return lines;
 }
 
-/** A parsed line, which tests damage in ways that its real type forbids. */
-// oxlint-disable-next-line typescript/no-explicit-any
+/** A parsed line. */
+// oxlint-disable-next-line typescript/no-explicit-any -- tests damage lines in ways that every real type forbids
 export type Line = any;
 
 export function parsed(lines: readonly string[]): Line[] {

@@ -32,6 +32,8 @@ import { credentialSeal } from '../../src/model-credentials.ts';
 import { prepareTables } from '../../src/projection-tables.ts';
 import type { Projection } from '../../src/projection.ts';
 import { readModels } from '../../src/read-models.ts';
+import { prepareReader } from '../../src/row-security.ts';
+import { openScopedReads } from '../../src/scoped-reads.ts';
 import { hashSecret } from '../../src/secrets.ts';
 import { memoryStore } from '../../src/store/memory.ts';
 import {
@@ -158,12 +160,13 @@ async function fillAll(pool: Pool): Promise<void> {
 
 const never = () => Promise.reject(new Error('not in this measurement'));
 
-function httpOver(db: HttpDeps['db']): FastifyInstance {
+function httpOver(db: HttpDeps['db'], dbWithin: HttpDeps['dbWithin']): FastifyInstance {
   const unused = { billing: {}, replay: never, replayTenant: never, diff: never, diffTenant: never };
   return createHttp({
     ...(unused as unknown as HttpDeps),
     store: memoryStore({ now: () => NOW }),
     db,
+    dbWithin,
     now: () => NOW,
     settled: () => Promise.resolve(),
     appendedPosition: () => 0n,
@@ -182,6 +185,8 @@ function httpOver(db: HttpDeps['db']): FastifyInstance {
     metrics: () => [],
     runInvoices: never,
     publicKeys: never,
+    bundles: { open: () => Promise.resolve(null) },
+    trustedProxies: [],
     bodyBytesMax: 1_048_576,
   });
 }
@@ -263,16 +268,19 @@ const { url } = await startEmbeddedPostgres({ dataDir, durable: false });
 const database = openDatabase<Tables>({ url, poolMax: 4, applicationName: 'bench' });
 try {
   await migrate(database.db, join(process.cwd(), 'migrations'));
+  await prepareReader(database.pool);
   await prepareTables(database.pool, readModels);
   const startedMs = performance.now();
   await fillAll(database.pool);
   console.log(
     `${KEYS} keys, ${PROJECTS} projects, ${SPENDS} requests in ${Math.round(performance.now() - startedMs)} ms`,
   );
-  const app = httpOver(database.db);
+  const reads = openScopedReads<Tables>({ url, poolMax: 4, applicationName: 'bench' });
+  const app = httpOver(database.db, reads.within);
   await app.ready();
   await measure(app, database.pool);
   await app.close();
+  await reads.close();
 } finally {
   await database.close();
   await removeEmbeddedPostgres(dataDir);

@@ -7,15 +7,12 @@ import {
   keepSecret,
   systemMeta,
 } from '../../src/billing/collection-deps.ts';
-import { documentHash } from '../../src/billing/billing-records.ts';
-import { invoiceDocument } from '../../src/billing/documents/invoice-document.ts';
-import { readParties } from '../../src/billing/documents/parties.ts';
-import { canonicalJson } from '../../src/domain/json.ts';
 import { type OpenCollector, stripeCollector } from '../../src/billing/stripe.ts';
 import { transact } from '../../src/transact.ts';
-import { agencyRegistered, invoiceDrafted, invoiceFinalized, tenantOnboarded } from '../support/events.ts';
+import { agencyRegistered, tenantOnboarded } from '../support/events.ts';
+import { issuedInvoice } from '../support/issued-invoice.ts';
 import type { TestDatabase } from '../support/database.ts';
-import { ISSUER, type MemoryBilling, memoryBilling, RECIPIENT } from './memory-billing.ts';
+import { type MemoryBilling, memoryBilling } from './memory-billing.ts';
 
 export const STRIPE_KEY = 'sk_test_canary0123456789';
 export const WEBHOOK_SECRET = 'whsec_canary0123456789';
@@ -34,7 +31,7 @@ export interface Collecting {
 export async function startCollecting(
   database: TestDatabase,
   stripeUrl: string,
-  secretKey = STRIPE_KEY,
+  { secretKey = STRIPE_KEY, series = 'RE-2026' } = {},
 ): Promise<Collecting> {
   let count = 0;
   const billing = memoryBilling('2026-12-01T09:00:00.000Z');
@@ -54,32 +51,11 @@ export async function startCollecting(
     async invoice(tenantId) {
       count += 1;
       const invoiceId = `inv_${tenantId}`;
-      const { data: draft } = invoiceDrafted({ invoiceId });
-      const number = `RE-2026-${String(count).padStart(5, '0')}`;
-      const document = canonicalJson(
-        invoiceDocument({
-          draft,
-          number,
-          issuedOn: '2026-12-01',
-          agencyId: AGENCY,
-          tenantId,
-          zone: 'Europe/Berlin',
-          parties: readParties(ISSUER, RECIPIENT),
-          projectNames: new Map(),
-          preceding: null,
-          brand: null,
-        }),
-      );
-      const kept = { invoiceId, number, agencyId: AGENCY, tenantId, document, hash: documentHash(document) };
+      const number = `${series}-${String(count).padStart(5, '0')}`;
+      const { kept, events } = issuedInvoice({ agencyId: AGENCY, tenantId, invoiceId, number });
       await billing.records.keepDocument(kept);
-      const envelope = { tenantId };
-      await billing.append(`tenant-${tenantId}`, [tenantOnboarded({ tenantId })], envelope);
-      const finalized = invoiceFinalized({ invoiceId, number, documentHash: kept.hash });
-      await billing.append(
-        `invoice-${AGENCY}-${invoiceId}`,
-        [invoiceDrafted({ invoiceId }), finalized],
-        envelope,
-      );
+      await billing.append(`tenant-${tenantId}`, [tenantOnboarded({ tenantId })], { tenantId });
+      await billing.append(`invoice-${AGENCY}-${invoiceId}`, events, { tenantId });
       return { agencyId: AGENCY, tenantId, invoiceId };
     },
     async setStripe() {

@@ -5,7 +5,8 @@ import { contractAtCut } from '../../src/billing/contract-facts.ts';
 import { verifyInvoice } from '../../src/billing/verify-invoice.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import { parseNanos } from '../../src/domain/money.ts';
-import type { Terms } from '../../src/domain/plan.ts';
+import type { Discount } from '../../src/domain/discount.ts';
+import type { Agreed, Terms } from '../../src/domain/plan.ts';
 import { feeShare, monthlySum, partsOf } from '../../src/domain/proration.ts';
 import { load } from '../../src/transact.ts';
 import { agencyRegistered, spendRecorded, tenantOnboarded, terms } from '../support/events.ts';
@@ -33,10 +34,16 @@ async function begin(at: string, first: Terms, open: readonly string[] = []): Pr
 
 let changes = 0;
 /** `from` defaults to the instant of agreeing; null ends the contract. */
-async function change(billing: MemoryBilling, at: string, next: Terms | null, from = at): Promise<void> {
+async function change(
+  billing: MemoryBilling,
+  at: string,
+  next: Terms | null,
+  from = at,
+  agreed: Agreed | null = null,
+): Promise<void> {
   const state = await load(billing.store, tenant, 'tenant-ten_1');
   changes += 1;
-  const version = { contractId: `con_${changes}`, effectiveFrom: from, terms: next, agreed: null };
+  const version = { contractId: `con_${changes}`, effectiveFrom: from, terms: next, agreed };
   const events = tenant.decide({ type: 'agree', version }, state);
   if (events.length > 0) await billing.append('tenant-ten_1', events, { tenantId: 'ten_1', occurredAt: at });
 }
@@ -237,6 +244,112 @@ describe('usage', () => {
     await close(billing, '2026-11');
     expect((await invoices(billing))['2026-11']).toEqual(['2026-11 usage 10', '2026-11 included -4']);
   });
+});
+
+const discount = (different: Partial<Discount>): Discount => ({
+  name: 'Treue',
+  of: 'all',
+  percent: null,
+  nanos: 0n,
+  from: '2026-11',
+  until: null,
+  ...different,
+});
+
+describe('discounts', () => {
+  const agreeing = async (discounts: readonly Discount[], terms = plan('starter', '49.00')) => {
+    const billing = await begin('2026-11-01T10:00:00.000Z', terms);
+    await change(billing, '2026-11-01T11:00:00.000Z', terms, '2026-11-01T11:00:00.000Z', { discounts });
+    return billing;
+  };
+
+  test('are taken off fees and usage month by month, late usage too, and no longer than agreed', async () => {
+    const billing = await agreeing([
+      discount({ name: 'Treue', of: 'usage', percent: '10' }),
+      discount({ name: 'Start', of: 'fees', nanos: parseNanos('20'), until: '2026-11' }),
+    ]);
+    await use(billing, '2026-11', 30_000_000);
+    await close(billing, '2026-11');
+    await use(billing, '2026-11', 5_000_000);
+    await use(billing, '2026-12', 1_000_000);
+    await close(billing, '2026-12');
+    expect(await invoices(billing)).toEqual({
+      '2026-11': ['2026-11 fee 49', '2026-11 usage 30', '2026-11 discount -3', '2026-11 discount -20'],
+      '2026-12': [
+        '2026-12 fee 49',
+        '2026-11 usage 5',
+        '2026-12 usage 1',
+        '2026-11 discount -0.5',
+        '2026-12 discount -0.1',
+      ],
+    });
+    await verified(billing);
+  });
+
+  test('never make a month come to less than nothing, and what is discounted in full comes to 0.00', async () => {
+    const all = [discount({ percent: '100' }), discount({ name: 'Mehr', nanos: parseNanos('5') })];
+    const billing = await agreeing(all, plan('starter', '0.00'));
+    for (let i = 0; i < 3; i += 1) await use(billing, '2026-11', 5_000);
+    await use(billing, '2026-10', 5_000);
+    await close(billing, '2026-11');
+    expect((await invoices(billing))['2026-11']).toEqual([
+      '2026-10 usage 0.01',
+      '2026-11 usage 0.02',
+      '2026-11 discount -0.02',
+    ]);
+  });
+
+  test('follow a month that is amended later: what is not charged any more is not discounted either', async () => {
+    const billing = await agreeing([discount({ percent: '10' })], plan('studio', '100.00'));
+    await close(billing, '2026-11');
+    const from = '2026-11-15T23:00:00.000Z';
+    const half = { discounts: [discount({ percent: '10' })] };
+    await change(billing, '2026-12-03T10:00:00.000Z', plan('starter', '50.00'), from, half);
+    await close(billing, '2026-12');
+    // 50.00 and 25.00 in the place of 100.00: 25.00 less, and 2.50 of the discount with it.
+    expect(await invoices(billing)).toEqual({
+      '2026-11': ['2026-11 fee 100', '2026-11 discount -10'],
+      '2026-12': ['2026-11 correction -25', '2026-12 fee 50', '2026-11 discount 2.5', '2026-12 discount -5'],
+    });
+    await verified(billing);
+  });
+
+  test('that are agreed away for a past month are taken back', async () => {
+    const billing = await agreeing([discount({ nanos: parseNanos('9') })]);
+    await close(billing, '2026-11');
+    await change(billing, '2026-12-03T10:00:00.000Z', plan('starter', '49.00'), '2026-11-01T23:00:00.000Z');
+    await close(billing, '2026-12');
+    expect((await invoices(billing))['2026-12']).toEqual(['2026-12 fee 49', '2026-11 discount 9']);
+    await verified(billing);
+  });
+
+  test('of fees in advance are on the invoice that has the fees', async () => {
+    const terms = plan('starter', '60.00', { feesInAdvance: true });
+    const billing = await agreeing([discount({ of: 'fees', percent: '50', from: '2026-12' })], terms);
+    await close(billing, '2026-11');
+    await close(billing, '2026-12');
+    expect(await invoices(billing)).toEqual({
+      '2026-11': ['2026-11 fee 60', '2026-12 fee 60', '2026-12 discount -30'],
+      '2026-12': ['2027-01 fee 60', '2027-01 discount -30'],
+    });
+  });
+});
+
+test('prices that are agreed apart from the plan settle the tiers of the month', async () => {
+  const small = { inputRate: RATE, cachedInputRate: RATE, outputRate: RATE };
+  const terms = plan('starter', '0.00', { prices: { models: { small }, markupPercent: null } });
+  const billing = await begin('2026-11-01T10:00:00.000Z', terms);
+  const steps = [
+    { upTo: 1_000_000n, rate: RATE },
+    { upTo: null, rate: RATE / 2n },
+  ];
+  const tiers = { output: { mode: 'graduated', steps, packageSize: 0n } } as const;
+  const prices = { models: { small: { ...small, tiers } } };
+  await change(billing, '2026-11-01T11:00:00.000Z', terms, '2026-11-01T11:00:00.000Z', { prices });
+  await use(billing, '2026-11', 3_000_000);
+  await close(billing, '2026-11');
+  expect((await invoices(billing))['2026-11']).toEqual(['2026-11 usage 3', '2026-11 tier -1']);
+  await verified(billing);
 });
 
 const MONTHS = ['2026-09', '2026-10', '2026-11'] as const;

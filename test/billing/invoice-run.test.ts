@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { runOrPreview } from '../../src/billing/dry-run.ts';
 import { type InvoiceRunReport, runInvoices } from '../../src/billing/invoice-run.ts';
 import type { InvoiceDocument } from '../../src/billing/documents/invoice-document.ts';
 import type { InvoiceRunDeps } from '../../src/billing/issue-invoice.ts';
@@ -301,9 +302,111 @@ async function month(): Promise<void> {
   await spend('ten_c', 2_000n);
 }
 
-async function logged(): Promise<readonly (readonly [string, DomainEvent])[]> {
-  return (await billing.events()).map(({ stream, event }) => [stream, event]);
+/** By stream: tenants are worked on side by side, so that only the order within a stream is certain. */
+async function logged(): Promise<ReadonlyMap<string, readonly DomainEvent[]>> {
+  const streams = new Map<string, DomainEvent[]>();
+  for (const { stream, event } of await billing.events()) {
+    streams.set(stream, [...(streams.get(stream) ?? []), event]);
+  }
+  return streams;
 }
+
+describe('a dry run', () => {
+  const dry = (period: string) =>
+    runOrPreview(billing, {
+      period,
+      agencyId: 'age_1',
+      actor: { kind: 'master', id: 'x' },
+      correlationId: 'dry',
+      dryRun: true,
+    });
+
+  test('says what the run then does, of an open month and of a closed one, and writes nothing', async () => {
+    await onboard('ten_a');
+    await onboard('ten_b', { terms: terms({ monthlyFeeNanos: 0n }) });
+    await onboard('ten_c');
+    billing.contacts.set('ten_c', { ...RECIPIENT, city: undefined });
+    await spend('ten_a', 3_000n);
+    await spend('ten_a', 500n, '2026-12');
+    const before = await types();
+    const planned = await dry('2026-11');
+    expect(statuses(planned)).toEqual({ ten_a: 'planned', ten_b: 'skipped', ten_c: 'failed' });
+    expect(planned.closed_position).toBeNull();
+    expect(await types()).toEqual(before);
+    expect(billing.documents.size).toBe(0);
+
+    const { invoices } = await run();
+    const asRun = planned.invoices.map((one) =>
+      one.status === 'planned' ? { ...one, status: 'finalized', number: 'RE-2026-00001' } : one,
+    );
+    expect(invoices).toEqual(asRun);
+    billing.contacts.clear();
+    const again = await dry('2026-11');
+    expect(statuses(again)).toEqual({ ten_a: 'repeated', ten_b: 'skipped', ten_c: 'planned' });
+    expect(again.closed_position).not.toBeNull();
+    expect((await run()).invoices[2]).toEqual({
+      ...again.invoices[2],
+      status: 'finalized',
+      number: 'RE-2026-00002',
+    });
+  });
+
+  test('refuses what the run would refuse', async () => {
+    await expect(dry('2027-01')).rejects.toMatchObject({ code: 'period_not_started' });
+    await expect(dry('2026')).rejects.toMatchObject({ code: 'invalid_input' });
+  });
+});
+
+describe('tenants that are worked on side by side', () => {
+  test('get their numbers in the order of their ids, though some fail and some have nothing to pay', async () => {
+    const ids = Array.from({ length: 40 }, (_, n) => `ten_${String(n).padStart(2, '0')}`);
+    for (const [n, tenantId] of ids.entries()) {
+      await onboard(tenantId, n % 5 === 3 ? { terms: terms({ monthlyFeeNanos: 0n }) } : {});
+      if (n % 7 === 4) billing.contacts.set(tenantId, { ...RECIPIENT, city: undefined });
+    }
+    const slow = {
+      ...billing,
+      records: {
+        ...billing.records,
+        async usage(tenantId: string, period: string) {
+          for (let turns = Number(tenantId.slice(4)) % 9; turns > 0; turns -= 1) await Promise.resolve();
+          return billing.records.usage(tenantId, period);
+        },
+      },
+    };
+    const report = await run('2026-11', slow);
+    expect(report.invoices.map((one) => one.tenant_id)).toEqual(ids);
+    const numbers = report.invoices.flatMap(({ number }) => (number === null ? [] : [number]));
+    expect(numbers).toEqual(numbers.map((_, n) => `RE-2026-${String(n + 1).padStart(5, '0')}`));
+    expect(report.invoices.filter(({ status }) => status === 'failed')).toHaveLength(5);
+  });
+
+  test('do not stop each other, though the log holds one that nobody can read', async () => {
+    await onboard('ten_a');
+    await onboard('ten_b');
+    const store: EventStore = {
+      ...billing.store,
+      readStream: (stream, after) => {
+        if (stream === 'tenant-ten_a') throw new Error('damaged');
+        return billing.store.readStream(stream, after);
+      },
+    };
+    expect((await run('2026-11', { ...billing, store })).invoices).toMatchObject([
+      { tenant_id: 'ten_a', status: 'failed', error: { reason: 'defect' } },
+      { tenant_id: 'ten_b', status: 'finalized', number: 'RE-2026-00001' },
+    ]);
+  });
+
+  test('are all told of, those too whom the run does not concern', async () => {
+    await run();
+    await onboard('ten_late', { effectiveFrom: '2026-11-15T00:00:00.000Z' });
+    const told: unknown[] = [];
+    const actor = { kind: 'master', id: 'x' } as const;
+    const request = { period: '2026-11', agencyId: 'age_1', actor, correlationId: 'r' };
+    await runInvoices(billing, { ...request, onProgress: (progress) => told.push(progress) });
+    expect(told).toEqual([{ done: 1, total: 1, invoice: null }]);
+  });
+});
 
 describe('a run that was killed', () => {
   /** Close, and three steps for each of three invoices. */
@@ -314,7 +417,7 @@ describe('a run that was killed', () => {
     async (outcome) => {
       await month();
       const undisturbed = await run();
-      const expected = { events: await logged(), documents: [...billing.documents.values()] };
+      const expected = { events: await logged(), documents: new Map(billing.documents) };
       for (let killed = 0; killed < APPENDS; killed += 1) {
         billing = memoryBilling('2026-12-01T08:00:00.000Z');
         requests = 0;
@@ -328,9 +431,9 @@ describe('a run that was killed', () => {
           undisturbed.invoices.map(({ number, gross }) => [number, gross]),
         );
         expect(await logged()).toEqual(expected.events);
-        expect([...billing.documents.values()]).toEqual(expected.documents);
+        expect(billing.documents).toEqual(expected.documents);
       }
-      expect(expected.events).toHaveLength(1 + 3 * 2 + 2 + APPENDS);
+      expect([...expected.events.values()].flat()).toHaveLength(1 + 3 * 2 + 2 + APPENDS);
     },
   );
 

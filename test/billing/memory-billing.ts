@@ -3,7 +3,7 @@ import { billedLines } from '../../projections/billed-lines.ts';
 import { includedUsage } from '../../projections/included-usage.ts';
 import { spendTotals } from '../../projections/spend-totals.ts';
 import { tenants } from '../../projections/tenants.ts';
-import { usage } from '../../projections/usage.ts';
+import { OPEN, usage } from '../../projections/usage.ts';
 import {
   billedLine,
   type BillingRecords,
@@ -17,26 +17,9 @@ import { decode } from '../../src/store/codec.ts';
 import type { EventStore, StreamHead } from '../../src/store/event-store.ts';
 import { memoryStore } from '../../src/store/memory.ts';
 import { newEvent } from '../support/events.ts';
+import { ISSUER, RECIPIENT } from '../support/issued-invoice.ts';
 
-export const ISSUER = {
-  name: 'Agentur Nord GmbH',
-  street: 'Speicherstraße 7',
-  postal_code: '24103',
-  city: 'Kiel',
-  country: 'DE',
-  email: 'rechnung@nord.example',
-  vat_id: 'DE811569869',
-};
-
-export const RECIPIENT = {
-  name: 'Bäckerei Sonnenkorn GmbH',
-  street: 'Marktstraße 12',
-  postal_code: '29221',
-  city: 'Celle',
-  country: 'DE',
-  email: 'post@sonnenkorn.example',
-  language: 'de',
-};
+export { ISSUER, RECIPIENT };
 
 export interface MemoryBilling extends InvoiceRunDeps {
   readonly store: EventStore;
@@ -95,6 +78,12 @@ export function memoryBilling(clock: string): MemoryBilling {
       Promise.resolve(
         [...tables.usage.rows()]
           .filter((row) => row.tenant_id === tenantId && row.invoice_period === period)
+          .map(usageSum),
+      ),
+    openUsage: (tenantId, period) =>
+      Promise.resolve(
+        [...tables.usage.rows()]
+          .filter((row) => row.tenant_id === tenantId && row.invoice_period === OPEN && row.month <= period)
           .map(usageSum),
       ),
     includedGranted: (tenantId) => {

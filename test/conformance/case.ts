@@ -20,8 +20,8 @@ export interface Case {
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  /** Whatever came: each case looks into the shape of its own route. */
-  // oxlint-disable-next-line typescript/no-explicit-any
+  /** Whatever came. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- each case looks into the shape of its own route
   readonly body: any;
 }
 

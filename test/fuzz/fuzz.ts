@@ -16,7 +16,7 @@ export interface FuzzOptions {
 export interface FuzzReport {
   /** By status; 0 for connections that were closed without an answer. */
   readonly statuses: Readonly<Record<string, number>>;
-  /** Inputs whose answer was a 5xx, or that could not connect: at most 20. */
+  /** Inputs whose answer was a 5xx, that could not connect, or that were whole and had no answer: at most 20. */
   readonly failures: readonly { readonly nth: number; readonly input: string; readonly answer: string }[];
   readonly failed: number;
   /** Whole requests that had no answer in time. */
@@ -44,7 +44,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
       if (late) silent += 1;
       const found = [...answer.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => status!);
       for (const status of found.length === 0 ? ['0'] : found) statuses[status] = (statuses[status] ?? 0) + 1;
-      if (!refused && !found.some((status) => status.startsWith('5'))) continue;
+      if (!refused && !late && !found.some((status) => status.startsWith('5'))) continue;
       failed += 1;
       const shown = {
         nth,

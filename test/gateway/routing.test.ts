@@ -3,16 +3,12 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Deployment } from '../../src/domain/deployment.ts';
 import { ROUTING_DEFAULT, type Routing, STRATEGIES } from '../../src/domain/routing.ts';
 import { createRouter } from '../../src/gateway/router.ts';
-import {
-  isAvailable,
-  newStanding,
-  noteAnswer,
-  noteFailure,
-  retryAfterMs,
-} from '../../src/gateway/standing.ts';
+import { isAvailable } from '../../src/gateway/claims.ts';
+import { newStanding, noteAnswer, noteFailure, retryAfterMs } from '../../src/gateway/standing.ts';
 import { readLitellmConfig } from '../../src/litellm-config.ts';
 import {
   ask,
+  PRICES,
   errorOf,
   eventsOf,
   listen,
@@ -270,13 +266,14 @@ describe('a deployment that fails too often', () => {
   test('is left alone from one failure too many on, for as long as it says, within bounds', () => {
     const standing = newStanding(deployment('a'), false);
     const settings = { allowedFails: 2, cooldownMs: 5_000 };
+    const isFree = (nowMs: number) => isAvailable(standing, { nowMs, arrivedMs: nowMs });
     const failure = { status: 500, retryAfterMs: null };
     for (const nowMs of [0, 1]) noteFailure(standing, failure, nowMs, settings);
-    expect(isAvailable(standing, 2)).toBe(true);
+    expect(isFree(2)).toBe(true);
     noteFailure(standing, failure, 2, settings);
-    expect([isAvailable(standing, 5_001), isAvailable(standing, 5_002)]).toEqual([false, true]);
+    expect([isFree(5_001), isFree(5_002)]).toEqual([false, true]);
     noteFailure(standing, { status: 429, retryAfterMs: 9_000_000 }, 100_000, settings);
-    expect([isAvailable(standing, 159_999), isAvailable(standing, 160_000)]).toEqual([false, true]);
+    expect([isFree(159_999), isFree(160_000)]).toEqual([false, true]);
   });
 
   test('names its time in seconds or as a date', () => {
@@ -348,12 +345,53 @@ describe('a strategy', () => {
       () => now,
     );
     const [a, b] = router.standings();
-    a!.requests!.add(0, 1);
+    a!.requests.add(0, 1);
     expect(router.pick('m')!.id).toBe('b');
     b!.tokens.add(0, 10);
     expect(() => router.pick('m')).toThrow('No deployments available');
     now = 61_000;
     expect(router.pick('m')!.id).toBe('a');
+  });
+});
+
+describe('a deployment’s own limits', () => {
+  const both = { 'demo-small': PRICES['demo-small'], 'demo-large': PRICES['demo-small'] };
+  const terms = { prices: { models: both, markupPercent: null } };
+  const many = (world: World) => Promise.all(Array.from({ length: 10 }, () => world.chat()));
+
+  test('hold for requests that come at once; the others are refused with a time, and cost nothing', async () => {
+    const only = await fake([200]);
+    const world = await worldOf([['only', only, { requestsPerMinute: 3 }]]);
+    const answers = await many(world);
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+      200,
+      200,
+      200,
+      ...Array<number>(7).fill(429),
+    ]);
+    expect(only.asked).toBe(3);
+    const refused = answers.find(({ status }) => status === 429)!;
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(await world.spends()).toHaveLength(3);
+  });
+
+  test('lead to the fallback without an attempt in vain', async () => {
+    const [first, second] = [await fake([200]), await fake([200])];
+    const world = await worldOf(
+      [
+        ['first', first, { tokensPerMinute: 38 }],
+        ['second', second, { publicName: 'demo-large' }],
+      ],
+      { fallbacks: { 'demo-small': ['demo-large'] } },
+      { terms },
+    );
+    // 19 tokens at most, each; 10 in the end.
+    const answers = await many(world);
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
+    expect([first.asked, second.asked]).toEqual([2, 8]);
+    const models = (await world.spends()).map(({ model }) => model);
+    expect(models.filter((model) => model === 'demo-large')).toHaveLength(8);
+    expect(counts(await world.chat())).toEqual(['second', '0', '1']);
   });
 });
 

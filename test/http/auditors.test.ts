@@ -34,6 +34,18 @@ async function appoint(scope: 'agency' | 'tenant', id: string, body: object = {}
 }
 const status = async (url: string, bearer: string) => (await admin.call({ url, bearer })).status;
 
+test('who looked at what is listed, newest first and page by page', async () => {
+  const { id, secret } = await appoint('tenant', tenants[0]!.id);
+  await status(`/api/audit/keys/${tenants[0]!.key}`, secret);
+  await status(`/api/audit/tenants/${tenants[0]!.id}`, secret);
+  const url = `/api/audit/consultations?auditor_id=${id}&limit=1`;
+  const first = (await admin.call({ url })).body;
+  expect(first.data).toMatchObject([{ route: '/api/audit/tenants/:id', subject: tenants[0]!.id }]);
+  const second = (await admin.call({ url: `${url}&cursor=${first.next_cursor}` })).body;
+  expect(second.data).toMatchObject([{ route: '/api/audit/keys/:id', subject: tenants[0]!.key }]);
+  expect(second.next_cursor).toBeNull();
+});
+
 describe('an auditor of a tenant', () => {
   test('reads the audit of that tenant, and of another one nothing, as if there were none', async () => {
     const { secret } = await appoint('tenant', tenants[0]!.id);

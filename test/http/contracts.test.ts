@@ -101,6 +101,64 @@ describe('a preview', () => {
   });
 });
 
+describe('what is agreed apart from the plan', () => {
+  const cheaper = { input: '0.10', cached_input: '0.05', output: '0.40' };
+
+  test('may be prices and discounts, which begin with the change and are shown', async () => {
+    const tenant = await onboarded();
+    const agreed = {
+      prices: { models: { 'demo-small': cheaper } },
+      discounts: [
+        { name: 'Treue', of: 'usage', percent: '10' },
+        { name: 'Start', amount: '20.00', until: '2027-01' },
+      ],
+    };
+    const { body } = await admin.call({ url: tenant.url, body: { agreed, effective: 'next_period' } });
+    expect(body.after).toMatchObject({ plan: 'starter', prices: { models: { 'demo-small': {} } } });
+    expect(body.after.agreed).toEqual({
+      prices: {
+        models: {
+          'demo-small': {
+            input: { amount: '0.10', currency: 'EUR' },
+            cached_input: { amount: '0.05', currency: 'EUR' },
+            output: { amount: '0.40', currency: 'EUR' },
+          },
+        },
+      },
+      discounts: [
+        { name: 'Treue', of: 'usage', percent: '10', from: '2026-12', until: null },
+        {
+          name: 'Start',
+          of: 'all',
+          amount: { amount: '20.00', currency: 'EUR' },
+          from: '2026-12',
+          until: '2027-01',
+        },
+      ],
+    });
+  });
+
+  test.each([
+    [{ discounts: [{ name: 'a', percent: '10', amount: '5.00' }] }, 'write either percent or amount'],
+    [{ discounts: [{ name: 'a', percent: '101' }] }, 'more than 0 and at most 100'],
+    [
+      {
+        discounts: [
+          { name: 'a', amount: '1.00' },
+          { name: 'a', amount: '2.00' },
+        ],
+      },
+      'give each another name',
+    ],
+    [{ prices: { models: { 'demo-small': { ...cheaper, input: '0.0001' } } } }, 'at most three decimals'],
+    [{ staging: { request_per_minute: 5 } }, 'request_per_minute'],
+  ])('is refused when it makes no sense: %j', async (agreed, problem) => {
+    const tenant = await onboarded();
+    const { status, body } = await admin.call({ url: `${tenant.url}/preview`, body: { agreed } });
+    expect([status, body.error.message]).toEqual([422, expect.stringContaining(problem)]);
+  });
+});
+
 describe('a change', () => {
   test('to less comes into force with the next period by itself, once, and shows until then', async () => {
     const tenant = await onboarded('studio');

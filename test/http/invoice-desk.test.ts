@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { billingRecords, type BillingTables } from '../../src/billing/billing-records.ts';
-import { runInvoices } from '../../src/billing/invoice-run.ts';
+import { runOrPreview } from '../../src/billing/dry-run.ts';
 import { type Admin, OWN, startAdmin } from '../support/admin.ts';
 import { pdfText } from '../billing/documents/pdf-text.ts';
 import { SELLER } from '../billing/documents/invoices.ts';
@@ -20,7 +20,7 @@ beforeAll(async () => {
           pool: admin.pool,
           db: admin.db as unknown as Kysely<BillingTables>,
         });
-        return runInvoices({ store, records, now, settled, log }, request);
+        return runOrPreview({ store, records, now, settled, log }, request);
       },
     },
   });
@@ -86,6 +86,24 @@ const bytesOf = async (url: string, bearer?: null) => {
   const headers = bearer === null ? {} : { authorization: `Bearer ${admin.deps.masterKey}` };
   return await admin.app.inject({ method: 'GET', url, headers });
 };
+
+test('a dry run says what the run would come to, and writes nothing', async () => {
+  const head = await admin.store.head();
+  const dry = await admin.call({ url: '/api/invoice-runs', body: { period: '2026-11', dry_run: true } });
+  expect(dry.body.runs).toMatchObject([
+    {
+      closed_position: null,
+      invoices: expect.arrayContaining([
+        expect.objectContaining({ tenant_id: tenantId, status: 'planned', number: null }),
+        expect.objectContaining({ tenant_id: austrian, status: 'failed' }),
+      ]) as unknown,
+    },
+  ]);
+  expect(await admin.store.head()).toBe(head);
+  const made = (await run()).find((one) => one.tenant_id === tenantId)!;
+  const planned = dry.body.runs[0].invoices.find((one: { tenant_id: string }) => one.tenant_id === tenantId);
+  expect(made).toEqual({ ...planned, status: 'finalized', number: 'RE-2026-00001' });
+});
 
 describe('an invoice', () => {
   test('of an EU business waits for a checked VAT id, and the run goes on with the others', async () => {

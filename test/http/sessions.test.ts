@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Admin, type Answer, START, startAdmin } from '../support/admin.ts';
+import { createHttp } from '../../src/http/server.ts';
 import { people } from '../support/people.ts';
 
 const CONSOLE = { 'x-keyledger-console': '1' };
@@ -65,6 +66,41 @@ describe('signing in', () => {
     admin.setNow('2026-11-20T10:05:00.000Z');
     expect(reasonOf(await signIn({ username: 'nobody', password: 'x' }))).toBe('401 login_failed');
     admin.setNow(START);
+  });
+
+  test('counts failures in all processes together, and keeps neither name nor address', async () => {
+    const other = createHttp(admin.deps);
+    const guess = async () =>
+      (await other.inject({ ...guessing, headers: CONSOLE, url: '/api/session' })).statusCode;
+    const guessing = { method: 'POST', payload: { username: 'twice', password: 'x' } } as const;
+    for (let i = 0; i < 3; i += 1) expect(await guess()).toBe(401);
+    for (let i = 0; i < 2; i += 1)
+      expect(reasonOf(await signIn({ username: 'twice', password: 'x' }))).toBe('401 login_failed');
+    expect(await guess()).toBe(429);
+    const { rows } = await admin.pool.query('select * from login_attempts');
+    expect(JSON.stringify(rows)).not.toMatch(/twice|127\.0\.0\.1/);
+    await other.close();
+  });
+
+  test('is not used up for others by who is refused, nor by who gets in', async () => {
+    for (let i = 0; i < 40; i += 1) expect((await signIn()).status).toBe(200);
+  });
+
+  test('asks a trusted proxy, and nobody else, who the client is', async () => {
+    const guess = (app: Admin['app'], address: string) =>
+      app.inject({
+        method: 'POST',
+        url: '/api/session',
+        payload: { username: 'behind a proxy', password: 'x' },
+        headers: { ...CONSOLE, 'x-forwarded-for': address },
+      });
+    for (let i = 0; i < 5; i += 1) await guess(admin.app, `192.0.2.${i}`);
+    expect((await guess(admin.app, '192.0.2.9')).statusCode).toBe(429);
+    const behind = createHttp({ ...admin.deps, trustedProxies: ['127.0.0.0/8'] });
+    for (let i = 0; i < 5; i += 1) expect((await guess(behind, '198.51.100.1')).statusCode).toBe(401);
+    expect((await guess(behind, '198.51.100.1')).statusCode).toBe(429);
+    expect((await guess(behind, '198.51.100.2')).statusCode).toBe(401);
+    await behind.close();
   });
 
   test('is refused to a page of another site', async () => {

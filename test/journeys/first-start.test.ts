@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
+import { postgresPids } from '../bench/cpu.ts';
 import { freePort, runCommand, type Server, startServer, temporaryDataDir } from './server.ts';
 
 /** What somebody sees who has configured nothing. */
@@ -43,6 +44,56 @@ test('the first start plays the demo and ends with lines to paste, which work', 
   expect(await page.text()).toContain('swagger');
   expect(await server.stop()).toBe(0);
   expect(server.output()).toContain('stopped');
+});
+
+describe('a Ctrl-C', () => {
+  const other = temporaryDataDir();
+  const slow = { KEYLEDGER_DEMO: 'on', SIMULATED_LATENCY_MS: '60' };
+  let server: Server;
+  afterAll(async () => {
+    await server?.kill();
+    other.remove();
+  });
+
+  test('breaks the demo off, and the next start completes it without contradicting itself', async () => {
+    server = await startServer(other.path, slow);
+    await server.printed('Online-Shop, production');
+    expect(await server.stop()).toBe(0);
+    const before = server.output();
+    expect(before).toContain('the demo is interrupted');
+    expect(before).not.toContain('life of a key');
+    server = await startServer(other.path, slow);
+    await server.printed('npm run reset removes it.');
+    const after = server.output();
+    const sums = (output: string) => /Online-Shop, production: .*/.exec(output)![0];
+    expect(sums(after)).toBe(sums(before));
+    expect(after).toContain('Online-Shop, production: 6 requests');
+    expect(after).toContain('200  a trial key with a budget of 0.0003 EUR, first call');
+    expect(after).toContain('blocked -> 401, unblocked -> 200, rotated: old secret -> 401, new -> 200');
+  }, 120_000);
+
+  test('that comes again ends the server at once, and its PostgreSQL with it', async () => {
+    const hanging = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${server.masterKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        model: 'demo-small',
+        messages: [{ role: 'user', content: 'Hello' }],
+        stream: true,
+        metadata: { simulate: 'hang-mid' },
+      }),
+    });
+    expect(hanging.status).toBe(200);
+    const [postgres] = postgresPids(other.path);
+    const ended = server.stop();
+    await server.printed('finishing what is under way');
+    // Two within a moment are one Ctrl-C that came on two ways.
+    const again = setInterval(() => server.child.kill('SIGINT'), 100);
+    expect(await ended).toBe(130);
+    clearInterval(again);
+    expect(() => process.kill(postgres!, 0)).toThrow('ESRCH');
+    await hanging.text().catch(() => undefined);
+  }, 60_000);
 });
 
 test('a second start goes on with the same data, the same master key, and seeds nothing', async () => {

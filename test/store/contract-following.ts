@@ -52,7 +52,9 @@ export function following({ log, reopen, keepsForeign }: Suite): void {
       if (what !== 'that is empty') await append(store, freshStream(), 'none', 2);
       const head = await store.head();
       expect(what === 'that is empty' ? start : head).toBe(head);
-      expect(await catchUp(store, head)).toEqual([{ events: [], position: head, caughtUp: true }]);
+      expect(await catchUp(store, head)).toEqual([
+        { events: [], last: null, position: head, caughtUp: true },
+      ]);
     },
   );
 
@@ -148,7 +150,47 @@ export function following({ log, reopen, keepsForeign }: Suite): void {
     await live.stop();
     expect(live.events()).toEqual([]);
     const late = await catchUp(other, start, { prefixes: ['key.'], batchMax: 10 });
-    expect(late.at(-1)).toEqual({ events: [], position, caughtUp: true });
+    expect(late.at(-1)).toEqual({ events: [], last: null, position, caughtUp: true });
+  });
+
+  test.each([[['spend.']], [['key.', 'spend.']], [['key.']], [undefined]])(
+    'a bare reader of %j learns where the newest of them is, and nothing else',
+    async (prefixes) => {
+      const { store, other, start } = log();
+      const options = prefixes === undefined ? { bare: true } : { bare: true, prefixes };
+      const wanted = (type: string): boolean => prefixes?.some((prefix) => type.startsWith(prefix)) ?? true;
+      const readers = [store, other].map((reader) => watch(reader, start, options));
+      await Promise.all(readers.map((live) => live.until(isCaughtUp)));
+      for (let i = 0; i < 3; i += 1) {
+        const written = [spendRecorded(), keyBlocked(), spendRecorded(), keyBlocked(), spendRecorded()];
+        const { positions, position } = await appendNew(store, ...written);
+        const last = positions[0]!.findLast((_, at) => wanted(written[at]!.type))!;
+        const told = (batches: readonly Batch[]): bigint | null =>
+          batches.findLast((batch) => batch.last !== null)?.last ?? null;
+        for (const live of readers) {
+          await live.until(hasReached(position));
+          expect(live.events()).toEqual([]);
+          expect(told(live.batches)).toBe(last);
+        }
+        for (const reader of [store, other]) expect(told(await catchUp(reader, start, options))).toBe(last);
+      }
+      await Promise.all(readers.map((live) => live.stop()));
+    },
+  );
+
+  test('whoever begins to read spend where others only look how far it goes gets all of it', async () => {
+    const { store, other, start } = log();
+    const bare = watch(other, start, { prefixes: ['spend.'], bare: true });
+    await bare.until(isCaughtUp);
+    const first = await appendNew(store, spendRecorded(), keyBlocked(), spendRecorded());
+    await bare.until(hasReached(first.position));
+    const full = watch(other, start, { prefixes: ['spend.'] });
+    await full.until(hasReached(first.position));
+    const second = await appendNew(store, spendRecorded(), keyBlocked(), spendRecorded());
+    await full.until(hasReached(second.position));
+    await Promise.all([bare.stop(), full.stop()]);
+    const spend = [first, second].flatMap(({ positions: [one] }) => [one![0], one![2]]);
+    expect(full.events().map(({ position }) => position)).toEqual(spend);
   });
 
   test('batches of a few types hold as many as was asked for, wherever they stand', async () => {
@@ -185,15 +227,15 @@ export function following({ log, reopen, keepsForeign }: Suite): void {
   test('a reader that is slower than the writer only falls behind', async () => {
     const { store, start } = log();
     const written = gate();
-    const slow = watch(store, start, { batchMax: 100, onBatch: () => written.opened });
+    const slow = watch(store, start, { batchMax: 20, onBatch: () => written.opened });
     await slow.until(isCaughtUp);
-    for (let i = 0; i < 5; i += 1) await append(store, freshStream(), 'none', 300);
+    for (let i = 0; i < 5; i += 1) await append(store, freshStream(), 'none', 60);
     written.open();
     const head = await store.head();
     await slow.until(hasReached(head));
     await slow.stop();
     expect(slow.events().map(({ id }) => id)).toEqual((await all(store.readLog(start))).map(({ id }) => id));
-    expect(Math.max(...slow.batches.map(({ events }) => events.length))).toBe(100);
+    expect(Math.max(...slow.batches.map(({ events }) => events.length))).toBe(20);
   });
 
   test('subscriptions do not wait for each other', async () => {

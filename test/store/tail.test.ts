@@ -15,9 +15,9 @@ function tailOf(...types: readonly string[]) {
   return tail;
 }
 
-const NOTHING = { prefixes: [], batchMax: 10 };
-const SPEND = { prefixes: ['spend.'], batchMax: 10 };
-const KEYS = { prefixes: ['key.'], batchMax: 10 };
+const NOTHING = { prefixes: [], batchMax: 10, bare: false };
+const SPEND = { prefixes: ['spend.'], batchMax: 10, bare: false };
+const KEYS = { prefixes: ['key.'], batchMax: 10, bare: false };
 
 describe('the tail of a log', () => {
   test('forgets what nobody waits for as soon as somebody reads', () => {
@@ -63,13 +63,24 @@ describe('the tail of a log', () => {
     expect(slow.at).toBe(0n);
   });
 
+  test('leaves spend out as long as nobody reads it, and then forgets that stretch', () => {
+    const tail = createTail(bounds);
+    const bare = tail.open(0n, { ...SPEND, bare: true });
+    expect(tail.thin).toBe(true);
+    tail.pass(7n, [event(2n, 'key.blocked'), event(6n, 'key.blocked')], 5n);
+    expect(tail.cut(bare)).toEqual({ events: [], last: 5n, position: 7n, failure: null });
+    tail.pass(9n, [event(6n, 'key.blocked')], 8n);
+    tail.open(7n, SPEND);
+    expect([tail.thin, tail.from, tail.to]).toEqual([false, 9n, 9n]);
+  });
+
   test('tells a reader who read further in the log itself when it has come there too', async () => {
     const tail = tailOf('spend.recorded');
     tail.cut(tail.open(0n, NOTHING));
     const source = {
       tail,
       refresh: () => Promise.resolve(),
-      older: () => Promise.resolve({ events: [], position: 2n, failure: null }),
+      older: () => Promise.resolve({ events: [], last: null, position: 2n, failure: null }),
       isBehind: () => tail.to < 2n,
     };
     const batches = follow(source, 0n, new AbortController().signal, {});

@@ -10,6 +10,7 @@ import { agency } from '../../src/domain/agency.ts';
 import { plan, type Terms } from '../../src/domain/plan.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import type { Cause } from '../../src/events.ts';
+import { bundleDesk } from '../../src/audit/bundle-desk.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
 import { billingRecords } from '../../src/billing/billing-records.ts';
@@ -25,6 +26,8 @@ import { createHttp } from '../../src/http/server.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
 import { startProjector } from '../../src/projector.ts';
 import { readModels } from '../../src/read-models.ts';
+import { prepareReader } from '../../src/row-security.ts';
+import { openScopedReads } from '../../src/scoped-reads.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { postgresStore } from '../../src/store/postgres.ts';
 import { transact } from '../../src/transact.ts';
@@ -63,14 +66,16 @@ export interface Call {
 export interface Answer {
   readonly status: number;
   readonly headers: LightMyRequestResponse['headers'];
-  /** Whatever came: each test looks into the shape of its own route. */
-  // oxlint-disable-next-line typescript/no-explicit-any
+  /** Whatever came. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- each test looks into the shape of its own route
   readonly body: any;
 }
 
 export interface AdminOptions {
   readonly terms?: readonly Terms[];
   readonly deps?: Partial<HttpDeps>;
+  /** Sees the application before its routes are made. */
+  readonly prepare?: (app: FastifyInstance) => void;
   /** Of a stand-in for Stripe. */
   readonly stripeUrl?: string;
 }
@@ -96,6 +101,10 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         return result;
       },
     };
+    const reads = openScopedReads<Tables>({ url: database.url, poolMax: 4, applicationName: 'test' });
+    closers.push(() => reads.close());
+    const problem = await prepareReader(database.pool);
+    if (problem !== null) throw new Error(problem);
     const projector = await startProjector({ store, pool: database.pool, projections: readModels, log });
     closers.push(() => projector.stop());
     await furnish(store, options.terms ?? [someTerms()]);
@@ -103,6 +112,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     const deps: HttpDeps = {
       store,
       db: database.db,
+      dbWithin: reads.within,
       now,
       settled: (position) => projector.reached(position, 10_000),
       appendedPosition: () => appended,
@@ -172,6 +182,8 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         log,
         verify: () => Promise.reject(new Error('nothing is verified here')),
       }),
+      bundles: bundleDesk({ store, pool: database.pool, now }),
+      trustedProxies: [],
       live: createLiveHub({
         store,
         settled: (position) => projector.reached(position, 10_000),
@@ -186,6 +198,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     const app = createHttp(deps);
     closers.push(() => app.close());
     closers.push(() => deps.live.close());
+    options.prepare?.(app);
     await app.ready();
     return {
       app,

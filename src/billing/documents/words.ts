@@ -1,3 +1,4 @@
+import type { Discount } from '../../domain/discount.ts';
 import type { InvoiceLine } from '../../domain/invoice.ts';
 import type { Unit } from '../../domain/spend.ts';
 import type { TaxCategory } from '../../domain/tax.ts';
@@ -11,6 +12,7 @@ export const lineWords = {
     correction: 'Korrektur der Gebühren nach Vertragsänderung',
     tier: 'Staffelpreis, Differenz',
     commitment: 'Aufstockung auf den Mindestumsatz',
+    discount: 'Rabatt',
     included: 'Inklusivnutzung',
     usage: 'Nutzung',
     input: 'Eingabe-Tokens',
@@ -30,6 +32,7 @@ export const lineWords = {
     correction: 'Correction of fees after a change of the contract',
     tier: 'Tiered price, difference',
     commitment: 'Top-up to the minimum commitment',
+    discount: 'Discount',
     included: 'Included usage',
     usage: 'Usage',
     input: 'input tokens',
@@ -44,6 +47,12 @@ export const lineWords = {
     second: 'seconds of audio',
   },
 } as const satisfies Record<Language, Record<InvoiceLine['kind'] | Unit, string>>;
+
+/** What a discount is of, after its percentage. */
+export const discountWords = {
+  de: { fees: '% auf die Gebühren', usage: '% auf die Nutzung', all: '% auf alle Leistungen' },
+  en: { fees: '% of the fees', usage: '% of the usage', all: '% of all services' },
+} as const satisfies Record<Language, Record<Discount['of'], string>>;
 
 /** The hints that the law asks for where no tax is charged: sections 14a(5), 34a UStDV, 3a(2) UStG. */
 export const taxNotes = {
@@ -65,6 +74,9 @@ export const documentWords = {
   de: {
     invoice: 'Rechnung',
     cancellation: 'Stornorechnung',
+    correction: 'Rechnungskorrektur',
+    corrects: (invoices: string) => `Rechnungskorrektur zur Rechnung ${invoices}`,
+    invoiceOf: (number: string, date: string) => `${number} vom ${date}`,
     cancels: (number: string, date: string) => `Rechnungskorrektur zur Rechnung ${number} vom ${date}`,
     replaces: (number: string, date: string) => `Ersetzt die stornierte Rechnung ${number} vom ${date}`,
     reason: 'Grund',
@@ -102,6 +114,9 @@ export const documentWords = {
     phone: 'Telefon',
     salutation: 'Für die Nutzung im Leistungszeitraum berechnen wir:',
     cancelIntro: 'Wir nehmen die genannte Rechnung vollständig zurück:',
+    correctIntro: 'Wir berichtigen frühere Abrechnungen wie folgt:',
+    refund: (amount: string) =>
+      `Der Betrag von ${amount} wird Ihnen erstattet oder mit offenen Rechnungen verrechnet.`,
     statement: 'Nutzungsnachweis',
     statementOf: (number: string) => `zur Rechnung ${number}`,
     month: 'Monat',
@@ -114,6 +129,9 @@ export const documentWords = {
   en: {
     invoice: 'Invoice',
     cancellation: 'Cancellation invoice',
+    correction: 'Invoice correction',
+    corrects: (invoices: string) => `Correction of invoice ${invoices}`,
+    invoiceOf: (number: string, date: string) => `${number} of ${date}`,
     cancels: (number: string, date: string) => `Correction of invoice ${number} of ${date}`,
     replaces: (number: string, date: string) => `Replaces the cancelled invoice ${number} of ${date}`,
     reason: 'Reason',
@@ -151,6 +169,9 @@ export const documentWords = {
     phone: 'Phone',
     salutation: 'For the usage in the period of service we charge:',
     cancelIntro: 'We take back the named invoice in full:',
+    correctIntro: 'We correct what was charged before as follows:',
+    refund: (amount: string) =>
+      `The amount of ${amount} is refunded to you or set off against open invoices.`,
     statement: 'Usage statement',
     statementOf: (number: string) => `for invoice ${number}`,
     month: 'Month',

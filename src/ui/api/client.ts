@@ -1,3 +1,4 @@
+import type { Fault } from './check.ts';
 import type { Reads, Writes } from './contract.ts';
 
 /** Calls of the API with the session's cookie. Whatever goes wrong is thrown as an ApiError. */
@@ -6,20 +7,32 @@ export class ApiError extends Error {
   readonly status: number;
   /** Stable name of the refusal; `network` when the server could not be reached. */
   readonly reason: string;
-  /** Problems by the field of the body that they are about. */
-  readonly fields: Readonly<Record<string, string>>;
+  /** What the sentence names, by name. */
+  readonly detail: Readonly<Record<string, unknown>>;
+  /** The field that the refusal is about; null when it is about none. */
+  readonly param: string | null;
+  /** What is wrong with single fields. */
+  readonly faults: readonly Fault[];
 
-  constructor(
-    status: number,
-    reason: string,
-    message: string,
-    fields: Readonly<Record<string, string>> = {},
-  ) {
+  constructor(status: number, reason: string, message: string, about: About = {}) {
     super(message);
     this.status = status;
     this.reason = reason;
-    this.fields = fields;
+    this.detail = about.detail ?? {};
+    this.param = about.param ?? null;
+    this.faults = about.faults ?? [];
   }
+}
+
+interface About {
+  readonly detail?: Readonly<Record<string, unknown>>;
+  readonly param?: string | null;
+  readonly faults?: readonly Fault[];
+}
+
+/** What the console found wrong before it sent anything. */
+export function invalidInput(faults: readonly Fault[]): ApiError {
+  return new ApiError(422, 'invalid_input', 'The request is not valid.', { faults });
 }
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
@@ -88,17 +101,32 @@ function parsed(text: string): unknown {
 }
 
 interface ErrorBody {
-  readonly error?: { readonly message: string; readonly reason?: string; readonly param?: string | null };
-  readonly detail?: readonly { readonly loc: readonly (string | number)[]; readonly msg: string }[];
+  readonly error?: {
+    readonly message: string;
+    readonly reason?: string;
+    readonly param?: string | null;
+    readonly detail?: Readonly<Record<string, unknown>>;
+  };
+  readonly detail?: readonly {
+    readonly loc: readonly (string | number)[];
+    readonly msg: string;
+    readonly type: string;
+    readonly ctx?: Readonly<Record<string, unknown>>;
+  }[];
 }
 
 function errorIn(status: number, body: unknown): ApiError {
   const { error, detail = [] } = (body ?? {}) as ErrorBody;
-  const fields: Record<string, string> = {};
-  for (const { loc, msg } of detail) {
-    if (loc.length > 1) fields[loc.slice(1).join('.')] = msg;
-  }
-  if (detail.length === 0 && error?.param != null && error.param !== 'None')
-    fields[error.param] = error.message;
-  return new ApiError(status, error?.reason ?? 'defect', error?.message ?? `HTTP ${status}`, fields);
+  const faults = detail.map(({ loc, msg, type, ctx = {} }) => ({
+    field: loc.slice(1).join('.'),
+    type: type === 'value_error' ? 'custom' : type,
+    ctx,
+    message: msg,
+  }));
+  const { param = null } = error ?? {};
+  return new ApiError(status, error?.reason ?? 'defect', error?.message ?? `HTTP ${status}`, {
+    detail: error?.detail ?? {},
+    param: param === 'None' ? null : param,
+    faults,
+  });
 }

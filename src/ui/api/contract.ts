@@ -1,3 +1,4 @@
+import type { Auditor, AuditorAppointed, Consultation, Credential, CredentialMade } from './shapes-access.ts';
 import type {
   Agreement,
   AlertMade,
@@ -15,6 +16,7 @@ import type {
   ScheduledRuns,
 } from './shapes-desk.ts';
 import type {
+  KeyBudget,
   KeyHistory,
   KeyInfo,
   KeyLimits,
@@ -67,10 +69,14 @@ export interface Reads {
   'GET /key/list': KeyList;
   'GET /key/info': KeyInfo;
   'GET /api/keys/:id/limits': KeyLimits;
+  'GET /api/key-budgets': Listed<KeyBudget>;
   'GET /api/audit/keys/:id': KeyHistory;
   'GET /api/audit/public-key': PublicKey;
   'GET /api/audit/verification': Verification;
   'GET /api/audit/seals': Listed<Seal>;
+  'GET /api/audit/credentials': Listed<Auditor>;
+  'GET /api/audit/consultations': Listed<Consultation>;
+  'GET /api/credentials': Listed<Credential>;
   'GET /api/invoices': Listed<Invoice>;
   'GET /api/invoices/:id': InvoiceDetails;
   'GET /api/invoices/:id/proof': Loose;
@@ -112,6 +118,10 @@ export interface Writes {
   'POST /api/invoices/:id/sent': Loose;
   'POST /api/invoices/:id/cancel': Loose;
   'POST /api/audit/verification': Loose;
+  'POST /api/audit/credentials': AuditorAppointed;
+  'DELETE /api/audit/credentials/:id': Loose;
+  'POST /api/credentials': CredentialMade;
+  'DELETE /api/credentials/:id': Loose;
   'POST /api/invoices/preview': InvoicePreview;
   'POST /api/agencies/:id/alerts': AlertMade;
   'PUT /api/agencies/:id/alerts/:target': Loose;

@@ -7,7 +7,8 @@ import {
   type UseQueryResult,
 } from '@tanstack/react-query';
 import { useRef } from 'react';
-import { ApiError, type Params, type Query, read, write } from './client.ts';
+import { faultsIn, type Schema } from './check.ts';
+import { ApiError, invalidInput, type Params, type Query, read, write } from './client.ts';
 import type { Reads, Writes } from './contract.ts';
 import { type LiveOn, pollingMs } from './live.ts';
 
@@ -63,7 +64,8 @@ export function useWrite<Route extends keyof Writes>(route: Route, onDone?: (ans
   const queries = useQueryClient();
   const attempt = useRef<{ readonly text: string; readonly id: string } | null>(null);
   return useMutation<Writes[Route], ApiError, WriteInput>({
-    mutationFn: (input) => {
+    mutationFn: async (input) => {
+      await requireValid(route, input.body);
       const text = JSON.stringify(input);
       if (attempt.current?.text !== text) attempt.current = { text, id: crypto.randomUUID() };
       return write(route, { ...input, id: attempt.current.id });
@@ -74,4 +76,13 @@ export function useWrite<Route extends keyof Writes>(route: Route, onDone?: (ans
       void queries.invalidateQueries();
     },
   });
+}
+
+/** Throws what the API would say about the body, as far as its schema says it. */
+async function requireValid(route: string, body: unknown): Promise<void> {
+  if (body === undefined) return;
+  const { default: schemas } = await import('./bodies.json');
+  const schema = new Map<string, Schema>(Object.entries(schemas)).get(route);
+  const faults = schema === undefined ? [] : faultsIn(schema, body);
+  if (faults.length > 0) throw invalidInput(faults);
 }

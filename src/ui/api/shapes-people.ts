@@ -96,6 +96,8 @@ export interface User {
 export interface UserList {
   readonly users: readonly User[];
   readonly total: number;
+  readonly page: number;
+  readonly total_pages: number;
 }
 
 export interface Invitation {

@@ -5,6 +5,7 @@ import { Badge, Button, Card, Facts, Page, Time } from '../parts/basics.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
 import { Table } from '../parts/table.tsx';
+import { Bundles, Consultations } from './audit-records.tsx';
 
 /** Is the log what was sealed? Ask here, while everything goes on. */
 export default function Audit() {
@@ -12,8 +13,12 @@ export default function Audit() {
   return (
     <Page title={t('audit')} lead={t('audit.lead')}>
       <div className="grid items-start gap-5 xl:grid-cols-[3fr_2fr]">
-        <Verify />
         <div className="flex min-w-0 flex-col gap-5">
+          <Verify />
+          <Consultations />
+        </div>
+        <div className="flex min-w-0 flex-col gap-5">
+          <Bundles />
           <SigningKey />
           <Seals />
         </div>

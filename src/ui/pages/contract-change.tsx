@@ -9,6 +9,7 @@ import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { CheckField, type Choice, SelectField, TextField } from '../parts/form.tsx';
 import { Problem } from '../parts/states.tsx';
 import { ContractEffect } from './contract-effect.tsx';
+import { useProblems } from '../problems.ts';
 
 /** Stands in the list of plans for the end of the contract; no plan has such a name. */
 const END = ' end';
@@ -43,6 +44,7 @@ export function ChangeContract({
     waive: false,
   });
   const preview = useWrite('POST /api/tenants/:id/contract/preview');
+  const problems = useProblems(preview.error);
   const change = useWrite('POST /api/tenants/:id/contract', onClose);
   const params = { id: tenantId };
   const submit = (event: FormEvent) => {
@@ -69,7 +71,7 @@ export function ChangeContract({
           wish={wish}
           contract={contract}
           today={formats.today()}
-          problems={preview.error?.fields ?? {}}
+          problems={problems}
           onChange={(part) => setWish((before) => ({ ...before, ...part }))}
         />
         <DialogButtons>

@@ -13,6 +13,7 @@ import { type Column, Table } from '../parts/table.tsx';
 import { isWord } from '../words/words.ts';
 import { CollectionCard } from './invoice-collection.tsx';
 import { InvoiceTasks } from './outbox.tsx';
+import { useProblems } from '../problems.ts';
 
 export default function Invoice({ id }: { readonly id: string }) {
   const t = useT();
@@ -306,6 +307,7 @@ function Paid({
   const t = useT();
   const [day, setDay] = useState(today);
   const paid = useWrite('POST /api/invoices/:id/paid', onClose);
+  const problems = useProblems(paid.error);
   return (
     <Dialog title={t('invoice.mark.paid')} onClose={onClose}>
       {paid.error !== null && <Problem error={paid.error} />}
@@ -322,7 +324,7 @@ function Paid({
           required
           value={day}
           onText={setDay}
-          problem={paid.error?.fields['paid_on']}
+          problem={problems['paid_on']}
         />
         <DialogButtons>
           <Button onClick={onClose}>{t('cancel')}</Button>
@@ -340,6 +342,7 @@ function Cancel({ of: invoice, onClose }: { readonly of: InvoiceDetails; readonl
   const [reason, setReason] = useState('');
   const [replace, setReplace] = useState(false);
   const cancel = useWrite('POST /api/invoices/:id/cancel', onClose);
+  const problems = useProblems(cancel.error);
   return (
     <Dialog title={t('invoice.cancel.title', { number: invoice.number ?? '' })} onClose={onClose}>
       {cancel.error !== null && <Problem error={cancel.error} />}
@@ -357,7 +360,7 @@ function Cancel({ of: invoice, onClose }: { readonly of: InvoiceDetails; readonl
           autoFocus
           value={reason}
           onText={setReason}
-          problem={cancel.error?.fields['reason']}
+          problem={problems['reason']}
         />
         <CheckField label={t('invoice.cancel.replace')} checked={replace} onCheck={setReplace} />
         <DialogButtons>

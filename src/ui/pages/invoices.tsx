@@ -9,7 +9,7 @@ import { Button, Card, Page, Status } from '../parts/basics.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { SelectField } from '../parts/form.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
-import { Pager, Table } from '../parts/table.tsx';
+import { CursorPager, Table, useCursors } from '../parts/table.tsx';
 import { useFilters } from '../search.ts';
 import { InvoiceTable } from './invoice-table.tsx';
 
@@ -22,20 +22,20 @@ export default function Invoices() {
   const [get, set] = useFilters();
   const formats = useFormats();
   const [running, setRunning] = useState(false);
-  const [cursors, setCursors] = useState<readonly string[]>([]);
+  const cursors = useCursors();
   const invoices = useRead('GET /api/invoices', {
     query: {
       status: get('status'),
       period: get('period'),
       tenant_id: get('tenant'),
-      cursor: cursors.at(-1),
+      cursor: cursors.cursor,
       limit: 50,
     },
     keep: true,
     live: { topics: ['invoices'] },
   });
   const filter = (name: string) => (value: string) => {
-    setCursors([]);
+    cursors.backTo(0);
     set({ [name]: value });
   };
   return (
@@ -83,16 +83,7 @@ export default function Invoices() {
           {({ data, next_cursor: next }) => (
             <>
               <InvoiceTable rows={data} withTenant={agency} />
-              {(next !== null || cursors.length > 0) && (
-                <Pager
-                  page={cursors.length + 1}
-                  pages={cursors.length + (next === null ? 1 : 2)}
-                  total=""
-                  onPage={(page) =>
-                    setCursors(page <= cursors.length ? cursors.slice(0, page - 1) : [...cursors, next ?? ''])
-                  }
-                />
-              )}
+              <CursorPager of={cursors} next={next} />
             </>
           )}
         </Shown>

@@ -4,6 +4,7 @@ import type { Key } from '../api/shapes-keys.ts';
 import { useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useSession, useT } from '../context.tsx';
 import { Button } from '../parts/basics.tsx';
+import { Confirm } from '../parts/confirm.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
 import { Secrets } from '../parts/secret.tsx';
@@ -51,20 +52,16 @@ function Block({ of: key, onClose }: ActionProps) {
   const t = useT();
   const block = useWrite('POST /key/block', onClose);
   return (
-    <Dialog title={t('key.block.title', { name: key.key_alias ?? key.key_id })} onClose={onClose}>
-      {block.error !== null && <Problem error={block.error} />}
+    <Confirm
+      title={t('key.block.title', { name: key.key_alias ?? key.key_id })}
+      action={t('key.block')}
+      kind="primary"
+      of={block}
+      onConfirm={() => block.mutate({ body: { key: key.key_id } })}
+      onClose={onClose}
+    >
       <p>{t('key.block.effect')}</p>
-      <DialogButtons>
-        <Button onClick={onClose}>{t('cancel')}</Button>
-        <Button
-          kind="primary"
-          busy={block.isPending}
-          onClick={() => block.mutate({ body: { key: key.key_id } })}
-        >
-          {t('key.block')}
-        </Button>
-      </DialogButtons>
-    </Dialog>
+    </Confirm>
   );
 }
 
@@ -129,8 +126,14 @@ function Delete({ of: key, onClose }: ActionProps) {
   const remove = useWrite('POST /key/delete', () => go('/keys'));
   const name = key.key_alias ?? key.key_id;
   return (
-    <Dialog title={t('key.delete.title', { name })} onClose={onClose}>
-      {remove.error !== null && <Problem error={remove.error} />}
+    <Confirm
+      title={t('key.delete.title', { name })}
+      action={t('delete')}
+      of={remove}
+      isReady={typed === name}
+      onConfirm={() => remove.mutate({ body: { keys: [key.key_id] } })}
+      onClose={onClose}
+    >
       <ul className="list-disc space-y-1 pl-5">
         <li>{t('key.delete.calls')}</li>
         <li>{t('key.delete.spend', { sum: formats.money(key.spend) })}</li>
@@ -144,17 +147,6 @@ function Delete({ of: key, onClose }: ActionProps) {
         autoComplete="off"
         autoFocus
       />
-      <DialogButtons>
-        <Button onClick={onClose}>{t('cancel')}</Button>
-        <Button
-          kind="danger"
-          disabled={typed !== name}
-          busy={remove.isPending}
-          onClick={() => remove.mutate({ body: { keys: [key.key_id] } })}
-        >
-          {t('delete')}
-        </Button>
-      </DialogButtons>
-    </Dialog>
+    </Confirm>
   );
 }

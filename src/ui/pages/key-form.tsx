@@ -8,6 +8,7 @@ import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { CheckField, SelectField, TextField } from '../parts/form.tsx';
 import { Secrets } from '../parts/secret.tsx';
 import { Problem } from '../parts/states.tsx';
+import { useProblems } from '../problems.ts';
 
 /** Makes a key, or changes the limits of one. What is left empty is what the contract gives. */
 interface Fields {
@@ -72,6 +73,8 @@ export function KeyForm({ onClose, of: key, projectId = '' }: FormProps) {
   const [fields, setFields] = useState(before);
   const make = useWrite('POST /key/generate');
   const update = useWrite('POST /key/update', onClose);
+  const error = make.error ?? update.error;
+  const problems = useProblems(error);
   const title = key === undefined ? t('key.make') : t('key.change', { name: key.key_alias ?? key.key_id });
   if (make.data !== undefined) {
     const name = make.data.key_alias ?? make.data.key_id;
@@ -94,7 +97,6 @@ export function KeyForm({ onClose, of: key, projectId = '' }: FormProps) {
     const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== null));
     make.mutate({ body: { ...place, ...given } });
   };
-  const error = make.error ?? update.error;
   return (
     <Dialog title={title} onClose={onClose} wide>
       {error !== null && <Problem error={error} />}
@@ -102,7 +104,7 @@ export function KeyForm({ onClose, of: key, projectId = '' }: FormProps) {
         <FormFields
           fields={fields}
           isNew={key === undefined}
-          problems={error?.fields ?? {}}
+          problems={problems}
           onChange={(part) => setFields((now) => ({ ...now, ...part }))}
         />
         <DialogButtons>

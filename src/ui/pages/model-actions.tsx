@@ -3,6 +3,7 @@ import type { Model } from '../api/shapes-desk.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useT } from '../context.tsx';
 import { Badge, Button } from '../parts/basics.tsx';
+import { Confirm } from '../parts/confirm.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { TextField } from '../parts/form.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
@@ -16,21 +17,15 @@ export function DeleteModel({ model: { model_name: name, model_info: facts }, on
   const t = useT();
   const remove = useWrite('POST /model/delete', onClose);
   return (
-    <Dialog title={t('model.delete.title', { name })} onClose={onClose}>
-      {remove.error !== null && <Problem error={remove.error} />}
+    <Confirm
+      title={t('model.delete.title', { name })}
+      action={t('delete')}
+      of={remove}
+      onConfirm={() => remove.mutate({ body: { id: facts.id } })}
+      onClose={onClose}
+    >
       <p>{t('model.delete.effect')}</p>
-      <DialogButtons>
-        <Button onClick={onClose}>{t('cancel')}</Button>
-        <Button
-          kind="danger"
-          autoFocus
-          busy={remove.isPending}
-          onClick={() => remove.mutate({ body: { id: facts.id } })}
-        >
-          {t('delete')}
-        </Button>
-      </DialogButtons>
-    </Dialog>
+    </Confirm>
   );
 }
 

@@ -7,6 +7,7 @@ import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { TextField } from '../parts/form.tsx';
 import { Problem } from '../parts/states.tsx';
 import { perMillion, perToken } from './model-prices.ts';
+import { useProblems } from '../problems.ts';
 
 const COSTS = ['input_cost_per_token', 'cache_read_input_token_cost', 'output_cost_per_token'] as const;
 const RATES = ['rpm', 'tpm'] as const;
@@ -35,7 +36,7 @@ export function ModelForm({
   const add = useWrite('POST /model/new', onClose);
   const edit = useWrite('PATCH /model/:model_id/update', onClose);
   const write = model === null ? add : edit;
-  const problems = write.error?.fields ?? {};
+  const problems = useProblems(write.error);
   const change = (part: Partial<Draft>) => setDraft((before) => ({ ...before, ...part }));
   const submit = (event: FormEvent) => {
     event.preventDefault();

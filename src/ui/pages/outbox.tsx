@@ -7,7 +7,7 @@ import { useNames } from '../names.ts';
 import { Badge, Button, Card, Time, type Tone } from '../parts/basics.tsx';
 import { SelectField } from '../parts/form.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
-import { type Column, Pager, Table } from '../parts/table.tsx';
+import { type Column, CursorPager, Table, useCursors } from '../parts/table.tsx';
 import { isWord } from '../words/words.ts';
 
 /** What becomes of a task is not in the log. */
@@ -19,14 +19,14 @@ const TONES: Readonly<Record<string, Tone>> = { waiting: 'accent', stopped: 'bad
 export function OutboxCard() {
   const t = useT();
   const [status, setStatus] = useState('');
-  const [cursors, setCursors] = useState<readonly string[]>([]);
+  const cursors = useCursors();
   const outbox = useRead('GET /api/outbox', {
-    query: { status, cursor: cursors.at(-1), limit: 20 },
+    query: { status, cursor: cursors.cursor, limit: 20 },
     everyMs: LIVE_MS,
     keep: true,
   });
   const choose = (value: string) => {
-    setCursors([]);
+    cursors.backTo(0);
     setStatus(value);
   };
   return (
@@ -44,16 +44,7 @@ export function OutboxCard() {
               <p className="pb-2 text-soft">{t('outbox.facts', { ...facts })}</p>
             </div>
             {data.length === 0 ? <Empty icon="check" title={t('outbox.none')} /> : <Tasks of={data} />}
-            {(next !== null || cursors.length > 0) && (
-              <Pager
-                page={cursors.length + 1}
-                pages={cursors.length + (next === null ? 1 : 2)}
-                total=""
-                onPage={(page) =>
-                  setCursors(page <= cursors.length ? cursors.slice(0, page - 1) : [...cursors, next ?? ''])
-                }
-              />
-            )}
+            <CursorPager of={cursors} next={next} />
           </>
         )}
       </Shown>

@@ -8,7 +8,7 @@ import { Badge, Button, Card, Facts, Page, Time } from '../parts/basics.tsx';
 import { Dialog } from '../parts/dialog.tsx';
 import { CheckField, SelectField, TextField } from '../parts/form.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
-import { type Column, Pager, Table } from '../parts/table.tsx';
+import { type Column, CursorPager, Table, useCursors } from '../parts/table.tsx';
 import { useFilters } from '../search.ts';
 
 const PAGE_SIZE = 50;
@@ -21,7 +21,7 @@ export default function Requests() {
   const [get, set] = useFilters();
   const [live, setLive] = useState(false);
   const [opened, setOpened] = useState<LoggedRequest | null>(null);
-  const [cursors, setCursors] = useState<readonly string[]>([]);
+  const cursors = useCursors();
   const requests = useRead('GET /api/requests', {
     query: {
       from: get('from'),
@@ -32,13 +32,13 @@ export default function Requests() {
       model: get('model'),
       outcome: get('outcome'),
       limit: PAGE_SIZE,
-      cursor: cursors.at(-1),
+      cursor: cursors.cursor,
     },
     keep: true,
-    ...(live && cursors.length === 0 ? { live: { topics: ['usage'] } as const } : {}),
+    ...(live && cursors.passed === 0 ? { live: { topics: ['usage'] } as const } : {}),
   });
   const filter = (name: string) => (value: string) => {
-    setCursors([]);
+    cursors.backTo(0);
     set({ [name]: value });
   };
   return (
@@ -77,14 +77,7 @@ export default function Requests() {
             ) : (
               <>
                 <RequestTable rows={data} onOpen={setOpened} />
-                <Pager
-                  page={cursors.length + 1}
-                  pages={cursors.length + (next === null ? 1 : 2)}
-                  total=""
-                  onPage={(page) =>
-                    setCursors(page <= cursors.length ? cursors.slice(0, page - 1) : [...cursors, next ?? ''])
-                  }
-                />
+                <CursorPager of={cursors} next={next} />
               </>
             )
           }
@@ -111,6 +104,7 @@ function RequestTable({
       cell: (request) => (
         <button type="button" onClick={() => onOpen(request)} className="rounded font-medium hover:underline">
           <Time at={request.at} />
+          <span className="block text-left text-sm font-normal text-soft sm:hidden">{request.model}</span>
         </button>
       ),
     },
@@ -125,7 +119,11 @@ function RequestTable({
         </>
       ),
     },
-    { title: t('model'), cell: ({ model }) => <span className="break-all">{model}</span> },
+    {
+      title: t('model'),
+      from: 'sm',
+      cell: ({ model }) => <span className="[overflow-wrap:anywhere]">{model}</span>,
+    },
     {
       title: t('tokens'),
       right: true,

@@ -2,6 +2,7 @@ import { type FormEvent, useState } from 'react';
 import type { AlertTarget } from '../api/shapes-desk.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT, useTongue } from '../context.tsx';
+import { useProblems } from '../problems.ts';
 import { Badge, Button, Card, Time, type Tone } from '../parts/basics.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { CheckField, SelectField, TextField } from '../parts/form.tsx';
@@ -173,9 +174,10 @@ function TargetForm({
     else change.mutate({ params, body: { ...wanted, ...moved } });
   };
   const error = add.error ?? change.error ?? renew.error;
+  const { address: addressProblem } = useProblems(error);
   return (
     <Dialog title={t(known === null ? 'alert.add' : 'alert.edit')} onClose={onClose}>
-      {error !== null && error.fields['address'] === undefined && <Problem error={error} />}
+      {error !== null && addressProblem === undefined && <Problem error={error} />}
       <form onSubmit={submit} className="flex flex-col gap-4">
         {known === null && (
           <SelectField
@@ -199,7 +201,7 @@ function TargetForm({
           autoComplete="off"
           value={address}
           onText={setAddress}
-          problem={error?.fields['address']}
+          problem={addressProblem}
         />
         <fieldset>
           <legend className="mb-1.5 text-sm font-medium">{t('alert.kinds')}</legend>

@@ -6,6 +6,7 @@ import { Badge, Button, Card, Facts, Time } from '../parts/basics.tsx';
 import { CheckField, TextField } from '../parts/form.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
 import { StripeCard } from './settings-stripe.tsx';
+import { useProblems } from '../problems.ts';
 
 const GRACE_HOURS_DEFAULT = 24;
 
@@ -40,7 +41,7 @@ function BillingForm({ of: settings }: { readonly of: BillingSettings }) {
   const [runs, setRuns] = useState(settings.invoice_run !== null);
   const [grace, setGrace] = useState(String(settings.invoice_run?.grace_hours ?? GRACE_HOURS_DEFAULT));
   const change = useWrite('PUT /api/agencies/:id/billing');
-  const problems = change.error?.fields ?? {};
+  const problems = useProblems(change.error);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     change.mutate({

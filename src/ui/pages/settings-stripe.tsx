@@ -3,10 +3,12 @@ import type { BillingSettings } from '../api/shapes-desk.ts';
 import { useWrite } from '../api/hooks.ts';
 import { useRights, useT } from '../context.tsx';
 import { Badge, Button, Facts } from '../parts/basics.tsx';
+import { Confirm } from '../parts/confirm.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { CheckField, TextField } from '../parts/form.tsx';
 import { CopyButton } from '../parts/secret.tsx';
 import { Problem } from '../parts/states.tsx';
+import { useProblems } from '../problems.ts';
 
 const METHODS = ['card', 'sepa_debit'] as const;
 type Method = (typeof METHODS)[number];
@@ -65,7 +67,7 @@ function Connect({ agencyId, onClose }: { readonly agencyId: string; readonly on
   const [methods, setMethods] = useState<readonly Method[]>(METHODS);
   const connect = useWrite('PUT /api/agencies/:id/stripe', onClose);
   const address = `${location.origin}/api/stripe/webhook/${agencyId}`;
-  const problems = connect.error?.fields ?? {};
+  const problems = useProblems(connect.error);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const body = { secret_key: key.trim(), webhook_secret: webhook.trim(), methods };
@@ -128,19 +130,14 @@ function Remove({ agencyId, onClose }: { readonly agencyId: string; readonly onC
   const t = useT();
   const remove = useWrite('DELETE /api/agencies/:id/stripe', onClose);
   return (
-    <Dialog title={t('stripe.remove')} onClose={onClose}>
-      {remove.error !== null && <Problem error={remove.error} />}
+    <Confirm
+      title={t('stripe.remove')}
+      action={t('remove')}
+      of={remove}
+      onConfirm={() => remove.mutate({ params: { id: agencyId } })}
+      onClose={onClose}
+    >
       <p>{t('stripe.remove.effect')}</p>
-      <DialogButtons>
-        <Button onClick={onClose}>{t('cancel')}</Button>
-        <Button
-          kind="danger"
-          busy={remove.isPending}
-          onClick={() => remove.mutate({ params: { id: agencyId } })}
-        >
-          {t('remove')}
-        </Button>
-      </DialogButtons>
-    </Dialog>
+    </Confirm>
   );
 }

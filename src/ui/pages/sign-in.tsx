@@ -7,7 +7,7 @@ import { useT, useTongue } from '../context.tsx';
 import { Button } from '../parts/basics.tsx';
 import { TextField } from '../parts/form.tsx';
 import { Mark } from '../parts/icons.tsx';
-import { useSentence } from '../parts/states.tsx';
+import { useSentence } from '../problems.ts';
 import { LANGUAGES } from '../words/words.ts';
 
 const PASSWORD_LENGTH_MIN = 12;

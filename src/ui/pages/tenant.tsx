@@ -16,6 +16,7 @@ import { InvoiceTable } from './invoice-table.tsx';
 import { ContractHistory } from './contract-history.tsx';
 import { ContractCard } from './tenant-contract.tsx';
 import { seriesBy } from './usage-series.ts';
+import { useProblems } from '../problems.ts';
 
 const DAYS = 30;
 
@@ -217,6 +218,7 @@ function OpenProject({ tenantId, onClose }: { readonly tenantId: string; readonl
   const [name, setName] = useState('');
   const [staging, setStaging] = useState(true);
   const open = useWrite('POST /api/projects');
+  const problems = useProblems(open.error);
   const made = open.data?.project;
   if (made !== undefined) {
     const secrets = made.keys.map(({ alias, id, secret }) => ({ name: alias ?? id, secret }));
@@ -248,7 +250,7 @@ function OpenProject({ tenantId, onClose }: { readonly tenantId: string; readonl
           autoFocus
           value={name}
           onText={setName}
-          problem={open.error?.fields['name']}
+          problem={problems['name']}
         />
         <CheckField label={t('project.staging')} checked={staging} onCheck={setStaging} />
         <DialogButtons>

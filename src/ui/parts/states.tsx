@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react';
 import type { ApiError } from '../api/client.ts';
 import { useT } from '../context.tsx';
-import { isWord } from '../words/words.ts';
+import { useProblems, useSentence } from '../problems.ts';
 import { Button } from './basics.tsx';
 import { Icon, type IconName } from './icons.tsx';
 
@@ -45,25 +45,34 @@ export function Loading({ rows = 5 }: { readonly rows?: number }) {
   );
 }
 
-/** The sentence of a refusal: our own where there is one in the user's language, else the API's. */
-export function useSentence(): (error: ApiError) => string {
-  const t = useT();
-  return (error) => {
-    const word = `refusal.${error.reason}`;
-    return isWord(word) ? t(word) : error.message;
-  };
-}
-
 export function Problem({ error, retry }: { readonly error: ApiError; readonly retry?: () => void }) {
   const t = useT();
   const sentence = useSentence();
+  const problems = Object.entries(useProblems(error));
+  const several = error.reason === 'invalid_input' && problems.length > 0;
   return (
     <div
       role="alert"
       className="m-3 flex flex-wrap items-center gap-3 rounded-lg bg-bad-tint px-4 py-3 text-bad"
     >
       <Icon name="alert" />
-      <p className="min-w-0 flex-1 break-words">{sentence(error)}</p>
+      <div className="min-w-0 flex-1 break-words">
+        {several ? (
+          <>
+            <p>{t('fault.check')}</p>
+            <ul className="list-disc pl-5">
+              {problems.map(([field, problem]) => (
+                <li key={field}>
+                  {field === '' ? '' : `${field}: `}
+                  {problem}
+                </li>
+              ))}
+            </ul>
+          </>
+        ) : (
+          <p>{sentence(error)}</p>
+        )}
+      </div>
       {retry !== undefined && (
         <Button onClick={retry} kind="danger">
           {t('retry')}

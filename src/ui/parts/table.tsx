@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 import { useT } from '../context.tsx';
 import { Button } from './basics.tsx';
 
@@ -103,5 +103,44 @@ export function Pager({
         </span>
       )}
     </nav>
+  );
+}
+
+/** The way through a list that the API gives page by page, each with the name of the next. */
+export interface Cursors {
+  /** Undefined on the first page. */
+  readonly cursor: string | undefined;
+  /** 0 on the first page. */
+  readonly passed: number;
+  readonly forward: (next: string) => void;
+  readonly backTo: (passed: number) => void;
+}
+
+export function useCursors(): Cursors {
+  const [cursors, setCursors] = useState<readonly string[]>([]);
+  return {
+    cursor: cursors.at(-1),
+    passed: cursors.length,
+    forward: (next) => setCursors([...cursors, next]),
+    backTo: (passed) => setCursors(cursors.slice(0, passed)),
+  };
+}
+
+/** Nothing while one page holds everything. */
+export function CursorPager({
+  of: { passed, forward, backTo },
+  next,
+}: {
+  readonly of: Cursors;
+  readonly next: string | null;
+}) {
+  if (next === null && passed === 0) return null;
+  return (
+    <Pager
+      page={passed + 1}
+      pages={passed + (next === null ? 1 : 2)}
+      total=""
+      onPage={(page) => (page <= passed ? backTo(page - 1) : forward(next ?? ''))}
+    />
   );
 }

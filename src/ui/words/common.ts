@@ -125,7 +125,6 @@ export const common = {
     'Das Passwort ist geändert. Ihre anderen Sitzungen sind beendet.',
   ],
 
-  'refusal.login_failed': ['The name or the password is wrong.', 'Der Name oder das Passwort ist falsch.'],
   'refusal.network': [
     'The server cannot be reached. Check your connection.',
     'Der Server ist nicht erreichbar. Prüfen Sie Ihre Verbindung.',
@@ -133,18 +132,6 @@ export const common = {
   'refusal.invitation_used': [
     'This invitation has been used or has expired. Ask for a new one.',
     'Diese Einladung wurde schon benutzt oder ist abgelaufen. Bitten Sie um eine neue.',
-  ],
-  'refusal.session_expired': [
-    'Your session has ended. Please sign in again.',
-    'Ihre Sitzung ist zu Ende. Bitte melden Sie sich erneut an.',
-  ],
-  'refusal.invoice_run_busy': [
-    'An invoice run is at work already. Try again when it has ended.',
-    'Ein Rechnungslauf ist schon unterwegs. Versuchen Sie es danach erneut.',
-  ],
-  'refusal.stream_changed': [
-    'Somebody else changed this at the same time. Please try again.',
-    'Jemand anders hat das gleichzeitig geändert. Bitte versuchen Sie es erneut.',
   ],
 
   'status.active': ['Active', 'Aktiv'],

@@ -156,6 +156,10 @@ export const moneyWords = {
     'One per tenant and month, exact to the nano.',
     'Eine pro Mandant und Monat, auf den Nano genau.',
   ],
+  'invoices.none.hint': [
+    'Invoices come with the run at the end of a month, one for each tenant with a contract.',
+    'Rechnungen entstehen im Lauf zum Monatsende, eine für jeden Mandanten mit Vertrag.',
+  ],
   'invoices.none': ['No invoice yet', 'Noch keine Rechnung'],
   'invoices.count': ['{count}', '{count}'],
   'invoices.requests': ['{count} requests', '{count} Anfragen'],

@@ -6,6 +6,7 @@ export const peopleWords = {
     'Invite colleagues, or somebody of a tenant: they see their own keys, usage and invoices only.',
     'Laden Sie Kolleginnen ein oder jemanden eines Mandanten: die sehen nur eigene Keys, Nutzung und Rechnungen.',
   ],
+  'team.count': ['{count} users', '{count} Personen'],
   'team.invite': ['Invite', 'Einladen'],
   'team.invited': ['The invitation is ready', 'Die Einladung ist bereit'],
   'team.invited.lead': [

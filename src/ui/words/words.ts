@@ -1,7 +1,9 @@
+import { accessWords } from './access.ts';
 import { agencyWords } from './agency.ts';
 import { common } from './common.ts';
 import { deskWords } from './desk.ts';
 import { deskMoneyWords } from './desk-money.ts';
+import { faultWords } from './faults.ts';
 import { keyWords } from './keys.ts';
 import { moneyWords } from './money.ts';
 import { peopleWords } from './people.ts';
@@ -14,6 +16,8 @@ export const words = {
   ...deskWords,
   ...deskMoneyWords,
   ...peopleWords,
+  ...faultWords,
+  ...accessWords,
   ...agencyWords,
 } as const satisfies Record<string, readonly [en: string, de: string]>;
 export type Word = keyof typeof words;

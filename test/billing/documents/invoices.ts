@@ -21,7 +21,7 @@ export const SELLER = {
   contact_name: 'Jette Petersen',
   phone: '+49 431 5550100',
   iban: 'DE89 3704 0044 0532 0130 00',
-  // XXX is how a BIC names the head office.
+  // A BIC may end with three letters for the branch; three times X is the head office.
   bic: 'COBADEFFXXX',
   bank: 'Commerzbank Kiel',
   payment_days: 14,
