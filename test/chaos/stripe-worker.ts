@@ -56,7 +56,6 @@ const deps = {
     db: database.db,
     now,
     settled: () => Promise.resolve(),
-    health: () => [],
     serverSecret: SERVER_SECRET,
     log,
     health: () => [],

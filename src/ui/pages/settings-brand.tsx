@@ -1,7 +1,7 @@
 import { type ChangeEvent, type FormEvent, useId, useState } from 'react';
 import type { Brand, BrandLogo, BrandTexts } from '../api/shapes-desk.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
-import { contrast, forDark, isColour } from '../brand.ts';
+import { contrast, forDark, isColour } from '../colour.ts';
 import { useRights, useSession, useT } from '../context.tsx';
 import { Button, Card } from '../parts/basics.tsx';
 import { Problem, Shown } from '../parts/states.tsx';

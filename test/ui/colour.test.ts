@@ -1,6 +1,6 @@
 import { assert, integer, property } from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { brandCss, contrast, forDark, isColour } from '../../src/ui/brand.ts';
+import { brandCss, contrast, forDark, isColour } from '../../src/ui/colour.ts';
 
 const colours = integer({ min: 0, max: 0xffffff }).map((value) => `#${value.toString(16).padStart(6, '0')}`);
 const valueIn = (css: string, name: string) => new RegExp(`--${name}:(#[0-9a-f]{6})`).exec(css)![1]!;
