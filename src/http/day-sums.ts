@@ -11,7 +11,7 @@ import { PROVIDER, SUCCEEDED } from './spend-view.ts';
  * tenant and by key find the requests of a period as well.
  */
 
-export const Metrics = z
+const Metrics = z
   .object({
     spend: z.number(),
     prompt_tokens: z.number(),
@@ -77,7 +77,7 @@ export function metricsOf({ requests, successes, input, output, cached, nanos }:
   };
 }
 
-export const NO_SUMS: Sums = { requests: 0n, successes: 0n, input: 0n, output: 0n, cached: 0n, nanos: 0n };
+const NO_SUMS: Sums = { requests: 0n, successes: 0n, input: 0n, output: 0n, cached: 0n, nanos: 0n };
 
 export function together(all: readonly Sums[]): Sums {
   return all.reduce(
