@@ -81,7 +81,7 @@ export async function raise(
           agencyId,
           tenantId,
           invoiceId: subject.kind === 'invoice' ? subject.id : '',
-          detail: JSON.stringify(task satisfies AlertTask),
+          detail: JSON.stringify(task),
           position,
         },
         at,

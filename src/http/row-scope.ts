@@ -1,5 +1,5 @@
 import type { RowScope } from '../scoped-reads.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import { seesAll } from './permissions.ts';
 
@@ -41,5 +41,5 @@ function rowScopeOf(caller: Exclude<Caller, { role: 'proxy_admin' }>): RowScope 
 /** What a request of this caller reads with. */
 export function depsWithin(deps: HttpDeps, caller: Caller): HttpDeps {
   if (caller.role === 'proxy_admin' || seesAll(caller)) return deps;
-  return { ...deps, db: deps.dbWithin(rowScopeOf(caller)) };
+  return { ...deps, db: deps.dbWithin(rowScopeOf(caller)), isBound: true };
 }

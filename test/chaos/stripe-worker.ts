@@ -56,6 +56,7 @@ const deps = {
     db: database.db,
     now,
     settled: () => Promise.resolve(),
+    health: () => [],
     serverSecret: SERVER_SECRET,
     log,
     health: () => [],
