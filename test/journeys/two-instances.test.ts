@@ -53,6 +53,8 @@ const BODY = {
   max_tokens: 5,
   user: 'someone',
 };
+/** The requests of the others do not count here. */
+const SOMEONE = { ...BODY, user: 'someone-else' };
 
 function post(at: number, path: string, body: object, bearer = MASTER_KEY): Promise<Response> {
   return fetch(`${apps[at]!.url}${path}`, {
