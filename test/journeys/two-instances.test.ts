@@ -53,6 +53,7 @@ const BODY = {
   max_tokens: 5,
   user: 'someone',
 };
+const SOMEONE = { ...BODY, user: 'someone' };
 
 function post(at: number, path: string, body: object, bearer = MASTER_KEY): Promise<Response> {
   return fetch(`${apps[at]!.url}${path}`, {
