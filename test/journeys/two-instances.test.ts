@@ -47,12 +47,8 @@ afterAll(async () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-const BODY = {
-  model: 'demo-small',
-  messages: [{ role: 'user', content: 'Hallo' }],
-  max_tokens: 5,
-  user: 'someone',
-};
+const BODY = { model: 'demo-small', messages: [{ role: 'user', content: 'Hallo' }], max_tokens: 5 };
+const SOMEONE = { ...BODY, user: 'someone' };
 
 function post(at: number, path: string, body: object, bearer = MASTER_KEY): Promise<Response> {
   return fetch(`${apps[at]!.url}${path}`, {
