@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { join } from 'node:path';
 import { bundleDesk } from './audit/bundle-desk.ts';
 import { publicKeys } from './audit/public-keys.ts';
@@ -11,6 +11,7 @@ import { timeTravel } from './audit/time-travel.ts';
 import { startBackground } from './billing/background.ts';
 import { billingDesk } from './billing/desk.ts';
 import { viesClient } from './billing/vies.ts';
+import { problemsOf, statusOf } from './app-status.ts';
 import { bootstrap, type OwnTenant } from './bootstrap.ts';
 import { type Config, consoleLogin } from './config.ts';
 import { countedStore, type CountedStore } from './counted-store.ts';
@@ -22,10 +23,14 @@ import { gatewayTables } from './gateway-tables.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
 import type { SpentSince } from './gateway/ledger-question.ts';
+import { withCustomAuth } from './custom-auth.ts';
+import { type CustomModules, customModules } from './custom-modules.ts';
 import { createQuote } from './gateway/quote.ts';
-import type { HealthFacts, HttpDeps } from './http/deps.ts';
+import { keyPolicy } from './http/key-policy.ts';
+import type { HttpDeps } from './http/deps.ts';
 import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
+import { startDaySums } from './http/stored-days.ts';
 import { createLiveHub, type LiveHub } from './http/live-hub.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation, verificationOf } from './installation.ts';
@@ -70,6 +75,8 @@ const CATCH_UP_MS_MAX = 3_600_000;
 const SETTLE_MS_MAX = 10_000;
 /** A key table that has not heard from a log that works for this long decides nothing. */
 const STALE_MS_MAX = 5_000;
+/** A log that is silent for so long is told of. */
+const SILENT_MS_MAX = 30_000;
 
 export async function startApp(options: AppOptions): Promise<App> {
   const { config } = options;
@@ -102,8 +109,9 @@ export async function startApp(options: AppOptions): Promise<App> {
       seed: await seedCosts(config.settings.MODEL_PRICES_USD_RATE ?? null),
       log,
     });
+    const custom = await customModules(config.keyPolicy);
     const server = await serve(
-      { ...options, ...core, seals, database, book, credentials, masterKey },
+      { ...options, ...core, seals, database, book, credentials, masterKey, custom },
       closers,
     );
     return { url: urlOf(server, config.settings), masterKey, close: () => closeAll(closers) };
@@ -189,6 +197,7 @@ async function startSeals(
 }
 
 interface ServeOptions extends AppOptions, Core {
+  readonly custom: CustomModules;
   readonly database: Installation['database'];
   readonly seals: SealSchedule;
   readonly book: ModelBook;
@@ -223,10 +232,12 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
   const http = httpOf(options, gateway, settled, part, closers, live);
   await http.ready();
   await part.join(gateway);
-  const server = createServer(SERVER_LIMITS, (request, response) => {
+  const listener: RequestListener = (request, response) => {
     if (gateway.matches(request.method ?? '', request.url ?? '')) gateway.handle(request, response);
     else http.routing(request, response);
-  });
+  };
+  const asked = withCustomAuth(listener, options.custom.auth, { ...config, ...options });
+  const server = createServer(SERVER_LIMITS, asked);
   await listen(server, config.settings);
   closers.push(async () => {
     const closed = new Promise((done) => server.close(done));
@@ -279,12 +290,14 @@ function httpOf(
   const { config, store, database, own, log } = options;
   const serverSecret = serverSecretOf(config.settings.LITELLM_SALT_KEY, options.masterKey);
   const shared = { ...database, store, now: isoNow, settled, log };
-  const background = startBackground({ ...shared, serverSecret, settings: config.settings });
+  const health = () => problemsOf(statusOf(options, gateway), SILENT_MS_MAX);
+  const background = startBackground({ ...shared, serverSecret, health, settings: config.settings });
   closers.push(background.stop);
   const verification = verificationOf({ store, database, now: isoNow, log });
   const deps: HttpDeps = {
     store,
     db: database.db,
+    dbWithin: database.dbWithin,
     now: isoNow,
     settled,
     appendedPosition: options.appendedPosition,
@@ -297,6 +310,7 @@ function httpOf(
     consoleDir: join(options.root, 'dist', 'ui'),
     ownTenant: own,
     keyHeader: config.keyHeader,
+    keyPolicy: keyPolicy(config.keyPolicy, options.custom.generate),
     version: options.version,
     log,
     models: options.book.current,
@@ -320,6 +334,7 @@ function httpOf(
       askVies: viesClient(config.settings.VIES_URL),
     }),
     collection: background.desk,
+    alerts: background.alerts,
     ...timeTravel({ store, db: database.db, now: isoNow }),
     publicKeys: () => publicKeys(store),
     verification,
@@ -329,7 +344,7 @@ function httpOf(
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(verification.settled, startRotation(deps).stop);
-  closers.push(startContractChanges(deps).stop);
+  closers.push(startContractChanges(deps).stop, startDaySums(deps).stop);
   return createHttp(deps);
 }
 
@@ -350,29 +365,6 @@ function liveOf(
       return { health, audit: await verificationMark(database.pool) };
     },
   });
-}
-
-function statusOf(options: ServeOptions, gateway: Gateway): HealthFacts {
-  const { projector, follower } = options;
-  const known = [options.appendedPosition(), follower.position, projector.head()];
-  return {
-    head: known.reduce((highest, position) => (position > highest ? position : highest)),
-    keyTableAgeMs: follower.lastHeardMs(),
-    projections: [
-      ...projector
-        .status()
-        .map(({ name, position, error }) => ({ name, position, error: error?.message ?? null })),
-      {
-        name: 'gateway',
-        position: follower.position,
-        error:
-          gateway.trouble()?.message ??
-          (follower.failure === null ? null : 'the gateway no longer follows the log'),
-      },
-    ],
-    deployments: gateway.deployments(),
-    inFlight: gateway.inFlight(),
-  };
 }
 
 async function simulate({ settings }: Config, closers: Closers): Promise<readonly Deployment[]> {

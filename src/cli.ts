@@ -42,7 +42,8 @@ const commands: readonly Command[] = [
   },
   {
     words: ['invoice', 'run'],
-    usage: 'invoice run <YYYY-MM> [--agency <id>] [--json]   close the month, finalise its invoices',
+    usage: `invoice run <YYYY-MM> [--agency <id>] [--json]   close the month, finalise its invoices
+    [--dry-run]                               only say what they would be`,
     run: async (context) => (await import('./commands/invoice.ts')).invoiceRun(context),
   },
   {
@@ -59,7 +60,7 @@ const commands: readonly Command[] = [
   {
     words: ['invoice', 'export'],
     usage: `invoice export <YYYY-MM> [--agency <id>]     invoices dated in a month, for accounting
-    [--format datev|csv] [--out <file>]`,
+    [--format datev|csv] [--out <file>]      to standard output unless a file is named`,
     run: async (context) => (await import('./commands/invoice.ts')).invoiceExport(context),
   },
   {
@@ -119,6 +120,7 @@ function readArguments() {
       out: { type: 'string' },
       format: { type: 'string' },
       force: { type: 'boolean', default: false },
+      'dry-run': { type: 'boolean', default: false },
       workers: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -127,42 +129,8 @@ function readArguments() {
 }
 
 function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandContext['options'] {
-  const {
-    json,
-    at,
-    agency,
-    from,
-    to,
-    offline,
-    expect,
-    tenant,
-    key,
-    invoice,
-    all,
-    out,
-    format,
-    force,
-    workers,
-  } = values;
-  const publicKey = values['public-key'];
-  return {
-    json,
-    at,
-    agency,
-    from,
-    to,
-    offline,
-    publicKey,
-    expect,
-    tenant,
-    key,
-    invoice,
-    all,
-    out,
-    format,
-    force,
-    workers,
-  };
+  const { 'public-key': publicKey, 'dry-run': dryRun, ...rest } = values;
+  return { ...rest, publicKey, dryRun };
 }
 
 async function main(): Promise<number> {

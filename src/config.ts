@@ -8,6 +8,7 @@ import { parseDuration } from './domain/duration.ts';
 import type { Budget } from './domain/limits.ts';
 import { parseNanos } from './domain/money.ts';
 import { type Routing, ROUTING_DEFAULT } from './domain/routing.ts';
+import { type KeyPolicySettings, NO_KEY_POLICY } from './litellm-keys.ts';
 import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litellm-config.ts';
 import { Networks } from './networks.ts';
 
@@ -144,6 +145,10 @@ const Environment = z.object({
   SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'is not an smtp(s):// address' }).optional(),
   /** Sender of mails; the agency's own address when left out. */
   MAIL_FROM: Text.optional(),
+  /** Hosts, separated by commas, that alerts may be sent to although they are not public. */
+  ALERT_HOSTS_ALLOWED: Text.optional().transform((text) =>
+    (text ?? '').split(/[\s,]+/).filter((host) => host !== ''),
+  ),
   /** Address of this server as others reach it, for links in mails; without it mails hold none to it. */
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'is not an http(s):// address' }).optional(),
   AGENCY_ZONE: Zone.default('Europe/Berlin'),
@@ -175,6 +180,8 @@ export interface Config {
   /** Lower-case name of a header that replaces the usual credential headers. */
   readonly keyHeader: string | null;
   readonly budgetExceededStatus: number;
+  /** What the config file says about keys. */
+  readonly keyPolicy: KeyPolicySettings;
   /** Limits of everybody together; null when there are none. */
   readonly installation: InstallationLimits | null;
   /** Settings that work and should not stay as they are; said once at start. */
@@ -258,6 +265,7 @@ export function readConfig(
     dataDir: settings.KEYLEDGER_DATA_DIR ?? defaultDataDir,
     keyHeader: fromFile?.keyHeader ?? null,
     budgetExceededStatus: settings.BUDGET_EXCEEDED_STATUS_CODE ?? fromFile?.budgetExceededStatus ?? 422,
+    keyPolicy: fromFile?.keyPolicy ?? NO_KEY_POLICY,
     installation: installationOf(settings),
     warnings: [
       ...placeholders(environment).map((name) => `${name} still holds a placeholder; replace it`),

@@ -19,6 +19,8 @@ export interface DatabaseOptions {
   readonly poolMax: number;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
+  /** A role to take on from the first moment; it must have been granted to the user of the address. */
+  readonly role?: string;
   /** Longest time one statement may take. Default: no limit. */
   readonly statementMsMax?: number;
   /** Longest wait for a free or new connection. Default 10 000. */
@@ -28,14 +30,14 @@ export interface DatabaseOptions {
 }
 
 export function openDatabase<Tables = unknown>(options: DatabaseOptions): Database<Tables> {
-  const { url, poolMax, applicationName, statementMsMax, connectMsMax = 10_000, log } = options;
+  const { url, poolMax, applicationName, role, statementMsMax, connectMsMax = 10_000, log } = options;
   const pool = new Pool({
     connectionString: url,
     max: poolMax,
     application_name: applicationName,
     connectionTimeoutMillis: connectMsMax,
     keepAlive: true,
-    options: '-c TimeZone=UTC -c DateStyle=ISO',
+    options: `-c TimeZone=UTC -c DateStyle=ISO${role === undefined ? '' : ` -c role=${role}`}`,
     types: { getTypeParser: parserFor },
     ...(statementMsMax === undefined ? {} : { statement_timeout: statementMsMax }),
   });

@@ -1,3 +1,4 @@
+import type { AlertSettingsChanged } from './domain/alert-settings.ts';
 import type { AgencyEvent } from './domain/agency.ts';
 import type { AuditorEvent } from './domain/auditor.ts';
 import type { BillingSettingsChanged } from './domain/billing-settings.ts';
@@ -31,6 +32,7 @@ export type DomainEvent =
   | NumberAssigned
   | InvoiceEvent
   | BillingSettingsChanged
+  | AlertSettingsChanged
   | TaxStatusDeclared
   | VatIdChecked
   | LogSealEvent

@@ -7,9 +7,12 @@ import { recomputeDraft } from './billing/recompute.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type EmbeddedPostgres, hasEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
+import type { HttpDeps } from './http/deps.ts';
 import type { Tables } from './http/read.ts';
 import type { Log } from './log.ts';
 import { migrate } from './migrate.ts';
+import { prepareReader } from './row-security.ts';
+import { openScopedReads } from './scoped-reads.ts';
 import type { EventStore } from './store/event-store.ts';
 import { postgresStore } from './store/postgres.ts';
 
@@ -21,8 +24,11 @@ import { postgresStore } from './store/postgres.ts';
 /** What the parts of the program read with the query builder. */
 type AllTables = Tables & BillingTables & HistoryTables;
 
+/** People and keys of tenants read with a quarter of the connections. */
+const READERS_PER_POOL = 4;
+
 export interface Installation {
-  readonly database: Database<AllTables>;
+  readonly database: Database<AllTables> & Pick<HttpDeps, 'dbWithin'>;
   readonly store: EventStore;
   readonly embedded: EmbeddedPostgres | null;
   close(): Promise<void>;
@@ -65,23 +71,48 @@ export async function openInstallation(options: InstallationOptions): Promise<In
     throw unreachable(error, config);
   }
   let store: EventStore;
+  let reads: Awaited<ReturnType<typeof openReads>> | undefined;
   try {
+    reads = await openReads(options, database, url);
     store = await openStore(config, database, url, log);
   } catch (error) {
+    await reads?.close();
     await database.close();
     if (embedded !== null && (options.adopts || !embedded.reused)) await embedded.stop();
     throw error;
   }
   return {
-    database,
+    database: { ...database, dbWithin: reads.within },
     store,
     embedded,
     async close() {
       await store.close();
+      await reads.close();
       await database.close();
       if (embedded !== null && (options.adopts || !embedded.reused)) await embedded.stop();
     },
   };
+}
+
+/** Without row security everybody reads as the owner of the tables does, and the checks of the API stand alone. */
+async function openReads(
+  { config, log, applicationName, say }: InstallationOptions,
+  { pool, db }: Database<AllTables>,
+  url: string,
+) {
+  const problem = await prepareReader(pool);
+  if (problem !== null) {
+    const line = `row security is off: ${problem}`;
+    log.warn({}, line);
+    say(line);
+    return { within: () => db, close: () => Promise.resolve() };
+  }
+  return openScopedReads<Tables>({
+    url,
+    poolMax: Math.ceil(config.settings.DATABASE_POOL_MAX / READERS_PER_POOL),
+    applicationName,
+    log: (text) => log.warn(text),
+  });
 }
 
 /** Says which database cannot be reached, and where its address comes from; never the password. */

@@ -11,6 +11,7 @@ import { inTransaction } from './connections.ts';
 import { Superseded } from './failing-event.ts';
 import type { Projection } from './projection.ts';
 import { columnList, quoted, tableDdl, tableDigest } from './projection-sql.ts';
+import { hasReader, secureTable, secureView } from './row-security.ts';
 
 /** Any number that nothing else in the database uses. */
 const DDL_LOCK = 4_817_230_056n;
@@ -51,9 +52,7 @@ async function prepare(client: PoolClient, projection: Projection): Promise<void
   const live = await registered(client, name, 'for update');
   if (live === null) {
     await createTable(client, projection, table);
-    await client.query(
-      `create view ${quoted(name)} as select ${columnList(projection)} from ${quoted(table)}`,
-    );
+    await createView(client, projection, table);
     await register(client, name, projection, table);
     return;
   }
@@ -63,6 +62,7 @@ async function prepare(client: PoolClient, projection: Projection): Promise<void
         'It belongs to a newer Keyledger: start that one.',
     );
   }
+  await secureLive(client, name, live.tableName);
   if (live.version === version) return await checkDefinition(client, projection, live.tableName);
   const { rows } = await client.query<{ name: string; version: number }>(
     `select name, version from projections where name like $1 and version < $2`,
@@ -81,6 +81,20 @@ export async function createTable(client: PoolClient, projection: Projection, ta
   await client.query(`drop table if exists ${quoted(table)}`);
   for (const statement of tableDdl(projection, table)) await client.query(statement);
   await client.query(`comment on table ${quoted(table)} is '${tableDigest(projection)}'`);
+  if (await hasReader(client)) await secureTable(client, projection.name, table);
+}
+
+async function createView(client: PoolClient, projection: Projection, table: string): Promise<void> {
+  const { name } = projection;
+  await client.query(`create view ${quoted(name)} as select ${columnList(projection)} from ${quoted(table)}`);
+  if (await hasReader(client)) await secureView(client, name);
+}
+
+/** For tables that were made before the database had a reader. */
+async function secureLive(client: PoolClient, name: string, table: string): Promise<void> {
+  if (!(await hasReader(client))) return;
+  await secureTable(client, name, table);
+  await secureView(client, name);
 }
 
 export async function register(
@@ -158,11 +172,9 @@ export async function switchTable(
     if (live.version > next.version) throw new Superseded(name, projection.version, live.version);
     if (next.position < live.position) await catchUp(client, next.tableName, next.position, live.position);
     const position = next.position < live.position ? live.position : next.position;
-    await client.query(
-      `drop view if exists ${quoted(name)};
-       create view ${quoted(name)} as select ${columnList(projection)} from ${quoted(next.tableName)};
-       drop table ${quoted(live.tableName)}`,
-    );
+    await client.query(`drop view if exists ${quoted(name)}`);
+    await createView(client, projection, next.tableName);
+    await client.query(`drop table ${quoted(live.tableName)}`);
     await client.query('delete from projections where name = $1', [building]);
     await client.query(
       `update projections set version = $2, table_name = $3, position = $4, error = null, updated_at = clock_timestamp()

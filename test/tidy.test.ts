@@ -7,15 +7,15 @@ import { refusals } from '../src/refusals.ts';
 const levels: readonly RegExp[] = [
   /^src\/(errors|refusals|log)\.ts$/,
   /^src\/domain\//,
-  /^src\/(config|litellm-config|litellm-routing|networks|secrets|master-key|credentials|yaml-file|embedded-postgres|embedded-postgres-files|instance-lock)\.ts$/,
+  /^src\/(config|litellm-config|litellm-routing|litellm-keys|networks|secrets|master-key|credentials|yaml-file|embedded-postgres|embedded-postgres-files|instance-lock)\.ts$/,
   /^src\/events\.ts$/,
   /^src\/(projection|column-values)\.ts$/,
   /^projections\//,
   /^src\/store\//,
-  /^src\/(?!(?:app|installation|recovery|spool-owner|taking-part|cli)\.)[a-z-]+\.ts$/,
+  /^src\/(?!(?:app|app-status|installation|recovery|spool-owner|taking-part|cli)\.)[a-z-]+\.ts$/,
   /^src\/billing\/documents\//,
   /^src\/(gateway|http|billing|audit|demo)\//,
-  /^src\/(app|installation|recovery|spool-owner|taking-part)\.ts$/,
+  /^src\/(app|app-status|installation|recovery|spool-owner|taking-part)\.ts$/,
   /^src\/commands\//,
   /^src\/cli\.ts$/,
   // The browser's: it knows the server by its public API alone, and nobody imports it.

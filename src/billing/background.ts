@@ -4,12 +4,17 @@ import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
 import { single } from '../metrics.ts';
 import type { EventStore } from '../store/event-store.ts';
+import { alertDesk } from './alert-desk.ts';
+import { alertTask, type DeliveryDeps } from './alert-delivery.ts';
+import type { HealthProblem } from './alert-conditions.ts';
+import { alertRounds } from './alerts.ts';
 import { billingRecords, type BillingTables } from './billing-records.ts';
 import { collect } from './collect.ts';
 import { collectionDesk } from './collection-desk.ts';
+import { runOrPreview } from './dry-run.ts';
 import { type DunningDeps, reinstateIfPaid, runDunning } from './dunning.ts';
 import { mailTask, type MailDeps } from './invoice-mail.ts';
-import { type InvoiceRunReport, type InvoiceRunRequest, runInvoices } from './invoice-run.ts';
+import type { InvoiceRunProgress, InvoiceRunReport, InvoiceRunRequest } from './invoice-run.ts';
 import { smtpMailer } from './mailer.ts';
 import { type Outbox, startOutbox, type Worked } from './outbox.ts';
 import type { OutboxFacts, Task } from './outbox-records.ts';
@@ -27,7 +32,10 @@ export interface BackgroundOptions {
   readonly settled: (position: bigint) => Promise<void>;
   readonly serverSecret: string;
   readonly log: Log;
+  /** What does not work in this process. */
+  readonly health: () => readonly HealthProblem[];
   readonly settings: {
+    readonly ALERT_HOSTS_ALLOWED: readonly string[];
     readonly STRIPE_URL: string;
     readonly SMTP_URL?: string | undefined;
     readonly MAIL_FROM?: string | undefined;
@@ -35,10 +43,11 @@ export interface BackgroundOptions {
   };
 }
 
-export interface BackgroundDeps extends DunningDeps, MailDeps {}
+export interface BackgroundDeps extends DunningDeps, MailDeps, DeliveryDeps {}
 
 /** How often it is looked whether a month or a reminder is due. */
 const ROUND_MS = 60_000;
+const TELLING_MS = 10_000;
 /** How often the provider is asked about what it has not told. */
 const RECONCILE_ROUNDS = 30;
 
@@ -53,6 +62,7 @@ export function backgroundDeps(options: BackgroundOptions): BackgroundDeps {
     mailFrom: MAIL_FROM ?? null,
     publicUrl: PUBLIC_URL ?? null,
     newestContact: records.contact,
+    alertHosts: options.settings.ALERT_HOSTS_ALLOWED,
   };
 }
 
@@ -65,6 +75,9 @@ export function workTask(deps: BackgroundDeps): (task: Task) => Promise<Worked> 
         return (await reinstateIfPaid(deps, task, task.taskId))
           ? { status: 'done', note: null }
           : { status: 'done', note: 'another invoice is as late' };
+      case 'alert':
+      case 'raise-alert':
+        return await alertTask(deps, task);
       default:
         return await mailTask(deps, task);
     }
@@ -74,7 +87,8 @@ export function workTask(deps: BackgroundDeps): (task: Task) => Promise<Worked> 
 export interface Background {
   readonly paymentLink: PaymentLink;
   readonly desk: ReturnType<typeof collectionDesk>;
-  runInvoices(request: InvoiceRunRequest): Promise<InvoiceRunReport>;
+  readonly alerts: ReturnType<typeof alertDesk>;
+  runInvoices(request: InvoiceRunRequest & { readonly dryRun?: boolean }): Promise<InvoiceRunReport>;
   metrics(): readonly Metric[];
   stop(): Promise<void>;
 }
@@ -82,10 +96,14 @@ export interface Background {
 export function startBackground(options: BackgroundOptions): Background {
   const deps = backgroundDeps(options);
   const { store, pool, now, log, settled } = options;
+  const lookForAlerts = alertRounds(options);
   const records = billingRecords(options);
   const paymentLink = paymentLinks(deps);
-  const run = (request: InvoiceRunRequest) =>
-    runInvoices({ store, records, now, settled, log, paymentLink }, request);
+  const run = (request: InvoiceRunRequest & { readonly dryRun?: boolean }) =>
+    runOrPreview(
+      { store, records, now, settled, log, paymentLink },
+      { onProgress: progressIn(log, request), ...request },
+    );
   const outbox: Outbox = startOutbox({ store, pool, now, log, work: workTask(deps) });
   let round: Promise<unknown> = Promise.resolve();
   let rounds = 0;
@@ -93,6 +111,7 @@ export function startBackground(options: BackgroundOptions): Background {
     round = round
       .then(() => runScheduled({ store, pool, log, runInvoices: run }, now()))
       .then(() => runDunning(deps, now()))
+      .then(() => lookForAlerts(now()))
       .then(async () => {
         rounds += 1;
         if (rounds % RECONCILE_ROUNDS === 0) await reconcileOpen(deps);
@@ -102,6 +121,7 @@ export function startBackground(options: BackgroundOptions): Background {
   return {
     paymentLink,
     desk: collectionDesk(deps),
+    alerts: alertDesk(deps),
     runInvoices: run,
     metrics: () => outboxMetrics(outbox.facts(), now()),
     async stop() {
@@ -109,6 +129,19 @@ export function startBackground(options: BackgroundOptions): Background {
       await round;
       await outbox.stop();
     },
+  };
+}
+
+/** How far a run is, in the log of the server. */
+function progressIn(
+  log: Log,
+  { agencyId, period }: InvoiceRunRequest,
+): (progress: InvoiceRunProgress) => void {
+  let toldMs = performance.now();
+  return ({ done, total }) => {
+    if (performance.now() - toldMs < TELLING_MS) return;
+    toldMs = performance.now();
+    log.info({ agencyId, period, done, total }, 'an invoice run is at work');
   };
 }
 

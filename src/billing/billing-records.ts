@@ -4,12 +4,13 @@ import type { Pool } from 'pg';
 import type { billedLines } from '../../projections/billed-lines.ts';
 import type { includedUsage } from '../../projections/included-usage.ts';
 import type { tenants } from '../../projections/tenants.ts';
-import type { usage } from '../../projections/usage.ts';
+import { OPEN, type usage } from '../../projections/usage.ts';
 import type { UsageSum } from '../domain/invoice-lines.ts';
 import type { BilledLine } from '../domain/invoice.ts';
 import type { Unit } from '../domain/spend.ts';
 import { Refusal } from '../errors.ts';
 import type { RowIn } from '../projection.ts';
+import { exclusively } from './exclusive.ts';
 
 /** What billing reads and keeps beside the log. Property tests hold it in memory. */
 export interface BillingRecords {
@@ -17,6 +18,8 @@ export interface BillingRecords {
   tenantIds(agencyId: string): Promise<readonly string[]>;
   /** What the close of the period put on the tenant's invoice of that period. */
   usage(tenantId: string, period: string): Promise<readonly UsageSum[]>;
+  /** What a close of the period would put there now. */
+  openUsage(tenantId: string, period: string): Promise<readonly UsageSum[]>;
   /** By month, in nanos: what invoices have granted of the tenant's included usage so far. */
   includedGranted(tenantId: string): Promise<ReadonlyMap<string, bigint>>;
   /** Lines of the tenant's invoices so far, without those of cancelled ones. */
@@ -32,9 +35,11 @@ export interface BillingRecords {
   keepDocument(document: StoredDocument): Promise<StoredDocument>;
   /**
    * Runs a task that must not run twice at once for an agency, whatever process starts it.
+   * `lost` is aborted when nobody can say any more that no other one runs; what is under way then is
+   * still done once, since the revisions in the log let only one through.
    * Throws Refusal(invoice_run_busy) when one is running.
    */
-  exclusively<T>(agencyId: string, task: () => Promise<T>): Promise<T>;
+  exclusively<T>(agencyId: string, task: (lost: AbortSignal) => Promise<T>): Promise<T>;
 }
 
 /** A finalised invoice as it was issued. */
@@ -99,12 +104,12 @@ export function billingRecords(database: {
       return rows.map((row) => row.tenant_id);
     },
     async usage(tenantId, period) {
-      const rows = await db
-        .selectFrom('usage')
-        .select(['project_id', 'model', 'unit', 'price_rate', 'month', 'quantity', 'requests', 'price_nanos'])
-        .where('tenant_id', '=', tenantId)
-        .where('invoice_period', '=', period)
-        .execute();
+      const rows = await usageRows(db, tenantId).where('invoice_period', '=', period).execute();
+      return rows.map(usageSum);
+    },
+    async openUsage(tenantId, period) {
+      const open = usageRows(db, tenantId).where('invoice_period', '=', OPEN);
+      const rows = await open.where(sql<boolean>`month collate "C" <= ${period}`).execute();
       return rows.map(usageSum);
     },
     async includedGranted(tenantId) {
@@ -173,8 +178,19 @@ export function billingRecords(database: {
       if (kept === null) throw new Error(`the document of ${invoiceId} vanished`);
       return kept;
     },
-    exclusively: (agencyId, task) => exclusively(pool, agencyId, task),
+    async exclusively(agencyId, task) {
+      const held = await exclusively(pool, `invoice run of ${agencyId}`, async (lost) => [await task(lost)]);
+      if (held === null) throw new Refusal('invoice_run_busy', { agencyId }, { retryAfterSeconds: 5 });
+      return held[0]!;
+    },
   };
+}
+
+function usageRows(db: Kysely<BillingTables>, tenantId: string) {
+  return db
+    .selectFrom('usage')
+    .select(['project_id', 'model', 'unit', 'price_rate', 'month', 'quantity', 'requests', 'price_nanos'])
+    .where('tenant_id', '=', tenantId);
 }
 
 export function usageSum(
@@ -197,6 +213,7 @@ export function usageSum(
 
 export function billedLine(row: RowIn<typeof billedLines>): BilledLine {
   return {
+    invoiceId: row.invoice_id,
     period: row.period,
     month: row.month,
     kind: row.kind as BilledLine['kind'],
@@ -219,35 +236,4 @@ async function readDocument(db: Kysely<BillingTables>, invoiceId: string): Promi
   if (row === undefined) return null;
   const { number, document, hash } = row;
   return { invoiceId, number, agencyId: row.agency_id, tenantId: row.tenant_id, document, hash };
-}
-
-/**
- * A lock of the session: it ends with the process that holds it, however that ends. Losing the
- * connection loses the lock; then the revisions in the log still let only one of two runs through.
- */
-async function exclusively<T>(pool: Pool, agencyId: string, task: () => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  const onError = (error: Error): void => {
-    broken = error;
-  };
-  client.on('error', onError);
-  try {
-    const { rows } = await client.query<{ locked: boolean }>(
-      'select pg_try_advisory_lock(hashtextextended($1, 0)) as locked',
-      [`invoice run of ${agencyId}`],
-    );
-    if (rows[0]?.locked !== true)
-      throw new Refusal('invoice_run_busy', { agencyId }, { retryAfterSeconds: 5 });
-    try {
-      return await task();
-    } finally {
-      await client
-        .query('select pg_advisory_unlock(hashtextextended($1, 0))', [`invoice run of ${agencyId}`])
-        .catch(onError);
-    }
-  } finally {
-    client.removeListener('error', onError);
-    client.release(broken);
-  }
 }

@@ -49,7 +49,7 @@ export function systemMeta(
   return { agencyId, tenantId, actor, correlationId: commandId, causationId: commandId, commandId, at };
 }
 
-export type SecretName = 'stripe key' | 'stripe webhook';
+export type SecretName = 'stripe key' | 'stripe webhook' | `alert ${string}`;
 
 export async function keepSecret(
   { pool, serverSecret, now }: Pick<CollectionDeps, 'pool' | 'serverSecret' | 'now'>,

@@ -13,12 +13,14 @@ import type { SendMail } from './mailer.ts';
 import { type Task, tasksOfInvoice } from './outbox-records.ts';
 import type { Worked } from './outbox.ts';
 import { knownPaymentPage } from './payment-links.ts';
-import { carryOut, resultOf } from './provider-steps.ts';
+import { claimMail, endMail } from './mail-claims.ts';
 
 /**
  * Invoices, Stornorechnungen and reminders as mails, with the document attached, in the recipient's
- * language. A mail is sent at least once: a server that has taken it and dies before it says so gets
- * it again, with the same Message-ID. That an invoice was sent is noted once.
+ * language. An attempt is noted before the mail server gets the mail, and its end right after, so two
+ * processes never send one mail side by side. Only a process that dies between the server's answer and
+ * the note, or a server that takes a mail and does not say so, has it sent again, with the same
+ * Message-ID, by which receivers tell a repetition. That an invoice was sent is noted once.
  */
 export interface MailDeps extends CollectionDeps {
   /** Null: no mail server is set. */
@@ -34,6 +36,7 @@ const LINK_DAYS = 90;
 /** An invoice waits so long for its payment link before it goes out without one. */
 const PAY_LINK_MS_MAX = 6 * 3_600_000;
 const PAY_LINK_CHECK_MS = 10_000;
+const CLAIM_CHECK_MS = 30_000;
 
 export async function mailTask(deps: MailDeps, task: Task): Promise<Worked> {
   const { store, sendMail } = deps;
@@ -87,8 +90,6 @@ async function send(
   if (to === null) return { status: 'stopped', note: 'the recipient has no e-mail address' };
   if (from === null)
     return { status: 'stopped', note: 'the agency has no e-mail address, and MAIL_FROM is not set' };
-  const name = `mail ${taskId}`;
-  if ((await resultOf(deps.pool, name)) !== null) return null;
   const words = await wordsOf(deps, task, state, document);
   const mail = {
     messageId: `${createHash('sha256').update(taskId).digest('hex').slice(0, 32)}@keyledger`,
@@ -98,16 +99,16 @@ async function send(
     ...words,
     attachments: await attachments(deps, documentId, document),
   };
+  const claimed = await claimMail(deps, taskId);
+  if (claimed === 'accepted') return null;
+  if (claimed === 'elsewhere') {
+    return { status: 'waiting', note: 'another attempt may be under way', retryAfterMs: CLAIM_CHECK_MS };
+  }
   const result = await sendMail(mail);
+  await endMail(deps, taskId, result.kind === 'accepted');
+  if (result.kind === 'accepted') return null;
   if (result.kind === 'refused') return { status: 'stopped', note: result.problem };
-  if (result.kind === 'failed') return { status: 'waiting', note: result.problem, retryAfterMs: null };
-  await carryOut(deps, {
-    name,
-    content: taskId,
-    find: () => Promise.resolve('accepted'),
-    make: () => Promise.resolve('accepted'),
-  });
-  return null;
+  return { status: 'waiting', note: result.problem, retryAfterMs: null };
 }
 
 async function attachments({ db }: MailDeps, documentId: string, { e_invoice: format }: InvoiceDocument) {
@@ -135,6 +136,10 @@ async function wordsOf(
   };
   if (task.kind === 'mail-cancellation') {
     return words.cancellation({ ...facts, preceding: preceding?.number ?? '' });
+  }
+  if (document.kind === 'correction' && task.kind === 'mail-invoice') {
+    const amount = formatMoney(document.totals.gross.replace('-', ''), currency, language);
+    return words.correction({ ...facts, amount });
   }
   if (task.kind === 'mail-invoice') return words.invoice(facts);
   const suspendsOn = await suspensionDay(deps, task, document.zone);

@@ -37,8 +37,8 @@ export interface InvoiceRunReport {
   readonly agency_id: string;
   readonly period: string;
   readonly currency: string;
-  /** The cut: spend at or before it is on invoices up to this period. */
-  readonly closed_position: string;
+  /** The cut: spend at or before it is on invoices up to this period. Null in a dry run of an open period. */
+  readonly closed_position: string | null;
   /** Everything that the run wrote is at or before it. */
   readonly position: string;
   /** One entry per tenant that had a contract at the cut, in the order of their ids. */
@@ -50,9 +50,9 @@ export interface ReportedInvoice {
   readonly invoice_id: string;
   /**
    * `repeated` was finalised by an earlier run, and `cancelled` has been taken back since and not
-   * replaced; `skipped` had neither a fee nor usage.
+   * replaced; `skipped` had neither a fee nor usage; `planned` is what a dry run would finalise.
    */
-  readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed';
+  readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed' | 'planned';
   /** Null, like the amounts, when there is no finalised invoice. */
   readonly number: string | null;
   readonly net: string | null;
@@ -63,23 +63,22 @@ export interface ReportedInvoice {
 }
 
 /** Few enough to leave the database connections for others. */
-const TENANTS_AT_ONCE = 6;
+export const TENANTS_AT_ONCE = 6;
 const PERIOD = /^\d{4}-(0[1-9]|1[0-2])$/;
 
-/** Throws Refusal(invalid_input | not_found | period_not_started | invoice_run_busy). */
+/** Throws Refusal(invalid_input | not_found | period_not_started | invoice_run_busy), and Error when the lock was lost. */
 export async function runInvoices(
   deps: InvoiceRunDeps,
   request: InvoiceRunRequest,
 ): Promise<InvoiceRunReport> {
   const { period, agencyId, onProgress } = request;
-  if (!PERIOD.test(period)) {
-    throw new Refusal('invalid_input', { problems: 'period: write it as YYYY-MM' }, { param: 'period' });
-  }
-  return await deps.records.exclusively(agencyId, async () => {
+  checkPeriod(period);
+  return await deps.records.exclusively(agencyId, async (lost) => {
     const { run, currency } = await openRun(deps, request);
     const tenantIds = await deps.records.tenantIds(agencyId);
     let done = 0;
     const issued = await sideBySide(tenantIds, deps.atOnce ?? TENANTS_AT_ONCE, async (tenantId, inTurn) => {
+      if (lost.aborted) throw new Error(`the run of ${agencyId} lost its lock`);
       const invoice = await issueOrReport(deps, run, tenantId, inTurn);
       done += 1;
       onProgress?.({ done, total: tenantIds.length, invoice });
@@ -93,20 +92,32 @@ export async function runInvoices(
   });
 }
 
+function checkPeriod(period: string): void {
+  if (PERIOD.test(period)) return;
+  throw new Refusal('invalid_input', { problems: 'period: write it as YYYY-MM' }, { param: 'period' });
+}
+
+/** Throws Refusal(invalid_input | not_found | period_not_started). */
+export async function beginning({ store, now }: InvoiceRunDeps, request: InvoiceRunRequest) {
+  const { period, agencyId, actor, correlationId } = request;
+  checkPeriod(period);
+  const agency = await agencyAt(store, agencyId, null);
+  if (agency === null) throw new Refusal('not_found', { what: 'agency' });
+  const thisMonth = localDate(now(), agency.zone).slice(0, 7);
+  if (period > thisMonth) throw new Refusal('period_not_started', { period, zone: agency.zone });
+  return { agency, thisMonth, meta: { agencyId, actor, correlationId, causationId: correlationId } };
+}
+
 /** Closes the period and waits until the read models show everything up to here. */
 async function openRun(
   deps: InvoiceRunDeps,
   request: InvoiceRunRequest,
 ): Promise<{ readonly run: Run; readonly currency: string }> {
   const { store, records } = deps;
-  const { period, agencyId, actor, correlationId } = request;
-  const today = await agencyAt(store, agencyId, null);
-  if (today === null) throw new Refusal('not_found', { what: 'agency' });
-  const thisMonth = localDate(deps.now(), today.zone).slice(0, 7);
-  if (period > thisMonth) throw new Refusal('period_not_started', { period, zone: today.zone });
+  const { period, agencyId } = request;
+  const { thisMonth, meta } = await beginning(deps, request);
 
   const stream = periodStream(agencyId, period);
-  const meta = { agencyId, actor, correlationId, causationId: correlationId };
   const closing = { ...meta, commandId: `close ${agencyId} ${period}`, at: deps.now(), tenantId: null };
   await transact(store, billingPeriod, stream, { type: 'close', agencyId, period }, closing);
   const close = await closeOf(store, agencyId, period);
@@ -127,7 +138,7 @@ async function openRun(
  * The newest invoice of a tenant and period: the first one, or the one that replaces it. A cancelled
  * invoice is not replaced by running the month again, only when somebody asks for it.
  */
-async function newestOf(
+export async function newestOf(
   store: InvoiceRunDeps['store'],
   { agencyId, period }: Run,
   tenantId: string,
@@ -178,18 +189,26 @@ async function issueOrReport(
     const issued = await issueInvoice(deps, run, wanted, inTurn);
     return issued.status === 'unconcerned' ? null : reported(tenantId, invoiceId, issued);
   } catch (error) {
-    const none = { number: null, net: null, tax: null, gross: null };
-    const failed = { tenant_id: tenantId, invoice_id: invoiceId, status: 'failed', ...none } as const;
-    if (error instanceof Refusal) return { ...failed, error: { reason: error.code, message: error.message } };
-    deps.log.error({ err: error, tenantId, invoiceId }, 'an invoice failed');
-    return {
-      ...failed,
-      error: { reason: 'defect', message: 'Internal error; the log of the server has its cause.' },
-    };
+    if (!(error instanceof Refusal)) deps.log.error({ err: error, tenantId, invoiceId }, 'an invoice failed');
+    return { ...failedInvoice(run, tenantId, error), invoice_id: invoiceId };
   }
 }
 
-function reported(
+export function failedInvoice(
+  run: Pick<Run, 'agencyId' | 'period'>,
+  tenantId: string,
+  error: unknown,
+): ReportedInvoice {
+  const none = { number: null, net: null, tax: null, gross: null };
+  const place = { tenant_id: tenantId, invoice_id: firstInvoiceId(run, tenantId), status: 'failed' } as const;
+  const [reason, message] =
+    error instanceof Refusal
+      ? [error.code, error.message]
+      : ['defect', 'Internal error; the log of the server has its cause.'];
+  return { ...place, ...none, error: { reason, message } };
+}
+
+export function reported(
   tenantId: string,
   invoiceId: string,
   issued: Exclude<Issued, { status: 'unconcerned' }>,

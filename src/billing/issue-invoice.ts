@@ -7,6 +7,7 @@ import {
 } from '../domain/invoice.ts';
 import { draftInvoice, isWorthIssuing } from '../domain/invoice-lines.ts';
 import { canonicalJson } from '../domain/json.ts';
+import { periodOf } from '../domain/period.ts';
 import { DOMESTIC } from '../domain/tax.ts';
 import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -21,6 +22,7 @@ import {
   totalsText,
 } from './documents/invoice-document.ts';
 import { type Parties, readParties, treatmentOf } from './documents/parties.ts';
+import { correctedInvoices } from './corrected-invoices.ts';
 import { invoiceStream, localDate } from './log-facts.ts';
 import type { InTurn } from './side-by-side.ts';
 import type { AssignedNumber, NumberBook, Numbering } from './number-book.ts';
@@ -87,9 +89,7 @@ export async function issueInvoice(
   const { store, records } = deps;
   const { tenantId, invoiceId, known } = wanted;
   const stream = invoiceStream(run.agencyId, invoiceId);
-  if (isIssued(known)) {
-    return { status: known.status === 'cancelled' ? 'cancelled' : 'repeated', state: known };
-  }
+  if (isIssued(known)) return alreadyIssued(known);
   const parties = partiesOf(records, run, tenantId);
   const found = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted, parties);
   if (typeof found === 'string') return { status: found };
@@ -121,6 +121,27 @@ export async function issueInvoice(
   return { status: 'finalized', state };
 }
 
+/** What issuing the invoice would make of it; the same checks, and nothing is written. Throws what that throws. */
+export async function planInvoice(
+  deps: InvoiceRunDeps,
+  run: Run,
+  wanted: Wanted,
+): Promise<Issued | { readonly status: 'planned'; readonly draft: InvoiceDraft }> {
+  const { known, invoiceId, tenantId } = wanted;
+  if (isIssued(known)) return alreadyIssued(known);
+  const parties = partiesOf(deps.records, run, tenantId);
+  const draft = known.status === 'draft' ? known.draft : await newDraft(deps, run, wanted, parties);
+  if (typeof draft === 'string') return { status: draft };
+  if ((await deps.records.document(invoiceId)) === null) {
+    await prepare(deps, run, { ...wanted, parties: await parties() }, draft);
+  }
+  return { status: 'planned', draft };
+}
+
+function alreadyIssued(state: IssuedState): Issued {
+  return { status: state.status === 'cancelled' ? 'cancelled' : 'repeated', state };
+}
+
 /** What the cut put on the tenant's invoice. */
 async function newDraft(
   deps: InvoiceRunDeps,
@@ -131,8 +152,11 @@ async function newDraft(
   const { store, records } = deps;
   const contract = await contractAtCut(store, tenantId, run.cut);
   const terms = contract.versions.findLast((version) => version.terms !== null)?.terms ?? null;
-  if (terms === null) return 'unconcerned';
   const { agencyId, period, zone } = run;
+  // What was used in months before there was a contract was the agency's own.
+  const isOwn = contract.versions.every(({ effectiveFrom }) => periodOf(effectiveFrom, zone) > period);
+  if (terms === null) return 'unconcerned';
+  if (isOwn) return 'skipped';
   const place = { store, agencyId, period, zone };
   const facts = {
     invoiceId,
@@ -146,9 +170,11 @@ async function newDraft(
     taxStatuses: await taxStatusesAt(store, run.agencyId, null),
     replaces: replaces?.draft.invoiceId ?? null,
   };
-  if (!isWorthIssuing(draftInvoice(facts))) return 'skipped';
+  const draft = draftInvoice(facts);
+  if (!isWorthIssuing(draft)) return 'skipped';
   const { recipient } = await parties();
-  return draftInvoice({ ...facts, taxCase: await taxCaseOf(store, tenantId, recipient, deps.now()) });
+  const taxCase = await taxCaseOf(store, tenantId, recipient, deps.now());
+  return canonicalJson(taxCase) === canonicalJson(DOMESTIC) ? draft : draftInvoice({ ...facts, taxCase });
 }
 
 /** Read when they are first asked for, and once: draft and document name the same people. */
@@ -178,6 +204,8 @@ async function prepare(
   const projectNames = await records.projectNames([...projectIds]);
   const preceding =
     replaces === null ? null : { number: replaces.finalized.number, issued_on: replaces.finalized.issuedOn };
+  const billed = draft.grossCents < 0n ? await records.billed(tenantId) : [];
+  const corrects = await correctedInvoices(deps.store, agencyId, draft, billed);
   const link = draft.grossCents > 0n ? await deps.paymentLink?.(agencyId, draft.invoiceId) : null;
   const make = (numbered: Numbered): InvoiceDocument => ({
     ...(link == null ? {} : { payment_link: link }),
@@ -191,6 +219,7 @@ async function prepare(
       parties,
       projectNames,
       preceding,
+      corrects,
       brand: issuer.brand,
     }),
   });

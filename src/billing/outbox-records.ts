@@ -46,13 +46,15 @@ export async function keepTasks(
   });
 }
 
-export async function keepTask(client: Pool | PoolClient, task: NewTask, at: string): Promise<void> {
+/** False when it was known. */
+export async function keepTask(client: Pool | PoolClient, task: NewTask, at: string): Promise<boolean> {
   const { taskId, kind, agencyId, tenantId, invoiceId, detail, position } = task;
-  await client.query(
+  const { rowCount } = await client.query(
     `insert into outbox_tasks (task_id, kind, agency_id, tenant_id, invoice_id, detail, position, due_at, created_at)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $8) on conflict do nothing`,
     [taskId, kind, agencyId, tenantId, invoiceId, detail, position, at],
   );
+  return rowCount === 1;
 }
 
 interface TaskRow {

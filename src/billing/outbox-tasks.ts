@@ -1,7 +1,7 @@
 import type { DomainEvent, Recorded } from '../events.ts';
 
 /** Which events ask for what outside this system. The only place where that is written. */
-export const TASK_KINDS = [
+const TASK_KINDS = [
   /** Brings the payment provider in line with the invoice as the log has it. */
   'collect',
   'mail-invoice',
@@ -9,6 +9,10 @@ export const TASK_KINDS = [
   'mail-reminder',
   /** Lifts a suspension whose cause is gone. */
   'reinstate',
+  /** Asks who wants to be told of what happened. */
+  'raise-alert',
+  /** Tells one target of one thing; comes from alerts.ts as well. */
+  'alert',
 ] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
@@ -18,8 +22,9 @@ export interface NewTask {
   readonly kind: TaskKind;
   readonly agencyId: string;
   readonly tenantId: string;
+  /** '' for what is about no invoice. */
   readonly invoiceId: string;
-  /** Of a reminder its level; null elsewhere. */
+  /** Of a reminder its level, of a failed payment why, of an alert what it says; null elsewhere. */
   readonly detail: string | null;
   readonly position: bigint;
 }
@@ -60,6 +65,8 @@ function kindsFor(event: DomainEvent): readonly (readonly [kind: TaskKind, detai
         ['collect', null],
         ['reinstate', null],
       ];
+    case 'invoice.payment-failed':
+      return [['raise-alert', event.data.reason]];
     case 'invoice.reminded':
       return [['mail-reminder', String(event.data.level)]];
     default:

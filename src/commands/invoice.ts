@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { billingRecords } from '../billing/billing-records.ts';
+import { runOrPreview } from '../billing/dry-run.ts';
 import { EXPORT_FORMATS, exportMonth } from '../billing/exports.ts';
 import { FILE_KINDS, invoiceFile } from '../billing/invoice-files.ts';
-import { type InvoiceRunReport, runInvoices } from '../billing/invoice-run.ts';
+import type { InvoiceRunReport } from '../billing/invoice-run.ts';
 import { findDocument } from '../billing/kept-documents.ts';
 import { paymentLinks } from '../billing/payment-links.ts';
 import { type InvoiceProof, verifyInvoice } from '../billing/verify-invoice.ts';
@@ -12,10 +13,14 @@ import { masterKeyOf, serverSecretOf } from '../master-key.ts';
 import { type CommandContext, toJson, usage, withInstallation } from './context.ts';
 import { withReadModels } from './read-models.ts';
 
-/** Closes a period and finalises its invoices: of one agency, or of every agency. Safe to repeat. */
+/**
+ * Closes a period and finalises its invoices: of one agency, or of every agency. Safe to repeat. With
+ * --dry-run it says what that would come to, and writes nothing.
+ */
 export async function invoiceRun(context: CommandContext): Promise<number> {
   const [period] = context.args;
-  if (period === undefined) return usage(context, 'invoice run <YYYY-MM> [--agency <id>] [--json]');
+  if (period === undefined)
+    return usage(context, 'invoice run <YYYY-MM> [--agency <id>] [--dry-run] [--json]');
   return withInstallation(context, (installation) =>
     withReadModels(context, installation, async (settled) => {
       const reports: InvoiceRunReport[] = [];
@@ -93,7 +98,12 @@ export async function invoiceExport(context: CommandContext): Promise<number> {
         now: () => new Date().toISOString(),
       };
       const file = await exportMonth(deps, { agencyId, month, format });
-      const out = context.options.out ?? file.name;
+      const { out } = context.options;
+      if (out === undefined) {
+        context.progress('');
+        await context.put(file.bytes);
+        return 0;
+      }
       writeFileSync(out, file.bytes);
       context.say(`${out}: ${file.bytes.length} bytes`);
       return 0;
@@ -128,12 +138,18 @@ function runOne(
     log: context.log,
     paymentLink: paymentLinks({ store, serverSecret: serverSecret(context), publicUrl: publicUrl ?? null }),
   };
-  return runInvoices(deps, {
+  let failed = 0;
+  return runOrPreview(deps, {
+    dryRun: context.options.dryRun,
     period,
     agencyId,
     actor: { kind: 'system', id: 'invoice run' },
     correlationId: randomUUID(),
-    onProgress: ({ done, total }) => context.progress(`${agencyId}: ${done} of ${total} tenants`),
+    onProgress: ({ done, total, invoice }) => {
+      if (invoice?.status === 'failed') failed += 1;
+      const problems = failed === 0 ? '' : `, ${failed} failed`;
+      context.progress(`${agencyId}, ${period}: ${done} of ${total} tenants${problems}`);
+    },
   });
 }
 
@@ -143,7 +159,9 @@ function serverSecret({ config }: CommandContext): string {
 }
 
 function formatReport(report: InvoiceRunReport): string {
-  const head = `${report.agency_id}, ${report.period}: closed at position ${report.closed_position}`;
+  const { closed_position: closed } = report;
+  const cut = closed === null ? 'open, as it is now' : `closed at position ${closed}`;
+  const head = `${report.agency_id}, ${report.period}: ${cut}`;
   const lines = report.invoices.map((invoice) => {
     const amount = invoice.gross === null ? '' : `  ${invoice.gross} ${report.currency}`;
     const problem = invoice.error === null ? '' : `  ${invoice.error.message}`;

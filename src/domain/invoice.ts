@@ -246,6 +246,7 @@ function decideIssued(
 /** A line as later invoices have to know it. */
 export interface BilledLine
   extends Pick<InvoiceLine, 'kind' | 'model' | 'unit' | 'priceRate' | 'quantity' | 'requests' | 'nanos'> {
+  readonly invoiceId: string;
   /** Of the invoice. */
   readonly period: string;
   /** Of the service. */
@@ -254,8 +255,13 @@ export interface BilledLine
   readonly discount?: string | undefined;
 }
 
-export function billedBy({ period, lines }: Pick<InvoiceDraft, 'period' | 'lines'>): readonly BilledLine[] {
+export function billedBy({
+  invoiceId,
+  period,
+  lines,
+}: Pick<InvoiceDraft, 'invoiceId' | 'period' | 'lines'>): readonly BilledLine[] {
   return lines.map(({ kind, serviceMonth, model, unit, priceRate, quantity, requests, discount, nanos }) => ({
+    invoiceId,
     period,
     month: serviceMonth,
     kind,

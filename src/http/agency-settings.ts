@@ -3,6 +3,7 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { agency, type AgencySettings } from '../domain/agency.ts';
+import { isIban } from '../domain/iban.ts';
 import { canonicalJson, type JsonObject } from '../domain/json.ts';
 import { TAX_STATUSES } from '../domain/tax.ts';
 import { Refusal } from '../errors.ts';
@@ -213,11 +214,4 @@ function isZone(zone: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** ISO 13616: moved to its end and with letters as numbers, it is 1 modulo 97. */
-function isIban(text: string): boolean {
-  if (!/^[A-Z]{2}\d{2}[A-Z0-9]{10,30}$/.test(text)) return false;
-  const digits = [...`${text.slice(4)}${text.slice(0, 4)}`].map((one) => String(Number.parseInt(one, 36)));
-  return BigInt(digits.join('')) % 97n === 1n;
 }

@@ -28,17 +28,17 @@ const VatCheck = z.object({
 
 export function bookkeepingRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    exportRoute(app, deps, 'datev', 'A month of invoices as a DATEV booking batch (EXTF)');
-    exportRoute(app, deps, 'csv', 'A month of invoices as a CSV journal');
+    exportRoute(app, 'datev', 'A month of invoices as a DATEV booking batch (EXTF)');
+    exportRoute(app, 'csv', 'A month of invoices as a CSV journal');
     taxStatusRoute(app, deps);
     vatCheckRoute(app, deps);
-    vatChecksRoute(app, deps);
-    brandRoutes(app, deps);
+    vatChecksRoute(app);
+    brandRoutes(app);
     done();
   };
 }
 
-function exportRoute(app: App, deps: HttpDeps, format: 'datev' | 'csv', summary: string): void {
+function exportRoute(app: App, format: 'datev' | 'csv', summary: string): void {
   app.get(
     `/api/exports/${format}`,
     {
@@ -50,7 +50,7 @@ function exportRoute(app: App, deps: HttpDeps, format: 'datev' | 'csv', summary:
         response: { 200: AnyValue.describe('The file'), ...refusalAnswers },
       },
     },
-    async ({ query: { agency, period } }, reply) =>
+    async ({ deps, query: { agency, period } }, reply) =>
       sendFile(reply, await deps.billing.exportMonth({ agencyId: agency, month: period, format })),
   );
 }
@@ -128,7 +128,7 @@ function vatCheckRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function vatChecksRoute(app: App, deps: HttpDeps): void {
+function vatChecksRoute(app: App): void {
   app.get(
     '/api/tenants/:id/vat-checks',
     {
@@ -140,7 +140,7 @@ function vatChecksRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ data: z.array(VatCheck), next_cursor: z.null() }), ...refusalAnswers },
       },
     },
-    async ({ params: { id } }) => {
+    async ({ deps, params: { id } }) => {
       await tenantOf(deps.db, id);
       const checks = await deps.billing.vatChecks(id);
       return {
@@ -151,7 +151,7 @@ function vatChecksRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function brandRoutes(app: App, deps: HttpDeps): void {
+function brandRoutes(app: App): void {
   const Answer = z.object({ version: z.number().describe('0: the plain one'), brand: AnyValue });
   app.get(
     '/api/agencies/:id/brand',
@@ -164,7 +164,7 @@ function brandRoutes(app: App, deps: HttpDeps): void {
         response: { 200: Answer, ...refusalAnswers },
       },
     },
-    async ({ params: { id } }) => deps.billing.brand((await agencyOf(deps.db, id)).agency_id),
+    async ({ deps, params: { id } }) => deps.billing.brand((await agencyOf(deps.db, id)).agency_id),
   );
   app.put(
     '/api/agencies/:id/brand',
@@ -181,6 +181,7 @@ function brandRoutes(app: App, deps: HttpDeps): void {
         response: { 200: Answer, ...refusalAnswers },
       },
     },
-    async ({ params: { id }, body }) => deps.billing.keepBrand((await agencyOf(deps.db, id)).agency_id, body),
+    async ({ deps, params: { id }, body }) =>
+      deps.billing.keepBrand((await agencyOf(deps.db, id)).agency_id, body),
   );
 }

@@ -34,7 +34,7 @@ export function budgetRoutes(deps: HttpDeps, issuer: KeyIssuer): FastifyPluginCa
     newRoute(app, deps);
     updateRoute(app, deps, issuer);
     deleteRoute(app, deps);
-    readRoutes(app, deps);
+    readRoutes(app);
     done();
   };
 }
@@ -187,7 +187,7 @@ const SETTINGS = [
   ['rpm_limit', 'Integer', 'Requests per minute'],
 ] as const;
 
-function readRoutes(app: App, deps: HttpDeps): void {
+function readRoutes(app: App): void {
   app.post(
     '/budget/info',
     {
@@ -197,7 +197,7 @@ function readRoutes(app: App, deps: HttpDeps): void {
         response: { 200: z.array(BudgetRecord), ...refusalAnswers },
       },
     },
-    async ({ body: { budgets } }) => {
+    async ({ deps, body: { budgets } }) => {
       if (budgets.length === 0) {
         throw new Refusal(
           'bad_request',
@@ -226,7 +226,7 @@ function readRoutes(app: App, deps: HttpDeps): void {
         response: { 200: z.array(BudgetRecord), ...refusalAnswers },
       },
     },
-    async ({ query: { page, page_size: size } }) => {
+    async ({ deps, query: { page, page_size: size } }) => {
       const rows = await budgetRows(deps.db)
         .orderBy('budgets.created_at', 'desc')
         .orderBy('budgets.budget_id')
@@ -257,7 +257,7 @@ function readRoutes(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query: { budget_id: id } }) => {
+    async ({ deps, query: { budget_id: id } }) => {
       const record = budgetRecord(await budgetNamed(deps, id), deps.now());
       return SETTINGS.map(([name, type, description]) => ({
         field_name: name,

@@ -39,12 +39,12 @@ const Changed = Settings.extend({ position: z.string() });
 
 export function collectionRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    readRoute(app, deps);
+    readRoute(app);
     changeRoute(app, deps);
     stripeRoute(app, deps);
     stripeRemovalRoute(app, deps);
-    paymentRoute(app, deps);
-    void app.register(webhookRoute(deps));
+    paymentRoute(app);
+    void app.register(webhookRoute());
     done();
   };
 }
@@ -64,7 +64,7 @@ function shown(agencyId: string, settings: BillingSettings): z.infer<typeof Sett
   };
 }
 
-function readRoute(app: App, deps: HttpDeps): void {
+function readRoute(app: App): void {
   app.get(
     '/api/agencies/:id/billing',
     {
@@ -76,7 +76,7 @@ function readRoute(app: App, deps: HttpDeps): void {
         response: { 200: Settings, ...refusalAnswers },
       },
     },
-    async ({ params: { id } }) => {
+    async ({ deps, params: { id } }) => {
       const { agency_id: agencyId } = await agencyOf(deps.db, id);
       return shown(agencyId, await deps.collection.settings(agencyId));
     },
@@ -192,7 +192,7 @@ function stripeRemovalRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function paymentRoute(app: App, deps: HttpDeps): void {
+function paymentRoute(app: App): void {
   app.get(
     '/api/payments/:id',
     {
@@ -205,7 +205,7 @@ function paymentRoute(app: App, deps: HttpDeps): void {
         response: { 302: AnyValue.describe('The page'), ...refusalAnswers },
       },
     },
-    async ({ params: { id }, query: { signature } }, reply) => {
+    async ({ deps, params: { id }, query: { signature } }, reply) => {
       if (!isPaymentSigned(deps.serverSecret, id, signature)) throw new Refusal('link_invalid');
       return reply.redirect(await deps.collection.paymentPage(id), 302);
     },
@@ -213,7 +213,7 @@ function paymentRoute(app: App, deps: HttpDeps): void {
 }
 
 /** The signature is over the bytes as they came, so this route reads its body as text. */
-function webhookRoute(deps: HttpDeps): FastifyPluginCallbackZod {
+function webhookRoute(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, parsed) =>
@@ -231,7 +231,7 @@ function webhookRoute(deps: HttpDeps): FastifyPluginCallbackZod {
           response: { 200: z.object({ outcome: z.string() }), ...refusalAnswers },
         },
       },
-      async ({ params, body, headers }) => {
+      async ({ deps, params, body, headers }) => {
         const signature = headers['stripe-signature'];
         const message = { body, signature: typeof signature === 'string' ? signature : '' };
         return await deps.collection.receive(params.agency, message);

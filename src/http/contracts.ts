@@ -52,13 +52,13 @@ const Params = z.object({ id: z.string().max(100) });
 
 export function contractRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    previewRoute(app, deps);
+    previewRoute(app);
     changeRoute(app, deps);
     done();
   };
 }
 
-function previewRoute(app: App, deps: HttpDeps): void {
+function previewRoute(app: App): void {
   app.post(
     '/api/tenants/:id/contract/preview',
     {
@@ -70,7 +70,7 @@ function previewRoute(app: App, deps: HttpDeps): void {
         response: { 200: ChangeAnswer, ...refusalAnswers },
       },
     },
-    async ({ params, body }) => {
+    async ({ deps, params, body }) => {
       const change = await planChange(deps, { commandId: 'preview', at: deps.now() }, params.id, body);
       return changeAnswer(change);
     },
@@ -136,7 +136,16 @@ function limitsChange(
   { before, after }: { readonly before: Limits; readonly after: Limits },
   currency: string,
 ) {
-  const texts = (limits: Limits): Readonly<Record<string, string>> => ({
+  const [was, is] = [limitTexts(before, currency), limitTexts(after, currency)];
+  const changes = Object.keys(was)
+    .filter((limit) => was[limit] !== is[limit])
+    .map((limit) => ({ limit, before: was[limit]!, after: is[limit]! }));
+  return { before: limitsAnswer(before, currency), after: limitsAnswer(after, currency), changes };
+}
+
+/** Each limit as a text that can be compared. */
+export function limitTexts(limits: Limits, currency: string): Readonly<Record<string, string>> {
+  return {
     requests_per_minute: countText(limits.requestsPerMinute),
     tokens_per_minute: countText(limits.tokensPerMinute),
     parallel_requests: countText(limits.parallelRequests),
@@ -145,12 +154,7 @@ function limitsChange(
       limits.budget === null
         ? 'unlimited'
         : `${formatNanos(limits.budget.nanos, 2)} ${currency} ${limits.budget.window === null ? 'in all' : `per ${limits.budget.window}`}`,
-  });
-  const [was, is] = [texts(before), texts(after)];
-  const changes = Object.keys(was)
-    .filter((limit) => was[limit] !== is[limit])
-    .map((limit) => ({ limit, before: was[limit]!, after: is[limit]! }));
-  return { before: limitsAnswer(before, currency), after: limitsAnswer(after, currency), changes };
+  };
 }
 
 function countText(count: number | null): string {

@@ -44,7 +44,7 @@ export function customerRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
       writeRoutes(app, deps, base);
       blockRoutes(app, deps, base);
       deleteRoute(app, deps, base);
-      readRoutes(app, deps, base);
+      readRoutes(app, base);
     }
     done();
   };
@@ -233,7 +233,7 @@ function deleteRoute(app: App, deps: HttpDeps, base: '/customer' | '/end_user'):
   );
 }
 
-function readRoutes(app: App, deps: HttpDeps, base: '/customer' | '/end_user'): void {
+function readRoutes(app: App, base: '/customer' | '/end_user'): void {
   app.get(
     `${base}/info`,
     {
@@ -243,7 +243,7 @@ function readRoutes(app: App, deps: HttpDeps, base: '/customer' | '/end_user'): 
         response: { 200: Customer, ...refusalAnswers },
       },
     },
-    async ({ caller, query: { end_user_id: id, organization_id: named } }) => {
+    async ({ deps, caller, query: { end_user_id: id, organization_id: named } }) => {
       const owner = await tenantFor(deps, caller, named);
       const [shown] = await customerAnswers(deps, owner, [id]);
       if (shown === undefined) throw missing();
@@ -264,7 +264,7 @@ function readRoutes(app: App, deps: HttpDeps, base: '/customer' | '/end_user'): 
         response: { 200: z.array(Customer), ...refusalAnswers },
       },
     },
-    async ({ caller, query: { organization_id: named, page, page_size: size } }) => {
+    async ({ deps, caller, query: { organization_id: named, page, page_size: size } }) => {
       const owner = await tenantFor(deps, caller, named);
       return customerAnswers(deps, owner, await namesOfCustomers(deps.db, owner.tenant_id, page, size));
     },

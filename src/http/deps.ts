@@ -2,15 +2,20 @@ import type { FastifyServerFactory } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Kysely } from 'kysely';
 import type { Json, JsonObject } from '../domain/json.ts';
+import type { CustomKeyGenerate } from '../custom-modules.ts';
 import type { Terms } from '../domain/plan.ts';
 import type { Usage } from '../domain/spend.ts';
 import type { Actor } from '../events.ts';
+import type { KeyPolicySettings } from '../litellm-keys.ts';
 import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
 import type { CredentialSeal } from '../model-credentials.ts';
+import type { RowScope } from '../scoped-reads.ts';
 import type { EventStore } from '../store/event-store.ts';
+import type { AlertDesk } from './alert-desk.ts';
 import type { BillingDesk } from './billing-desk.ts';
 import type { CollectionDesk } from './collection-desk.ts';
+import type { KeyFields } from './key-fields.ts';
 import type { LiveHub } from './live-hub.ts';
 import type { Tables } from './read.ts';
 
@@ -22,6 +27,10 @@ import type { Tables } from './read.ts';
 export interface HttpDeps {
   readonly store: EventStore;
   readonly db: Kysely<Tables>;
+  /** The same for callers who are bound to some tenants: the rows that PostgreSQL shows them, and no others. */
+  readonly dbWithin: (scope: RowScope) => Kysely<Tables>;
+  /** True where `db` is one of those. */
+  readonly isBound?: true;
   /** ISO instant, UTC, milliseconds. */
   readonly now: () => string;
   /** Resolves when every read model and the gateway's own tables have applied the position. */
@@ -45,6 +54,8 @@ export interface HttpDeps {
   readonly ownTenant: { readonly agencyId: string; readonly tenantId: string };
   /** Lower-case header that replaces the usual credential headers; null for the usual ones. */
   readonly keyHeader: string | null;
+  /** What the installation says about keys. */
+  readonly keyPolicy: KeyPolicy;
   readonly version: string;
   readonly log: Log;
   /** What the gateway can serve; several deployments may share a public name. */
@@ -60,6 +71,7 @@ export interface HttpDeps {
   readonly runInvoices: RunInvoices;
   readonly billing: BillingDesk;
   readonly collection: CollectionDesk;
+  readonly alerts: AlertDesk;
   readonly replay: Replay;
   readonly replayTenant: Replay;
   /** What differs between two moments of a key or a tenant. */
@@ -77,6 +89,12 @@ export interface HttpDeps {
   readonly bodyBytesMax: number;
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */
   readonly serverFactory?: FastifyServerFactory;
+}
+
+/** What the config file says about keys, checked; key-policy.ts applies it. */
+export interface KeyPolicy extends Omit<KeyPolicySettings, 'defaults' | 'customGenerate' | 'customAuth'> {
+  readonly defaults: KeyFields;
+  readonly decide: CustomKeyGenerate | null;
 }
 
 /** What is exported: see the audit folder. */
@@ -179,20 +197,22 @@ export type RunInvoices = (request: {
   readonly agencyId: string;
   readonly actor: Actor;
   readonly correlationId: string;
+  /** True: only says what that would come to. */
+  readonly dryRun: boolean;
 }) => Promise<InvoiceRunReport>;
 
 /** Amounts and positions are decimal strings. */
 export interface InvoiceRunReport {
   readonly agency_id: string;
   readonly currency: string;
-  /** The cut: spend at or before it is on invoices up to this period. */
-  readonly closed_position: string;
+  /** The cut: spend at or before it is on invoices up to this period. Null in a dry run of an open period. */
+  readonly closed_position: string | null;
   /** Everything that the run wrote is at or before it. */
   readonly position: string;
   readonly invoices: readonly {
     readonly tenant_id: string;
     readonly invoice_id: string;
-    readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed';
+    readonly status: 'finalized' | 'repeated' | 'cancelled' | 'skipped' | 'failed' | 'planned';
     readonly number: string | null;
     readonly net: string | null;
     readonly tax: string | null;

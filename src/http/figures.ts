@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { periodOf } from '../domain/period.ts';
 import { readTerms } from '../domain/terms-json.ts';
 import type { App, HttpDeps } from './deps.ts';
-import { expiringKeys, tightKeys } from './attention.ts';
+import { attentionOf } from './attention.ts';
 import { insightOf } from './insight.ts';
 import type { Insight } from './sight.ts';
 import { agencyOf, type Db } from './read.ts';
@@ -60,21 +60,32 @@ const Overview = z.object({
   tight: z
     .array(AttentionKey.extend({ spent: Money, budget: Money }))
     .describe('Keys that used four fifths of their budget or more'),
+  tight_scopes: z
+    .array(
+      z.object({
+        kind: z.enum(['tenant', 'project']),
+        id: z.string(),
+        tenant_id: z.string(),
+        spent: Money,
+        budget: Money,
+      }),
+    )
+    .describe('Tenants and projects of which the same is true, all their keys together'),
   invoices: z.array(
     z.object({ status: z.string(), count: z.number(), gross: Money }).describe('By status and currency'),
   ),
 });
 
-export function figureRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function figureRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    directoryRoute(app, deps);
-    tenantsRoute(app, deps);
-    overviewRoute(app, deps);
+    directoryRoute(app);
+    tenantsRoute(app);
+    overviewRoute(app);
     done();
   };
 }
 
-function directoryRoute(app: App, { db }: HttpDeps): void {
+function directoryRoute(app: App): void {
   app.get(
     '/api/directory',
     {
@@ -85,7 +96,8 @@ function directoryRoute(app: App, { db }: HttpDeps): void {
         response: { 200: Directory, ...refusalAnswers },
       },
     },
-    async ({ caller }) => {
+    async ({ deps, caller }) => {
+      const { db } = deps;
       const insight = insightOf(caller);
       const known = caller?.role === 'user' ? [...caller.standing.projects.keys()] : [];
       const tenants = await visibleTenants(db, insight)
@@ -130,7 +142,7 @@ function visibleTenants(db: Db, { all, tenants }: Insight) {
   return all ? rows : rows.where('tenants.tenant_id', 'in', ['', ...tenants]);
 }
 
-function tenantsRoute(app: App, deps: HttpDeps): void {
+function tenantsRoute(app: App): void {
   app.get(
     '/api/tenant-figures',
     {
@@ -141,7 +153,7 @@ function tenantsRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ data: z.array(Figures), next_cursor: z.null() }), ...refusalAnswers },
       },
     },
-    async ({ caller, query }) => ({
+    async ({ deps, caller, query }) => ({
       data: await figuresOf(deps, insightOf(caller), query.tenant_id),
       next_cursor: null,
     }),
@@ -205,28 +217,28 @@ async function figuresOf(deps: HttpDeps, insight: Insight, tenantId: string | un
   });
 }
 
-function overviewRoute(app: App, deps: HttpDeps): void {
+function overviewRoute(app: App): void {
   app.get(
     '/api/overview',
     {
       schema: {
-        summary: 'What wants attention: keys near their budgets or their end, and open invoices',
+        summary:
+          'What wants attention: keys, tenants and projects near their budgets, keys near their end, and open invoices',
         tags: ['usage'],
         querystring: After,
         response: { 200: Overview, ...refusalAnswers },
       },
     },
-    async ({ caller }) => {
+    async ({ deps, caller }) => {
       const { db } = deps;
       const insight = insightOf(caller);
       const now = deps.now();
       const { zone, currency } = await agencyOf(db, deps.ownTenant.agencyId);
-      const [expiring, tight, invoices] = await Promise.all([
-        expiringKeys(db, insight, now),
-        tightKeys(db, insight, { now, zone, currency }),
+      const [attention, invoices] = await Promise.all([
+        attentionOf(db, insight, { now, zone, currency }),
         invoiceSums(db, insight, now),
       ]);
-      return { month: periodOf(now, zone), expiring, tight, invoices };
+      return { month: periodOf(now, zone), ...attention, invoices };
     },
   );
 }

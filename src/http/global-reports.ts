@@ -15,10 +15,10 @@ const Text = z.string().max(500).optional();
 /** So many groups of a report, the dearest of the period. */
 const GROUPS_MAX = 1_000;
 
-export function globalReportRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function globalReportRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    reportRoute(app, deps);
-    activityRoutes(app, deps);
+    reportRoute(app);
+    activityRoutes(app);
     budgetsRoute(app);
     done();
   };
@@ -41,8 +41,7 @@ interface GroupRow {
   readonly tokens: bigint;
 }
 
-function reportRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function reportRoute(app: App): void {
   app.get(
     '/global/spend/report',
     {
@@ -63,7 +62,8 @@ function reportRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.array(AnyJson), ...refusalAnswers },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const {
         group_by: by,
         api_key: key,
@@ -154,8 +154,7 @@ const Exceptions = z.object({
   sum_num_rate_limit_exceptions: z.number(),
 });
 
-function activityRoutes(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function activityRoutes(app: App): void {
   app.get(
     '/global/activity',
     {
@@ -165,7 +164,8 @@ function activityRoutes(app: App, deps: HttpDeps): void {
         response: { 200: Activity, ...refusalAnswers },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const range = dayRange(query);
       const { rows } = await spendScope(db, caller);
       return activityOf(await sumsByDay(db, sql`${rows} and ${inRange(range)}`));
@@ -181,7 +181,8 @@ function activityRoutes(app: App, deps: HttpDeps): void {
         response: { 200: z.array(Activity.extend({ model: z.string() })), ...refusalAnswers },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const range = dayRange(query);
       const { rows: seen } = await spendScope(db, caller);
       const { rows } = await sql<Pick<DaySums, 'day' | 'requests'> & { model: string; tokens: bigint }>`
@@ -207,7 +208,8 @@ function activityRoutes(app: App, deps: HttpDeps): void {
           response: { 200: Exceptions, ...refusalAnswers },
         },
       },
-      async ({ caller, query }) => {
+      async ({ deps, caller, query }) => {
+        const { db } = deps;
         const range = dayRange(query);
         const rows = await spendRows(db, await spendScope(db, caller), { model: query.model_group });
         const days = await sumsByDay(db, sql`${rows} and ${inRange(range)} and s.status = 429`);

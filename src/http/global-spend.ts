@@ -17,21 +17,21 @@ const Limit = z.coerce.number().int().min(1).max(NAMES_MAX);
 const route = (summary: string) => ({ summary, tags: ['spend'] });
 const Range = After.extend(dates);
 
-export function globalSpendRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function globalSpendRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    totalRoute(app, deps);
-    logsRoute(app, deps);
-    keysRoute(app, deps);
-    modelsRoute(app, deps);
-    teamsRoute(app, deps);
-    providerRoute(app, deps);
-    tagRoutes(app, deps);
-    endUsersRoute(app, deps);
+    totalRoute(app);
+    logsRoute(app);
+    keysRoute(app);
+    modelsRoute(app);
+    teamsRoute(app);
+    providerRoute(app);
+    tagRoutes(app);
+    endUsersRoute(app);
     done();
   };
 }
 
-function totalRoute(app: App, deps: HttpDeps): void {
+function totalRoute(app: App): void {
   app.get(
     '/global/spend',
     {
@@ -44,7 +44,7 @@ function totalRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller }) => {
+    async ({ deps, caller }) => {
       const { tenants } = await spendScope(deps.db, caller);
       const seen = tenants === null ? sql`true` : sql`id = any(${tenants})`;
       const { rows } = await sql<{ nanos: bigint }>`
@@ -55,7 +55,7 @@ function totalRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function logsRoute(app: App, deps: HttpDeps): void {
+function logsRoute(app: App): void {
   app.get(
     '/global/spend/logs',
     {
@@ -65,7 +65,7 @@ function logsRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.array(z.object({ date: z.string(), spend: z.number() })), ...refusalAnswers },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
       const rows = await spendRows(deps.db, await spendScope(deps.db, caller), { key: query.api_key });
       const days = await sumsByDay(deps.db, sql`${rows} and ${inRange(dayRangeOr(query, deps.now(), DAYS))}`);
       return days.toReversed().map(({ day, nanos }) => ({ date: day, spend: nanosToNumber(nanos) }));
@@ -92,7 +92,7 @@ async function dearest(
   return rows;
 }
 
-function keysRoute(app: App, deps: HttpDeps): void {
+function keysRoute(app: App): void {
   app.get(
     '/global/spend/keys',
     {
@@ -112,7 +112,7 @@ function keysRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
       const { rows } = await spendScope(deps.db, caller);
       const where = sql<boolean>`${rows} and ${inRange(dayRangeOr(query, deps.now(), DAYS))}`;
       const found = await dearest(deps, sql`s.key_id`, where, query.limit);
@@ -135,7 +135,7 @@ function keysRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function modelsRoute(app: App, deps: HttpDeps): void {
+function modelsRoute(app: App): void {
   app.get(
     '/global/spend/models',
     {
@@ -148,7 +148,7 @@ function modelsRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
       const { rows } = await spendScope(deps.db, caller);
       const where = sql<boolean>`${rows} and ${inRange(dayRangeOr(query, deps.now(), DAYS))}`;
       const found = await dearest(deps, sql`s.model`, where, query.limit);
@@ -157,7 +157,7 @@ function modelsRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function teamsRoute(app: App, deps: HttpDeps): void {
+function teamsRoute(app: App): void {
   app.get(
     '/global/spend/teams',
     {
@@ -180,7 +180,7 @@ function teamsRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
       const { db } = deps;
       const scope = await spendScope(db, caller);
       const where = sql<boolean>`${scope.rows} and ${inRange(dayRangeOr(query, deps.now(), DAYS))}`;
@@ -224,7 +224,7 @@ export async function teamNames(
   return new Map(rows.map(({ project_id, name }) => [project_id, name]));
 }
 
-function providerRoute(app: App, deps: HttpDeps): void {
+function providerRoute(app: App): void {
   app.get(
     '/global/spend/provider',
     {
@@ -237,7 +237,7 @@ function providerRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
       const { rows } = await spendScope(deps.db, caller);
       const days = await sumsByDay(deps.db, sql`${rows} and ${inRange(dayRangeOr(query, deps.now(), DAYS))}`);
       const nanos = days.reduce((sum, day) => sum + day.nanos, 0n);
@@ -246,8 +246,7 @@ function providerRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function tagRoutes(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function tagRoutes(app: App): void {
   app.get(
     '/global/spend/tags',
     {
@@ -262,7 +261,8 @@ function tagRoutes(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const { rows } = await spendScope(db, caller);
       const where = sql<boolean>`${rows} and ${inRange(dayRangeOr(query, deps.now(), DAYS))}`;
       const wanted = namesFrom(query.tags);
@@ -287,7 +287,8 @@ function tagRoutes(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ tag_names: z.array(z.string()) }), ...refusalAnswers },
       },
     },
-    async ({ caller }) => {
+    async ({ deps, caller }) => {
+      const { db } = deps;
       const { tenants } = await spendScope(db, caller);
       const seen = tenants === null ? sql`true` : sql`split_part(id, '/', 1) = any(${tenants})`;
       const { rows } = await sql<{ name: string }>`
@@ -298,7 +299,7 @@ function tagRoutes(app: App, deps: HttpDeps): void {
   );
 }
 
-function endUsersRoute(app: App, deps: HttpDeps): void {
+function endUsersRoute(app: App): void {
   app.post(
     '/global/spend/end_users',
     {
@@ -317,7 +318,7 @@ function endUsersRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, body }) => {
+    async ({ deps, caller, body }) => {
       const scope = await spendScope(deps.db, caller);
       const rows = await spendRows(deps.db, scope, { key: body?.api_key ?? undefined });
       const given = body?.startTime != null || body?.endTime != null;

@@ -40,7 +40,7 @@ const route = (summary: string) => ({ summary, tags: ['users'] });
 export function invitationRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     newRoute(app, deps);
-    infoRoute(app, deps);
+    infoRoute(app);
     acceptRoute(app, deps);
     deleteRoute(app, deps);
     done();
@@ -82,7 +82,7 @@ function newRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function infoRoute(app: App, deps: HttpDeps): void {
+function infoRoute(app: App): void {
   app.get(
     '/invitation/info',
     {
@@ -92,7 +92,7 @@ function infoRoute(app: App, deps: HttpDeps): void {
         response: { 200: Invitation, ...refusalAnswers },
       },
     },
-    async ({ query }) => answer(await requireInvitation(deps, query.invitation_id)),
+    async ({ deps, query }) => answer(await requireInvitation(deps, query.invitation_id)),
   );
 }
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { isSigned, signedPath } from '../download-links.ts';
 import { Refusal } from '../errors.ts';
 import { INVOICE_FILES, type InvoiceFileKind, type ServedFile } from './billing-desk.ts';
-import type { App, HttpDeps } from './deps.ts';
+import type { App } from './deps.ts';
 import { requireInvoiceSight } from './invoice-sight.ts';
 import { After, AnyValue, refusalAnswers } from './schemas.ts';
 
@@ -14,19 +14,19 @@ const TheFile = AnyValue.describe('The file');
 const LINK_MINUTES_MAX = 60 * 24 * 90;
 const LINK_MINUTES_DEFAULT = 60 * 24 * 7;
 
-export function invoiceFileRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function invoiceFileRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    fileRoute(app, deps, 'pdf', 'pdf', 'The invoice as PDF/A-3 with its XML inside (ZUGFeRD)');
-    fileRoute(app, deps, 'statement.csv', 'statement-csv', 'The usage behind an invoice, exact, as CSV');
-    fileRoute(app, deps, 'statement.pdf', 'statement-pdf', 'The usage behind an invoice, by project, as PDF');
-    xmlRoute(app, deps);
-    linkRoute(app, deps);
-    downloadRoute(app, deps);
+    fileRoute(app, 'pdf', 'pdf', 'The invoice as PDF/A-3 with its XML inside (ZUGFeRD)');
+    fileRoute(app, 'statement.csv', 'statement-csv', 'The usage behind an invoice, exact, as CSV');
+    fileRoute(app, 'statement.pdf', 'statement-pdf', 'The usage behind an invoice, by project, as PDF');
+    xmlRoute(app);
+    linkRoute(app);
+    downloadRoute(app);
     done();
   };
 }
 
-function fileRoute(app: App, deps: HttpDeps, path: string, kind: InvoiceFileKind, summary: string): void {
+function fileRoute(app: App, path: string, kind: InvoiceFileKind, summary: string): void {
   app.get(
     `/api/invoices/:id/${path}`,
     {
@@ -38,14 +38,14 @@ function fileRoute(app: App, deps: HttpDeps, path: string, kind: InvoiceFileKind
         response: { 200: TheFile, ...refusalAnswers },
       },
     },
-    async ({ caller, params: { id } }, reply) => {
+    async ({ deps, caller, params: { id } }, reply) => {
       await requireInvoiceSight(deps, caller, id);
       return sendFile(reply, await deps.billing.file(id, kind));
     },
   );
 }
 
-function xmlRoute(app: App, deps: HttpDeps): void {
+function xmlRoute(app: App): void {
   app.get(
     '/api/invoices/:id/xml',
     {
@@ -59,14 +59,14 @@ function xmlRoute(app: App, deps: HttpDeps): void {
         response: { 200: TheFile, ...refusalAnswers },
       },
     },
-    async ({ caller, params: { id }, query: { format } }, reply) => {
+    async ({ deps, caller, params: { id }, query: { format } }, reply) => {
       await requireInvoiceSight(deps, caller, id);
       return sendFile(reply, await deps.billing.file(id, format));
     },
   );
 }
 
-function linkRoute(app: App, deps: HttpDeps): void {
+function linkRoute(app: App): void {
   app.post(
     '/api/invoices/:id/links',
     {
@@ -84,7 +84,7 @@ function linkRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ params: { id }, body: { file, minutes } }) => {
+    async ({ deps, params: { id }, body: { file, minutes } }) => {
       await deps.billing.file(id, file);
       const expires = String(Math.floor(Date.parse(deps.now()) / 1000) + minutes * 60);
       const path = signedPath(deps.serverSecret, { id, file, expires });
@@ -93,7 +93,7 @@ function linkRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function downloadRoute(app: App, deps: HttpDeps): void {
+function downloadRoute(app: App): void {
   app.get(
     '/api/downloads/:id/:file',
     {
@@ -112,7 +112,7 @@ function downloadRoute(app: App, deps: HttpDeps): void {
         response: { 200: TheFile, ...refusalAnswers },
       },
     },
-    async ({ params: { id, file }, query: { expires, signature } }, reply) => {
+    async ({ deps, params: { id, file }, query: { expires, signature } }, reply) => {
       const isOurs = isSigned(deps.serverSecret, { id, file, expires }, signature);
       if (!isOurs || Number(expires) * 1000 <= Date.parse(deps.now())) throw new Refusal('link_invalid');
       return sendFile(reply, await deps.billing.file(id, file));

@@ -20,7 +20,7 @@ export function invoiceLifeRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
     paidRoute(app, deps);
     failedRoute(app, deps);
     cancelRoute(app, deps);
-    proofRoute(app, deps);
+    proofRoute(app);
     done();
   };
 }
@@ -121,7 +121,7 @@ function cancelRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function proofRoute(app: App, deps: HttpDeps): void {
+function proofRoute(app: App): void {
   app.get(
     '/api/invoices/:id/proof',
     {
@@ -134,7 +134,7 @@ function proofRoute(app: App, deps: HttpDeps): void {
         response: { 200: AnyValue.describe('What it follows from, and every difference'), ...refusalAnswers },
       },
     },
-    async ({ params }) => deps.billing.proof(await refOf(deps, params.id)),
+    async ({ deps, params }) => deps.billing.proof(await refOf(deps, params.id)),
   );
 }
 

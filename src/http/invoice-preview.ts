@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { isStarted } from '../domain/period.ts';
 import { Refusal } from '../errors.ts';
 import { termsOf } from './contract-change.ts';
-import type { HttpDeps } from './deps.ts';
 import { agencyOf, tenantOf } from './read.ts';
 import { refusalAnswers } from './schemas.ts';
 import { settle, settleSpend } from './settle.ts';
@@ -38,7 +37,7 @@ const Preview = z.object({
   unpriced: z.array(z.string()).describe('Models and units that the plan cannot sell; they are left out'),
 });
 
-export function invoicePreviewRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function invoicePreviewRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     app.post(
       '/api/invoices/preview',
@@ -50,7 +49,7 @@ export function invoicePreviewRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
           response: { 200: Preview, ...refusalAnswers },
         },
       },
-      async ({ body: { tenant_id: tenantId, period, plan, version } }) => {
+      async ({ deps, body: { tenant_id: tenantId, period, plan, version } }) => {
         await settleSpend(deps);
         await settle(deps, deps.appendedPosition());
         const tenant = await tenantOf(deps.db, tenantId);

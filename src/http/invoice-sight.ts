@@ -1,5 +1,5 @@
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import { insightOf } from './insight.ts';
 import { settle } from './settle.ts';
@@ -13,9 +13,8 @@ export async function requireInvoiceSight(
   name: string,
 ): Promise<void> {
   const { all, tenants } = insightOf(caller);
-  if (all) return;
   await settle(deps, deps.appendedPosition());
-  const found = await deps.db
+  let named = deps.db
     .selectFrom('invoices')
     .select('invoice_id')
     .where((eb) =>
@@ -25,9 +24,8 @@ export async function requireInvoiceSight(
         eb('cancellation_id', '=', name),
         eb('cancellation_number', '=', name),
       ]),
-    )
-    .where('tenant_id', 'in', ['', ...tenants])
-    .where('status', '!=', 'draft')
-    .executeTakeFirst();
+    );
+  if (!all) named = named.where('tenant_id', 'in', ['', ...tenants]).where('status', '!=', 'draft');
+  const found = await named.executeTakeFirst();
   if (found === undefined) throw new Refusal('not_found', { what: 'invoice' });
 }

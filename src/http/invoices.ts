@@ -93,14 +93,19 @@ const RunAnswer = z.object({
     .array(
       z.object({
         agency_id: z.string(),
-        closed_position: z.string().describe('Spend at or before it is on invoices up to this period'),
+        closed_position: z
+          .string()
+          .nullable()
+          .describe('Spend at or before it is on invoices up to this period; null: the period is open'),
         invoices: z.array(
           z.object({
             id: z.string(),
             tenant_id: z.string(),
             status: z
-              .enum(['finalized', 'repeated', 'cancelled', 'skipped', 'failed'])
-              .describe('repeated: by an earlier run; skipped: neither a fee nor usage'),
+              .enum(['finalized', 'repeated', 'cancelled', 'skipped', 'failed', 'planned'])
+              .describe(
+                'repeated: by an earlier run; skipped: neither a fee nor usage; planned: in a dry run',
+              ),
             number: z.string().nullable(),
             net: Money.nullable(),
             tax: Money.nullable(),
@@ -117,15 +122,14 @@ const Period = z.string().regex(/^20\d\d-(0[1-9]|1[0-2])$/, 'expected a month su
 
 export function invoiceRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    listRoute(app, deps);
-    showRoute(app, deps);
+    listRoute(app);
+    showRoute(app);
     runRoute(app, deps);
     done();
   };
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function listRoute(app: App): void {
   app.get(
     '/api/invoices',
     {
@@ -144,7 +148,8 @@ function listRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const place = placeIn(query.cursor, [/^\d{1,18}$/, ID]);
       let rows = invoiceRows(db, deps.now());
       const { all, tenants } = insightOf(caller);
@@ -158,12 +163,9 @@ function listRoute(app: App, deps: HttpDeps): void {
       }
       if (query.status !== undefined) rows = rows.where(shownStatus(deps.now()), '=', query.status);
       if (place !== undefined) {
-        const [position, id] = place;
-        rows = rows.where((eb) =>
-          eb.or([
-            eb('invoices.position', '<', BigInt(position!)),
-            eb.and([eb('invoices.position', '=', BigInt(position!)), eb('invoices.invoice_id', '<', id!)]),
-          ]),
+        const [position, id] = place as [string, string];
+        rows = rows.where(({ eb, refTuple, tuple }) =>
+          eb(refTuple('invoices.position', 'invoices.invoice_id'), '<', tuple(BigInt(position), id)),
         );
       }
       const found = await rows
@@ -177,8 +179,7 @@ function listRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function showRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function showRoute(app: App): void {
   app.get(
     '/api/invoices/:id',
     {
@@ -190,7 +191,8 @@ function showRoute(app: App, deps: HttpDeps): void {
         response: { 200: Invoice, ...refusalAnswers },
       },
     },
-    async ({ caller, params: { id } }) => {
+    async ({ deps, caller, params: { id } }) => {
+      const { db } = deps;
       await requireInvoiceSight(deps, caller, id);
       const row = await invoiceRows(db, deps.now())
         .where((eb) => eb.or([eb('invoices.invoice_id', '=', id), eb('invoices.number', '=', id)]))
@@ -212,7 +214,11 @@ function runRoute(app: App, deps: HttpDeps): void {
       schema: {
         summary: 'Close a period and finalise its invoices; safe to repeat',
         tags: ['invoices'],
-        body: z.strictObject({ period: Period, agency_id: z.string().optional() }),
+        body: z.strictObject({
+          period: Period,
+          agency_id: z.string().optional(),
+          dry_run: z.boolean().optional().describe('Only says what that would come to'),
+        }),
         response: {
           200: RunAnswer,
           ...refusalAnswers,
@@ -221,7 +227,7 @@ function runRoute(app: App, deps: HttpDeps): void {
     },
     async (request, reply) => {
       const { actor, correlationId } = commandOf(deps, request);
-      const { period, agency_id: wanted } = request.body;
+      const { period, agency_id: wanted, dry_run: dryRun = false } = request.body;
       await settle(deps, deps.appendedPosition());
       const agencies = await db.selectFrom('agencies').select('agency_id').orderBy('agency_id').execute();
       const agencyIds = agencies
@@ -230,7 +236,7 @@ function runRoute(app: App, deps: HttpDeps): void {
       if (agencyIds.length === 0) throw new Refusal('not_found', { what: 'agency' }, { param: 'agency_id' });
       const reports: InvoiceRunReport[] = [];
       for (const agencyId of agencyIds) {
-        reports.push(await deps.runInvoices({ period, agencyId, actor, correlationId }));
+        reports.push(await deps.runInvoices({ period, agencyId, actor, correlationId, dryRun }));
       }
       const position = reports.map((report) => BigInt(report.position)).reduce((a, b) => (a > b ? a : b));
       await takeEffect(deps, reply, position);

@@ -5,7 +5,6 @@ import { budgetWindow } from '../domain/duration.ts';
 import { type Limits, UNLIMITED } from '../domain/limits.ts';
 import { readLimits, readTerms } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
-import type { HttpDeps } from './deps.ts';
 import { insightOf } from './insight.ts';
 import { requireRightTo } from './key-rights.ts';
 import { findKey } from './key-target.ts';
@@ -28,7 +27,7 @@ const Level = z.object({
 const COLUMNS = { key: 'key_id', user: 'user_id', project: 'project_id', tenant: 'tenant_id' } as const;
 const MINUTE_MS = 60_000;
 
-export function keyLimitRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function keyLimitRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     app.get(
       '/api/keys/:id/limits',
@@ -45,7 +44,7 @@ export function keyLimitRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
           },
         },
       },
-      async ({ caller, params }) => {
+      async ({ deps, caller, params }) => {
         const { db } = deps;
         const at = deps.now();
         const key = params.id.startsWith('sk-') ? undefined : await findKey(db, params.id, at);

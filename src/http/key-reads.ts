@@ -2,8 +2,8 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { type ExpressionBuilder, type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
-import type { App, HttpDeps } from './deps.ts';
+import type { Caller } from './caller.ts';
+import type { App } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
 import { keyRecords } from './key-record.ts';
 import { requireRightTo } from './key-rights.ts';
@@ -48,19 +48,18 @@ const KeyList = z.object({
 
 const route = (summary: string) => ({ summary, tags: ['keys'] });
 
-export function keyReadRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function keyReadRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    infoRoute(app, deps);
-    infosRoute(app, deps);
-    listRoute(app, deps);
-    aliasesRoute(app, deps);
+    infoRoute(app);
+    infosRoute(app);
+    listRoute(app);
+    aliasesRoute(app);
     healthRoute(app);
     done();
   };
 }
 
-function infoRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function infoRoute(app: App): void {
   app.get(
     '/key/info',
     {
@@ -73,7 +72,8 @@ function infoRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ key: z.string(), info: KeyRecord }), ...refusalAnswers },
       },
     },
-    async ({ caller, query: { key: name } }) => {
+    async ({ deps, caller, query: { key: name } }) => {
+      const { db } = deps;
       const found = name === undefined ? undefined : await findKey(db, name, deps.now());
       const own = name === undefined ? keyOf(caller) : null;
       const keyId = found?.key_id ?? own?.key_id;
@@ -86,8 +86,7 @@ function infoRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function infosRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function infosRoute(app: App): void {
   app.post(
     '/v2/key/info',
     {
@@ -100,7 +99,8 @@ function infosRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, body: { keys } }) => {
+    async ({ deps, caller, body: { keys } }) => {
+      const { db } = deps;
       await settle(deps, deps.appendedPosition());
       const views = await findKeys(db, keys, deps.now());
       const shown: KeyView[] = [];
@@ -118,8 +118,7 @@ function infosRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function listRoute(app: App): void {
   app.get(
     '/key/list',
     {
@@ -129,7 +128,8 @@ function listRoute(app: App, deps: HttpDeps): void {
         response: { 200: KeyList, ...refusalAnswers },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const { page, size } = query;
       const matching = sql<boolean>`${narrowed(caller, query)} and ${filtered(query)}`;
       const [{ rows: counted }, views] = await Promise.all([
@@ -150,8 +150,7 @@ function listRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function aliasesRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function aliasesRoute(app: App): void {
   app.get(
     '/key/aliases',
     {
@@ -173,7 +172,8 @@ function aliasesRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query: { page = 1, size, search } }) => {
+    async ({ deps, caller, query: { page = 1, size, search } }) => {
+      const { db } = deps;
       let rows = db.selectFrom('keys').where('status', '!=', 'deleted').where('alias', 'is not', null);
       if (!seesAll(caller)) rows = rows.where(seenBy(caller));
       if (search !== undefined) rows = rows.where(sql<boolean>`strpos(lower(alias), lower(${search})) > 0`);

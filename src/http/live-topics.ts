@@ -43,6 +43,7 @@ const TOPICS = {
   invitation: 'people',
   agency: 'settings',
   'billing-settings': 'settings',
+  'alert-settings': 'settings',
   'tax-status': 'settings',
   auditor: 'audit',
   audit: 'audit',

@@ -33,14 +33,14 @@ const MarginAnswer = z.object({
     .describe('Flat fees of deployments that nobody used in the month'),
 });
 
-export function marginRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function marginRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    marginRoute(app, deps);
+    marginRoute(app);
     done();
   };
 }
 
-function marginRoute(app: App, deps: HttpDeps): void {
+function marginRoute(app: App): void {
   app.get(
     '/api/reports/margin',
     {
@@ -58,7 +58,7 @@ function marginRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query: { period, agency, format } }, reply) => {
+    async ({ deps, query: { period, agency, format } }, reply) => {
       const currencies = await currenciesOf(deps.db);
       const { rows, unspread } = marginOf(await usesOf(deps.db, period), flatFees(deps));
       const shown = rows.filter(({ agencyId }) => agency === undefined || agencyId === agency);

@@ -1,7 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
-import type { App, HttpDeps } from './deps.ts';
+import type { App } from './deps.ts';
 import { type ModelInfo, ModelInfo as ModelInfoSchema, modelInfos } from './model-view.ts';
 import { After, refusalAnswers, ShortText } from './schemas.ts';
 
@@ -9,16 +9,16 @@ import { After, refusalAnswers, ShortText } from './schemas.ts';
 
 const route = (summary: string) => ({ summary, tags: ['models'] });
 
-export function modelReadRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function modelReadRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    infoRoutes(app, deps);
-    pagedRoute(app, deps);
-    groupRoute(app, deps);
+    infoRoutes(app);
+    pagedRoute(app);
+    groupRoute(app);
     done();
   };
 }
 
-function infoRoutes(app: App, deps: HttpDeps): void {
+function infoRoutes(app: App): void {
   for (const url of ['/model/info', '/v1/model/info', '/model'] as const) {
     app.get(
       url,
@@ -29,7 +29,7 @@ function infoRoutes(app: App, deps: HttpDeps): void {
           response: { 200: z.object({ data: z.array(ModelInfoSchema) }), ...refusalAnswers },
         },
       },
-      async ({ caller, query: { litellm_model_id: id } }) => {
+      async ({ deps, caller, query: { litellm_model_id: id } }) => {
         const data = await modelInfos(deps, caller, id);
         if (id !== undefined && data.length === 0) {
           throw new Refusal(
@@ -44,7 +44,7 @@ function infoRoutes(app: App, deps: HttpDeps): void {
   }
 }
 
-function pagedRoute(app: App, deps: HttpDeps): void {
+function pagedRoute(app: App): void {
   app.get(
     '/v2/model/info',
     {
@@ -69,7 +69,7 @@ function pagedRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query: { page, size, search, model, modelId } }) => {
+    async ({ deps, caller, query: { page, size, search, model, modelId } }) => {
       const wanted = search?.toLowerCase() ?? '';
       const all = (await modelInfos(deps, caller, modelId)).filter(
         ({ model_name: name }) => name.toLowerCase().includes(wanted) && (model ?? name) === name,
@@ -97,7 +97,7 @@ const Group = z.looseObject({
   tpm: z.number().nullable(),
 });
 
-function groupRoute(app: App, deps: HttpDeps): void {
+function groupRoute(app: App): void {
   app.get(
     '/model_group/info',
     {
@@ -107,7 +107,7 @@ function groupRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ data: z.array(Group) }), ...refusalAnswers },
       },
     },
-    async ({ caller, query: { model_group: wanted } }) => {
+    async ({ deps, caller, query: { model_group: wanted } }) => {
       const groups = new Map<string, ModelInfo[]>();
       for (const info of await modelInfos(deps, caller)) {
         const { model_name: name } = info;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { tenantLimitsFor, type Terms } from '../domain/plan.ts';
 import { readAgreed, readLimits, readTermsInForce } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import { homeTenantOf, keyOf } from './permissions.ts';
 import { projectOf, tenantOf } from './read.ts';
@@ -27,7 +27,7 @@ const Query = After.extend({
   team_id: z.string().optional(),
 });
 
-export function modelRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function modelRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     for (const url of ['/v1/models', '/models'] as const) {
       app.get(
@@ -44,7 +44,7 @@ export function modelRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
             },
           },
         },
-        async ({ caller, query }) => {
+        async ({ deps, caller, query }) => {
           if (query.scope !== undefined && query.scope !== 'expand') {
             throw new Refusal('bad_request', { problem: 'scope can only be expand.' }, { param: 'scope' });
           }
@@ -68,7 +68,7 @@ export function modelRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
             response: { 200: Model, ...refusalAnswers },
           },
         },
-        async ({ caller, params }) => {
+        async ({ deps, caller, params }) => {
           const name = params['*'];
           if ((await namesFor(deps, caller)).includes(name)) return modelAnswer(name);
           throw new Refusal('not_found', { what: 'model' }, { param: 'model' });

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import { TENANT_ROLES } from '../domain/tenant.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { sharedBudgets } from './budget-view.ts';
 import { changeOrganization, closeOrganization, newOrganization } from './change-organization.ts';
 import { later } from './change-team.ts';
@@ -48,7 +48,7 @@ export function organizationRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     writeRoutes(app, deps);
     deleteRoute(app, deps);
-    readRoutes(app, deps);
+    readRoutes(app);
     memberRoutes(app, deps);
     done();
   };
@@ -133,7 +133,7 @@ function closedBy({ store }: HttpDeps, command: Command, id: string): Promise<bo
   return hasRun(store, `tenant-${id}`, partOf(command, `close ${id}`));
 }
 
-function readRoutes(app: App, deps: HttpDeps): void {
+function readRoutes(app: App): void {
   const Text = z.string().max(500).optional();
   app.get(
     '/organization/list',
@@ -149,7 +149,7 @@ function readRoutes(app: App, deps: HttpDeps): void {
         response: { 200: z.array(Organization), ...refusalAnswers },
       },
     },
-    async ({ caller, query: { org_id: id, org_alias: alias, page, page_size: size } }) => {
+    async ({ deps, caller, query: { org_id: id, org_alias: alias, page, page_size: size } }) => {
       let rows = organizationRows(deps.db, deps.ownTenant.tenantId);
       if (!seesAll(caller)) rows = rows.where('tenants.tenant_id', 'in', ownOrganizations(caller));
       if (id !== undefined) rows = rows.where('tenants.tenant_id', '=', id);
@@ -174,7 +174,7 @@ function readRoutes(app: App, deps: HttpDeps): void {
         response: answersOne,
       },
     },
-    async ({ caller, query: { organization_id: id } }) => {
+    async ({ deps, caller, query: { organization_id: id } }) => {
       requireOwn(caller, id);
       return recordOfOne(deps, id);
     },
@@ -189,7 +189,7 @@ function readRoutes(app: App, deps: HttpDeps): void {
         response: { 200: z.array(Organization), ...refusalAnswers },
       },
     },
-    async ({ caller, body: { organizations: ids } }) => {
+    async ({ deps, caller, body: { organizations: ids } }) => {
       await settle(deps, deps.appendedPosition());
       for (const id of ids) requireOwn(caller, id);
       const rows = await organizationRows(deps.db, deps.ownTenant.tenantId)

@@ -1,7 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { OutboxTask } from './collection-desk.ts';
-import type { App, HttpDeps } from './deps.ts';
+import type { App } from './deps.ts';
 import { pageOf, placeIn } from './read.ts';
 import { After, AnyValue, Page, refusalAnswers } from './schemas.ts';
 
@@ -9,10 +9,12 @@ import { After, AnyValue, Page, refusalAnswers } from './schemas.ts';
 const Task = z
   .object({
     id: z.string(),
-    kind: z.string().describe('collect, mail-invoice, mail-cancellation, mail-reminder or reinstate'),
+    kind: z
+      .string()
+      .describe('collect, mail-invoice, mail-cancellation, mail-reminder, reinstate, raise-alert or alert'),
     agency_id: z.string(),
     tenant_id: z.string(),
-    invoice_id: z.string(),
+    invoice_id: z.string().describe('Empty for what is about no invoice'),
     status: z.string().describe('waiting, done, skipped, or stopped: somebody has to look at it'),
     attempts: z.number().describe('That failed'),
     due_at: z.string(),
@@ -29,16 +31,16 @@ export const OutboxFactsShown = z.object({
   oldest_at: z.string().nullable(),
 });
 
-export function outboxRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function outboxRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    listRoute(app, deps);
-    retryRoute(app, deps);
-    runsRoute(app, deps);
+    listRoute(app);
+    retryRoute(app);
+    runsRoute(app);
     done();
   };
 }
 
-export function shownTask(task: OutboxTask): z.infer<typeof Task> {
+function shownTask(task: OutboxTask): z.infer<typeof Task> {
   return {
     id: task.taskId,
     kind: task.kind,
@@ -54,7 +56,7 @@ export function shownTask(task: OutboxTask): z.infer<typeof Task> {
   };
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
+function listRoute(app: App): void {
   app.get(
     '/api/outbox',
     {
@@ -72,7 +74,7 @@ function listRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query: { limit, cursor, status, invoice_id: invoiceId } }) => {
+    async ({ deps, query: { limit, cursor, status, invoice_id: invoiceId } }) => {
       const { oldestAt, ...counts } = await deps.collection.outboxFacts();
       const facts = { ...counts, oldest_at: oldestAt };
       if (invoiceId !== undefined) {
@@ -88,7 +90,7 @@ function listRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function retryRoute(app: App, deps: HttpDeps): void {
+function retryRoute(app: App): void {
   app.post(
     '/api/outbox/retry',
     {
@@ -99,11 +101,11 @@ function retryRoute(app: App, deps: HttpDeps): void {
         response: { 200: Task, ...refusalAnswers },
       },
     },
-    async ({ body }) => shownTask(await deps.collection.retry(body.task_id)),
+    async ({ deps, body }) => shownTask(await deps.collection.retry(body.task_id)),
   );
 }
 
-function runsRoute(app: App, deps: HttpDeps): void {
+function runsRoute(app: App): void {
   app.get(
     '/api/invoice-runs',
     {
@@ -131,7 +133,7 @@ function runsRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query }) => {
+    async ({ deps, query }) => {
       const runs = await deps.collection.scheduledRuns(query.agency_id ?? null);
       const data = runs.map((run) => ({
         agency_id: run.agencyId,

@@ -32,8 +32,8 @@ const NewProject = z.object({
 export function projectRoutes(deps: HttpDeps, issuer: KeyIssuer): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     openRoute(app, deps, issuer);
-    listRoute(app, deps);
-    showRoute(app, deps);
+    listRoute(app);
+    showRoute(app);
     done();
   };
 }
@@ -67,7 +67,7 @@ function openRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       const { currency } = await agencyOf(db, row.agency_id);
       const { terms = null, agreed = null } = outcome.state.status === 'absent' ? {} : outcome.state;
       const owner = { agencyId: row.agency_id, tenantId };
-      const opened = await openKeys(deps, issuer, {
+      const opened = await openKeys(issuer, {
         command,
         owner,
         projectId,
@@ -86,8 +86,7 @@ function openRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
   );
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function listRoute(app: App): void {
   app.get(
     '/api/projects',
     {
@@ -101,17 +100,15 @@ function listRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query: { limit, cursor, tenant_id: tenantId } }) => {
+    async ({ deps, query: { limit, cursor, tenant_id: tenantId } }) => {
+      const { db } = deps;
       const place = placeIn(cursor, [INSTANT, ID]);
       let rows = projectRows(db);
       if (tenantId !== undefined) rows = rows.where('projects.tenant_id', '=', tenantId);
       if (place !== undefined) {
         const [at, id] = place as [string, string];
-        rows = rows.where((eb) =>
-          eb.or([
-            eb('projects.opened_at', '<', at),
-            eb.and([eb('projects.opened_at', '=', at), eb('projects.project_id', '<', id)]),
-          ]),
+        rows = rows.where(({ eb, refTuple, tuple }) =>
+          eb(refTuple('projects.opened_at', 'projects.project_id'), '<', tuple(at, id)),
         );
       }
       const found = await rows
@@ -133,8 +130,7 @@ function listRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function showRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function showRoute(app: App): void {
   app.get(
     '/api/projects/:id',
     {
@@ -146,7 +142,8 @@ function showRoute(app: App, deps: HttpDeps): void {
         response: { 200: ProjectAnswer, ...refusalAnswers },
       },
     },
-    async ({ params: { id } }) => {
+    async ({ deps, params: { id } }) => {
+      const { db } = deps;
       const row = await projectRows(db).where('projects.project_id', '=', id).executeTakeFirst();
       if (row === undefined) throw new Refusal('not_found', { what: 'project' });
       const { currency } = await agencyOf(db, row.agency_id);

@@ -4,6 +4,7 @@ import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod
 import { Refusal } from '../errors.ts';
 import { agencyRoutes } from './agencies.ts';
 import { agencySettingsRoutes } from './agency-settings.ts';
+import { alertRoutes } from './alerts.ts';
 import { answerError } from './answer-error.ts';
 import { auditRoutes } from './audit.ts';
 import { auditorRoutes } from './auditors.ts';
@@ -12,6 +13,7 @@ import { credentialRoutes } from './credentials.ts';
 import { authenticate } from './authenticate.ts';
 import { recordConsultation } from './consult.ts';
 import { budgetRoutes } from './budgets.ts';
+import { contractHistoryRoutes } from './contract-history.ts';
 import { contractRoutes } from './contracts.ts';
 import { consoleRoutes } from './console.ts';
 import { customerRoutes } from './customers.ts';
@@ -25,6 +27,7 @@ import { invoiceLifeRoutes } from './invoice-life.ts';
 import { invitationRoutes } from './invitations.ts';
 import { invoicePreviewRoutes } from './invoice-preview.ts';
 import { invoiceRoutes } from './invoices.ts';
+import { keyBudgetRoutes } from './key-budgets.ts';
 import { keyIssuer } from './issue-key.ts';
 import { keyExtraRoutes } from './key-extras.ts';
 import { keyLimitRoutes } from './key-limits.ts';
@@ -41,6 +44,7 @@ import { describeApi, serveDescription } from './openapi.ts';
 import { outboxRoutes } from './outbox.ts';
 import { planRoutes } from './plans.ts';
 import { projectRoutes } from './projects.ts';
+import { depsWithin } from './row-scope.ts';
 import { routeTable } from './route-table.ts';
 import { sessionRoutes } from './sessions.ts';
 import { settleForRead, settleSpend } from './settle.ts';
@@ -91,45 +95,48 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   describeApi(app, deps.version);
   const issuer = keyIssuer(deps);
   app.register(keyRoutes(deps, issuer));
-  app.register(keyReadRoutes(deps));
+  app.register(keyReadRoutes());
   app.register(keyExtraRoutes(deps, issuer));
   app.register(userRoutes(deps, issuer));
-  app.register(userReadRoutes(deps));
+  app.register(userReadRoutes());
   app.register(invitationRoutes(deps));
   app.register(teamRoutes(deps));
-  app.register(teamReadRoutes(deps));
+  app.register(teamReadRoutes());
   app.register(teamMemberRoutes(deps));
   app.register(organizationRoutes(deps));
   app.register(customerRoutes(deps));
   app.register(budgetRoutes(deps, issuer));
   app.register(tagRoutes(deps));
   app.register(spendRoutes(deps));
-  app.register(modelRoutes(deps));
-  app.register(modelReadRoutes(deps));
+  app.register(modelRoutes());
+  app.register(modelReadRoutes());
   app.register(modelWriteRoutes(deps));
   app.register(tenantRoutes(deps, issuer));
   app.register(contractRoutes(deps));
+  app.register(contractHistoryRoutes());
   app.register(projectRoutes(deps, issuer));
   app.register(planRoutes(deps));
   app.register(agencyRoutes(deps));
   app.register(agencySettingsRoutes(deps));
   app.register(invoiceRoutes(deps));
-  app.register(invoicePreviewRoutes(deps));
-  app.register(marginRoutes(deps));
-  app.register(invoiceFileRoutes(deps));
+  app.register(invoicePreviewRoutes());
+  app.register(marginRoutes());
+  app.register(invoiceFileRoutes());
   app.register(invoiceLifeRoutes(deps));
   app.register(bookkeepingRoutes(deps));
   app.register(collectionRoutes(deps));
-  app.register(outboxRoutes(deps));
+  app.register(outboxRoutes());
+  app.register(alertRoutes(deps));
   app.register(auditRoutes(deps));
   app.register(auditorRoutes(deps));
   app.register(bundleRoutes(deps));
   app.register(credentialRoutes(deps, issuer));
   app.register(verificationRoutes(deps));
   app.register(sessionRoutes(deps));
-  app.register(figureRoutes(deps));
-  app.register(usageRoutes(deps));
-  app.register(keyLimitRoutes(deps));
+  app.register(figureRoutes());
+  app.register(usageRoutes());
+  app.register(keyLimitRoutes());
+  app.register(keyBudgetRoutes());
   app.register(liveRoutes(deps));
   const { consoleDir } = deps;
   if (consoleDir !== null)
@@ -149,7 +156,9 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
 function addHooks(app: FastifyInstance, deps: HttpDeps): void {
   app.decorateRequest('caller', null);
   app.decorateRequest('bySession', false);
+  app.decorateRequest('deps');
   app.addHook('onRequest', async (request, reply) => {
+    request.deps = deps;
     void reply.headers({
       'x-request-id': request.id,
       'x-content-type-options': 'nosniff',
@@ -157,7 +166,9 @@ function addHooks(app: FastifyInstance, deps: HttpDeps): void {
       'referrer-policy': 'no-referrer',
       'cache-control': 'no-store',
     });
-    if (!request.is404) await authenticate(deps, request);
+    if (request.is404) return;
+    await authenticate(deps, request);
+    if (request.caller !== null) request.deps = depsWithin(deps, request.caller);
   });
   app.addHook('preValidation', async (request) => {
     const problems = [

@@ -22,17 +22,16 @@ import {
 const Limit = z.coerce.number().int().min(1).max(1_000).default(100);
 const route = (summary: string) => ({ summary, tags: ['spend'] });
 
-export function spendListRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function spendListRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    keysRoute(app, deps);
-    usersRoute(app, deps);
-    tagsRoute(app, deps);
+    keysRoute(app);
+    usersRoute(app);
+    tagsRoute(app);
     done();
   };
 }
 
-function keysRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function keysRoute(app: App): void {
   app.get(
     '/spend/keys',
     {
@@ -45,7 +44,8 @@ function keysRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query: { limit } }) => {
+    async ({ deps, caller, query: { limit } }) => {
+      const { db } = deps;
       const scope = await spendScope(db, caller);
       const views = await keyViews(db)
         .where('keys.status', '!=', 'deleted')
@@ -65,8 +65,7 @@ function visibleKeys({ tenants, led, teams, userId }: SpendScope): RawBuilder<bo
   return sql`(keys.tenant_id = any(${led}) or keys.project_id = any(${teams}) or keys.user_id = ${userId})`;
 }
 
-function usersRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function usersRoute(app: App): void {
   app.get(
     '/spend/users',
     {
@@ -79,7 +78,8 @@ function usersRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query: { user_id: named, limit } }) => {
+    async ({ deps, caller, query: { user_id: named, limit } }) => {
+      const { db } = deps;
       const users = namesFrom(named);
       const scope = await spendScope(db, caller);
       const where = await spendRows(db, scope, { users });
@@ -103,8 +103,7 @@ interface Spent {
   readonly nanos: bigint;
 }
 
-function tagsRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function tagsRoute(app: App): void {
   app.get(
     '/spend/tags',
     {
@@ -123,7 +122,8 @@ function tagsRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const scope = await spendScope(db, caller);
       const given = query.start_date !== undefined || query.end_date !== undefined;
       const where = given ? sql<boolean>`${scope.rows} and ${inRange(dayRange(query))}` : scope.rows;

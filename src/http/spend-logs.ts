@@ -3,7 +3,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { nanosToNumber } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { After, Amount, nanosOf, refusalAnswers } from './schemas.ts';
 import {
@@ -57,11 +57,11 @@ const SORT_NAMES = Object.keys(SORTS) as [keyof typeof SORTS, ...(keyof typeof S
 
 const route = (summary: string) => ({ summary, tags: ['spend'] });
 
-export function spendLogRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function spendLogRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    oldRoute(app, deps);
-    pagedRoutes(app, deps);
-    oneRoute(app, deps);
+    oldRoute(app);
+    pagedRoutes(app);
+    oneRoute(app);
     done();
   };
 }
@@ -111,7 +111,7 @@ const DayRow = z.looseObject({
   models: z.record(z.string(), z.number()),
 });
 
-function oldRoute(app: App, deps: HttpDeps): void {
+function oldRoute(app: App): void {
   app.get(
     '/spend/logs',
     {
@@ -127,7 +127,7 @@ function oldRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.union([z.array(SpendRow), z.array(DayRow)]), ...refusalAnswers },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
       const { summarize, start_date, end_date, after: _after, ...filter } = query;
       const given = start_date !== undefined || end_date !== undefined;
       const rows = await matching(deps, caller, filter);
@@ -168,7 +168,7 @@ function asNumbers(sums: ReadonlyMap<string, bigint>): Record<string, number> {
   return Object.fromEntries([...sums].map(([name, nanos]) => [name, nanosToNumber(nanos)]));
 }
 
-function pagedRoutes(app: App, deps: HttpDeps): void {
+function pagedRoutes(app: App): void {
   for (const url of ['/spend/logs/v2', '/spend/logs/ui'] as const) {
     app.get(
       url,
@@ -196,7 +196,7 @@ function pagedRoutes(app: App, deps: HttpDeps): void {
           },
         },
       },
-      async ({ caller, query }) => {
+      async ({ deps, caller, query }) => {
         const { page, page_size: size, sort_by: by, sort_order: order } = query;
         const period: Dates = query;
         const range = inRange(momentRange(period));
@@ -216,7 +216,7 @@ function pagedRoutes(app: App, deps: HttpDeps): void {
   }
 }
 
-function oneRoute(app: App, deps: HttpDeps): void {
+function oneRoute(app: App): void {
   app.get(
     '/spend/logs/ui/:request_id',
     {
@@ -230,7 +230,7 @@ function oneRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, params }) => {
+    async ({ deps, caller, params }) => {
       const where = await matching(deps, caller, { request_id: params.request_id });
       const [found] = await spendLogRows(deps.db, where, sql`s.position`, 1);
       if (found === undefined) throw new Refusal('not_found', { what: 'request' }, { param: 'request_id' });

@@ -5,7 +5,7 @@ import type { Usage } from '../domain/spend.ts';
 import { readTermsInForce } from '../domain/terms-json.ts';
 import { countChat, countText } from '../domain/tokens.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { keyOf } from './permissions.ts';
 import { tenantOf } from './read.ts';
@@ -17,10 +17,10 @@ const TOKENS_MAX = 1e12;
 const Count = Whole.pipe(z.number().int().min(0).max(TOKENS_MAX));
 const route = (summary: string) => ({ summary, tags: ['spend'] });
 
-export function spendPriceRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function spendPriceRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    calculateRoute(app, deps);
-    estimateRoute(app, deps);
+    calculateRoute(app);
+    estimateRoute(app);
     done();
   };
 }
@@ -34,7 +34,7 @@ const Completion = z.looseObject({
   }),
 });
 
-function calculateRoute(app: App, deps: HttpDeps): void {
+function calculateRoute(app: App): void {
   app.post(
     '/spend/calculate',
     {
@@ -49,7 +49,7 @@ function calculateRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.object({ cost: z.number() }), ...refusalAnswers },
       },
     },
-    async ({ caller, body }) => {
+    async ({ deps, caller, body }) => {
       const { model, messages, prompt, completion_response: answer } = body;
       if (answer != null) return { cost: await costOf(deps, caller, answer.model, usageOf(answer.usage)) };
       if (model == null || (messages == null && prompt == null)) {
@@ -84,7 +84,7 @@ async function costOf(deps: HttpDeps, caller: Caller | null, model: string, usag
 
 const Costs = z.number().nullable();
 
-function estimateRoute(app: App, deps: HttpDeps): void {
+function estimateRoute(app: App): void {
   app.post(
     '/cost/estimate',
     {
@@ -110,7 +110,7 @@ function estimateRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, body }) => {
+    async ({ deps, caller, body }) => {
       const { model, input_tokens, output_tokens } = body;
       const one = await costOf(deps, caller, model, tokens(input_tokens, output_tokens, 0));
       const times = (count: number | null | undefined) => (count == null ? null : one * count);

@@ -11,12 +11,12 @@ import { spendResetRoute } from './spend-reset.ts';
 /** All routes about what was spent. */
 export function spendRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    app.register(spendLogRoutes(deps));
-    app.register(spendListRoutes(deps));
-    app.register(dailyActivityRoutes(deps));
-    app.register(globalSpendRoutes(deps));
-    app.register(globalReportRoutes(deps));
-    app.register(spendPriceRoutes(deps));
+    app.register(spendLogRoutes());
+    app.register(spendListRoutes());
+    app.register(dailyActivityRoutes());
+    app.register(globalSpendRoutes());
+    app.register(globalReportRoutes());
+    app.register(spendPriceRoutes());
     app.register(spendResetRoute(deps));
     done();
   };

@@ -58,7 +58,7 @@ export function tagRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     writeRoutes(app, deps);
     deleteRoute(app, deps);
-    readRoutes(app, deps);
+    readRoutes(app);
     done();
   };
 }
@@ -143,7 +143,7 @@ function deleteRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function readRoutes(app: App, deps: HttpDeps): void {
+function readRoutes(app: App): void {
   app.post(
     '/tag/info',
     {
@@ -153,7 +153,7 @@ function readRoutes(app: App, deps: HttpDeps): void {
         response: { 200: z.record(z.string(), Tag), ...refusalAnswers },
       },
     },
-    async ({ caller, body: { names, organization_id: named } }) => {
+    async ({ deps, caller, body: { names, organization_id: named } }) => {
       await settle(deps, deps.appendedPosition());
       const owner = await tenantFor(deps, caller, named);
       const found = await answers(deps, owner, names);
@@ -175,7 +175,7 @@ function readRoutes(app: App, deps: HttpDeps): void {
         response: { 200: z.array(Tag), ...refusalAnswers },
       },
     },
-    async ({ caller, query: { organization_id: named, page, page_size: size } }) => {
+    async ({ deps, caller, query: { organization_id: named, page, page_size: size } }) => {
       const owner = await tenantFor(deps, caller, named);
       const { rows } = await sql<{ name: string }>`
         select name from tags where tenant_id = ${owner.tenant_id}

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { readMemberLimits } from '../domain/extra-limits.ts';
 import { nanosToNumber } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
 import { keyRecord } from './key-record.ts';
@@ -47,11 +47,11 @@ const TeamWithKeys = z.looseObject({
 
 const route = (summary: string) => ({ summary, tags: ['teams'] });
 
-export function teamReadRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function teamReadRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    infoRoute(app, deps);
-    listRoute(app, deps);
-    pagedRoute(app, deps);
+    infoRoute(app);
+    listRoute(app);
+    pagedRoute(app);
     availableRoute(app);
     done();
   };
@@ -65,7 +65,7 @@ export function requireVisible(caller: Caller | null, team: TeamRow): void {
   throw notYours(caller, team, missing, 'You are no member of this team.');
 }
 
-function infoRoute(app: App, deps: HttpDeps): void {
+function infoRoute(app: App): void {
   app.get(
     '/team/info',
     {
@@ -83,7 +83,7 @@ function infoRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query: { team_id: id } }) => {
+    async ({ deps, caller, query: { team_id: id } }) => {
       const team = await requireTeam(deps.db, id);
       requireVisible(caller, team);
       const own = seesAll(caller) || isTeamAdmin(caller, team) ? null : userIdOf(caller);
@@ -93,7 +93,7 @@ function infoRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
+function listRoute(app: App): void {
   app.get(
     '/team/list',
     {
@@ -103,7 +103,7 @@ function listRoute(app: App, deps: HttpDeps): void {
         response: { 200: z.array(TeamWithKeys), ...refusalAnswers },
       },
     },
-    async ({ caller, query: { organization_id: tenantId, user_id: userId } }) => {
+    async ({ deps, caller, query: { organization_id: tenantId, user_id: userId } }) => {
       let rows = visibleTo(caller, teamRows(deps.db), userId).where('projects.status', '!=', 'closed');
       if (tenantId !== undefined) rows = rows.where('projects.tenant_id', '=', tenantId);
       if (userId !== undefined) rows = rows.where(hasMember(userId));
@@ -150,7 +150,7 @@ const SORTS = {
   spend: sql`coalesce(spend_totals.price_nanos, 0) + projects.spend_adjusted`,
 } as const;
 
-function pagedRoute(app: App, deps: HttpDeps): void {
+function pagedRoute(app: App): void {
   app.get(
     '/v2/team/list',
     {
@@ -169,7 +169,7 @@ function pagedRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
       const { page, page_size: size, sort_order: order } = query;
       const matching = filtered(deps.db, caller, query);
       const ordered = matching

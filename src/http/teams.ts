@@ -195,7 +195,7 @@ function permissionRoutes(app: App, deps: HttpDeps): void {
         response: { 200: Permissions, ...refusalAnswers },
       },
     },
-    async ({ caller, query: { team_id: id } }) => {
+    async ({ deps, caller, query: { team_id: id } }) => {
       const team = await requireTeam(deps.db, id);
       requireVisible(caller, team);
       const all = [...PERMISSIONS];

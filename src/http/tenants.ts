@@ -58,8 +58,8 @@ const NewTenant = z.object({
 export function tenantRoutes(deps: HttpDeps, issuer: KeyIssuer): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     onboardRoute(app, deps, issuer);
-    listRoute(app, deps);
-    showRoute(app, deps);
+    listRoute(app);
+    showRoute(app);
     done();
   };
 }
@@ -86,8 +86,7 @@ function onboardRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
   );
 }
 
-function listRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function listRoute(app: App): void {
   app.get(
     '/api/tenants',
     {
@@ -101,16 +100,14 @@ function listRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ query: { limit, cursor } }) => {
+    async ({ deps, query: { limit, cursor } }) => {
+      const { db } = deps;
       const place = placeIn(cursor, [INSTANT, ID]);
       let rows = tenantRows(db);
       if (place !== undefined) {
         const [at, id] = place as [string, string];
-        rows = rows.where((eb) =>
-          eb.or([
-            eb('tenants.onboarded_at', '<', at),
-            eb.and([eb('tenants.onboarded_at', '=', at), eb('tenants.tenant_id', '<', id)]),
-          ]),
+        rows = rows.where(({ eb, refTuple, tuple }) =>
+          eb(refTuple('tenants.onboarded_at', 'tenants.tenant_id'), '<', tuple(at, id)),
         );
       }
       const found = await rows
@@ -132,8 +129,7 @@ function listRoute(app: App, deps: HttpDeps): void {
   );
 }
 
-function showRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function showRoute(app: App): void {
   app.get(
     '/api/tenants/:id',
     {
@@ -145,7 +141,7 @@ function showRoute(app: App, deps: HttpDeps): void {
         response: { 200: Details, ...refusalAnswers },
       },
     },
-    ({ params }) => tenantDetails(db, params.id, deps.now()),
+    ({ deps, params }) => tenantDetails(deps.db, params.id, deps.now()),
   );
 }
 
@@ -173,7 +169,7 @@ async function onboard(
   const opened: z.output<typeof NewTenant>['projects'] = [];
   for (const { projectId, name, environments } of projects) {
     const { terms } = contract;
-    const keys = await openKeys(deps, issuer, {
+    const keys = await openKeys(issuer, {
       command,
       owner,
       projectId,

@@ -1,7 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
-import type { App, HttpDeps } from './deps.ts';
+import type { App } from './deps.ts';
 import { insightOf } from './insight.ts';
 import type { Insight } from './sight.ts';
 import { type Db, pageOf, placeIn } from './read.ts';
@@ -32,6 +32,8 @@ const zoned = sql`(l.admitted_at at time zone a.zone)`;
 const DIMENSIONS = {
   hour: sql`to_char(${zoned}, 'YYYY-MM-DD"T"HH24')`,
   day: sql`to_char(${zoned}, 'YYYY-MM-DD')`,
+  /** Named by its Monday. */
+  week: sql`to_char(date_trunc('week', ${zoned}), 'YYYY-MM-DD')`,
   month: sql`to_char(${zoned}, 'YYYY-MM')`,
   tenant: sql`l.tenant_id`,
   project: sql`l.project_id`,
@@ -44,7 +46,7 @@ const DIMENSIONS = {
   outcome: sql`l.outcome`,
 } as const;
 type Dimension = keyof typeof DIMENSIONS;
-const TIMES: readonly Dimension[] = ['hour', 'day', 'month'];
+const TIMES: readonly Dimension[] = ['hour', 'day', 'week', 'month'];
 const By = z
   .string()
   .regex(/^[a-z_]+(,[a-z_]+)?$/)
@@ -91,15 +93,15 @@ const Logged = z.object({
   first_byte_ms: z.number().nullable(),
 });
 
-export function usageRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function usageRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    sumsRoute(app, deps);
-    requestsRoute(app, deps);
+    sumsRoute(app);
+    requestsRoute(app);
     done();
   };
 }
 
-function sumsRoute(app: App, { db }: HttpDeps): void {
+function sumsRoute(app: App): void {
   app.get(
     '/api/usage',
     {
@@ -111,12 +113,16 @@ function sumsRoute(app: App, { db }: HttpDeps): void {
           200: z.object({
             data: z.array(Sum),
             truncated: z.boolean().describe(`There are more than ${GROUPS_MAX} groups`),
+            names: z
+              .record(z.string(), z.string())
+              .describe('Of the keys and users among the groups: alias, or name or address, by id'),
           }),
           ...refusalAnswers,
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const insight = insightOf(caller);
       const rows = await sums(db, query, query.by, insight);
       const data = rows.slice(0, GROUPS_MAX).map((row) => ({
@@ -130,9 +136,28 @@ function sumsRoute(app: App, { db }: HttpDeps): void {
         price: money(row.price, row.currency),
         cost: insight.all ? money(row.cost, row.currency) : null,
       }));
-      return { data, truncated: rows.length > GROUPS_MAX };
+      return { data, truncated: rows.length > GROUPS_MAX, names: await namesOf(db, query.by, data) };
     },
   );
+}
+
+/** Names change nothing in the sums: they are looked up for the groups that came out. */
+async function namesOf(
+  db: Db,
+  by: readonly Dimension[],
+  sums: readonly { readonly group: Readonly<Record<string, string | null>> }[],
+): Promise<Record<string, string>> {
+  const idsOf = (dimension: Dimension) =>
+    by.includes(dimension) ? [...new Set(sums.flatMap(({ group }) => group[dimension] ?? []))] : [];
+  const [keys, users] = [idsOf('key'), idsOf('user')];
+  const { rows } = await sql<{ id: string; name: string }>`
+    select key_id as id, alias as name from keys where key_id = any(${keys}) and alias is not null
+    union all
+    select u.id, coalesce(c.data ->> 'alias', c.data ->> 'email') as name from unnest(${users}::text[]) u(id)
+      join contacts c on c.subject_id = 'user:' || u.id where coalesce(c.data ->> 'alias', c.data ->> 'email') is not null`.execute(
+    db,
+  );
+  return Object.fromEntries(rows.map(({ id, name }) => [id, name]));
 }
 
 interface SumRow {
@@ -161,7 +186,7 @@ async function sums(db: Db, filters: Filters, by: readonly Dimension[], insight:
   return rows;
 }
 
-function requestsRoute(app: App, { db }: HttpDeps): void {
+function requestsRoute(app: App): void {
   app.get(
     '/api/requests',
     {
@@ -175,7 +200,8 @@ function requestsRoute(app: App, { db }: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const insight = insightOf(caller);
       const place = placeIn(query.cursor, [/^\d{1,18}$/]);
       const older = place === undefined ? sql`true` : sql`l.position < ${BigInt(place[0]!)}`;

@@ -2,7 +2,7 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
 import { keyRecord } from './key-record.ts';
@@ -35,18 +35,17 @@ const ListQuery = After.extend({
 });
 type ListQuery = z.output<typeof ListQuery>;
 
-export function userReadRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function userReadRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    infoRoute(app, deps);
-    listRoutes(app, deps);
-    filterRoute(app, deps);
+    infoRoute(app);
+    listRoutes(app);
+    filterRoute(app);
     rolesRoute(app);
     done();
   };
 }
 
-function infoRoute(app: App, deps: HttpDeps): void {
-  const { db } = deps;
+function infoRoute(app: App): void {
   app.get(
     '/user/info',
     {
@@ -64,7 +63,8 @@ function infoRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query }) => {
+    async ({ deps, caller, query }) => {
+      const { db } = deps;
       const userId = query.user_id ?? (seesAll(caller) ? null : userIdOf(caller));
       const row =
         userId === null
@@ -113,7 +113,7 @@ function requireReadable(
   throw new Refusal('not_yours', { problem: 'You may only look at yourself.' }, { param: 'user_id' });
 }
 
-function listRoutes(app: App, deps: HttpDeps): void {
+function listRoutes(app: App): void {
   for (const url of ['/user/list', '/user/get_users'] as const) {
     app.get(
       url,
@@ -133,7 +133,7 @@ function listRoutes(app: App, deps: HttpDeps): void {
           },
         },
       },
-      async ({ caller, query }) => {
+      async ({ deps, caller, query }) => {
         const { page, page_size: size, sort_order: order } = query;
         const matching = filtered(deps, caller, query);
         const ordered = matching
@@ -183,7 +183,7 @@ function ledBy(caller: Caller | null): readonly string[] {
   return [...caller.standing.tenants].filter(([, role]) => role === 'org_admin').map(([id]) => id);
 }
 
-function filterRoute(app: App, deps: HttpDeps): void {
+function filterRoute(app: App): void {
   app.get(
     '/user/filter/ui',
     {
@@ -196,7 +196,7 @@ function filterRoute(app: App, deps: HttpDeps): void {
         },
       },
     },
-    async ({ caller, query: { user_id: id, user_email: email } }) => {
+    async ({ deps, caller, query: { user_id: id, user_email: email } }) => {
       const page = ListQuery.parse({ user_email: email });
       let rows = filtered(deps, caller, page);
       if (id !== undefined) rows = rows.where(sql<boolean>`strpos(users.user_id, ${id}) > 0`);

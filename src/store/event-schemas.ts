@@ -34,6 +34,7 @@ import {
 } from './payload-parts.ts';
 
 import {
+  AgencyAlerts,
   AgencyBilling,
   CollectionOpened,
   Dispute,
@@ -300,6 +301,7 @@ export const entries: { readonly [T in EventType]: Entry<T> } = {
   'invoice.disputed': { read: Dispute, upcasts: [] },
   'invoice.dispute-closed': { read: DisputeEnd, upcasts: [] },
   'invoice.reminded': { read: Reminder, upcasts: [] },
+  'alert-settings.changed': { read: AgencyAlerts, upcasts: [] },
   'billing-settings.changed': { read: AgencyBilling, upcasts: [] },
   'tax-status.declared': {
     read: z.object({ agencyId: z.string(), from: z.string(), status: z.enum(TAX_STATUSES) }),

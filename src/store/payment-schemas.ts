@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ALERT_CHANNELS, ALERT_KINDS } from '../domain/alert-settings.ts';
 import { PAYMENT_METHODS } from '../domain/billing-settings.ts';
 import { Count, Integer } from './payload-parts.ts';
 
@@ -28,6 +29,20 @@ export const DisputeEnd = InvoiceOnly.extend({
 });
 
 export const Reminder = InvoiceOnly.extend({ level: Count, on: z.string() });
+
+export const AgencyAlerts = z.object({
+  agencyId: z.string(),
+  targets: z.array(
+    z.object({
+      id: z.string(),
+      channel: z.enum(ALERT_CHANNELS),
+      alerts: z.array(z.enum(ALERT_KINDS)),
+      language: z.enum(['de', 'en']),
+      active: z.boolean(),
+      addressVersion: Count,
+    }),
+  ),
+});
 
 export const AgencyBilling = z.object({
   agencyId: z.string(),

@@ -23,6 +23,7 @@ const Plans = lazy(() => import('./pages/plans.tsx'));
 const Models = lazy(() => import('./pages/models.tsx'));
 const Audit = lazy(() => import('./pages/audit.tsx'));
 const Team = lazy(() => import('./pages/team.tsx'));
+const Access = lazy(() => import('./pages/access.tsx'));
 const Settings = lazy(() => import('./pages/settings.tsx'));
 
 /** A refusal is an answer; only what may pass by itself is asked for again. */
@@ -116,6 +117,7 @@ function Pages() {
       <Route path="/models">{() => <Models />}</Route>
       <Route path="/audit">{() => <Audit />}</Route>
       <Route path="/team">{() => <Team />}</Route>
+      <Route path="/access">{() => <Access />}</Route>
       <Route path="/settings">{() => <Settings />}</Route>
       <Route>{() => <Empty icon="search" title={t('page.missing')} />}</Route>
     </Switch>

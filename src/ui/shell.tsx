@@ -2,6 +2,7 @@ import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { useWrite } from './api/hooks.ts';
 import { SIGNED_OUT } from './api/client.ts';
+import { wear } from './brand.ts';
 import { type Rights, useRights, useSession, useT, useTongue } from './context.tsx';
 import { Icon, type IconName, Mark } from './parts/icons.tsx';
 import { applyTheme, storedTheme, type Theme, THEMES } from './theme.ts';
@@ -35,6 +36,7 @@ const GROUPS: readonly (readonly Place[])[] = [
     { to: '/models', word: 'models', icon: 'models', for: all },
     { to: '/audit', word: 'audit', icon: 'audit', for: admin },
     { to: '/team', word: 'team', icon: 'team', for: agency },
+    { to: '/access', word: 'access', icon: 'access', for: agency },
     { to: '/settings', word: 'settings', icon: 'settings', for: all },
   ],
 ];
@@ -99,13 +101,30 @@ export function Shell({ children }: { readonly children: ReactNode }) {
   );
 }
 
+/** Tenants are at home with their agency: its logo and its colour, not ours. */
 function Brand() {
   const { agency, tenants } = useSession();
   const { agency: ofAgency } = useRights();
   const [first] = tenants;
+  const { accent, logo } = agency;
+  useEffect(() => (ofAgency || accent === null ? undefined : wear(accent)), [ofAgency, accent]);
+  if (!ofAgency && logo !== null)
+    return (
+      <Link
+        href="/"
+        className="flex min-w-0 items-center gap-3 rounded-lg leading-tight lg:flex-col lg:items-start lg:gap-1.5"
+      >
+        <img
+          src={logo}
+          alt={agency.name ?? ''}
+          className="h-8 max-w-36 rounded-md bg-white object-contain p-1 lg:h-10 lg:max-w-44"
+        />
+        <span className="max-w-36 truncate text-sm text-soft lg:max-w-48">{first?.name ?? ''}</span>
+      </Link>
+    );
   return (
     <Link href="/" className="flex items-center gap-2.5 rounded-lg">
-      <Mark />
+      {ofAgency || accent === null ? <Mark /> : <Initial of={agency.name ?? ''} />}
       <span className="flex min-w-0 flex-col leading-tight">
         <span className="font-semibold tracking-tight">
           {ofAgency ? 'Keyledger' : (agency.name ?? 'Keyledger')}
@@ -115,6 +134,18 @@ function Brand() {
         </span>
       </span>
     </Link>
+  );
+}
+
+/** Stands for a logo that is not there. */
+function Initial({ of: name }: { readonly of: string }) {
+  return (
+    <span
+      aria-hidden="true"
+      className="flex size-8 shrink-0 items-center justify-center rounded-lg bg-accent font-semibold text-on-accent"
+    >
+      {name.slice(0, 1).toUpperCase()}
+    </span>
   );
 }
 

@@ -25,13 +25,18 @@ import { openDatabase } from '../../src/database.ts';
 import { removeEmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded-postgres.ts';
 import type { DomainEvent } from '../../src/events.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
+import { keyPolicy } from '../../src/http/key-policy.ts';
 import type { Tables } from '../../src/http/read.ts';
+import { sumUpDays } from '../../src/http/stored-days.ts';
 import { createHttp } from '../../src/http/server.ts';
+import { NO_KEY_POLICY } from '../../src/litellm-keys.ts';
 import { migrate } from '../../src/migrate.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
 import { prepareTables } from '../../src/projection-tables.ts';
 import type { Projection } from '../../src/projection.ts';
 import { readModels } from '../../src/read-models.ts';
+import { prepareReader } from '../../src/row-security.ts';
+import { openScopedReads } from '../../src/scoped-reads.ts';
 import { hashSecret } from '../../src/secrets.ts';
 import { memoryStore } from '../../src/store/memory.ts';
 import {
@@ -158,12 +163,13 @@ async function fillAll(pool: Pool): Promise<void> {
 
 const never = () => Promise.reject(new Error('not in this measurement'));
 
-function httpOver(db: HttpDeps['db']): FastifyInstance {
+function httpOver(db: HttpDeps['db'], dbWithin: HttpDeps['dbWithin']): FastifyInstance {
   const unused = { billing: {}, replay: never, replayTenant: never, diff: never, diffTenant: never };
   return createHttp({
     ...(unused as unknown as HttpDeps),
     store: memoryStore({ now: () => NOW }),
     db,
+    dbWithin,
     now: () => NOW,
     settled: () => Promise.resolve(),
     appendedPosition: () => 0n,
@@ -172,6 +178,7 @@ function httpOver(db: HttpDeps['db']): FastifyInstance {
     serverSecret: 'bench',
     ownTenant: { agencyId: 'age_1', tenantId: 'ten_0' },
     keyHeader: null,
+    keyPolicy: keyPolicy(NO_KEY_POLICY, null),
     version: 'bench',
     log: pino({ level: 'silent' }),
     models: () => [],
@@ -265,16 +272,22 @@ const { url } = await startEmbeddedPostgres({ dataDir, durable: false });
 const database = openDatabase<Tables>({ url, poolMax: 4, applicationName: 'bench' });
 try {
   await migrate(database.db, join(process.cwd(), 'migrations'));
+  await prepareReader(database.pool);
   await prepareTables(database.pool, readModels);
   const startedMs = performance.now();
   await fillAll(database.pool);
   console.log(
     `${KEYS} keys, ${PROJECTS} projects, ${SPENDS} requests in ${Math.round(performance.now() - startedMs)} ms`,
   );
-  const app = httpOver(database.db);
+  const reads = openScopedReads<Tables>({ url, poolMax: 4, applicationName: 'bench' });
+  const app = httpOver(database.db, reads.within);
   await app.ready();
+  const summingMs = performance.now();
+  await sumUpDays({ db: database.db, now: () => NOW });
+  console.log(`days that are over summed up in ${Math.round(performance.now() - summingMs)} ms`);
   await measure(app, database.pool);
   await app.close();
+  await reads.close();
 } finally {
   await database.close();
   await removeEmbeddedPostgres(dataDir);

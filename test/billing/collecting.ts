@@ -31,7 +31,7 @@ export interface Collecting {
 export async function startCollecting(
   database: TestDatabase,
   stripeUrl: string,
-  secretKey = STRIPE_KEY,
+  { secretKey = STRIPE_KEY, series = 'RE-2026' } = {},
 ): Promise<Collecting> {
   let count = 0;
   const billing = memoryBilling('2026-12-01T09:00:00.000Z');
@@ -51,7 +51,7 @@ export async function startCollecting(
     async invoice(tenantId) {
       count += 1;
       const invoiceId = `inv_${tenantId}`;
-      const number = `RE-2026-${String(count).padStart(5, '0')}`;
+      const number = `${series}-${String(count).padStart(5, '0')}`;
       const { kept, events } = issuedInvoice({ agencyId: AGENCY, tenantId, invoiceId, number });
       await billing.records.keepDocument(kept);
       await billing.append(`tenant-${tenantId}`, [tenantOnboarded({ tenantId })], { tenantId });

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { runOrPreview } from '../../src/billing/dry-run.ts';
 import { type InvoiceRunReport, runInvoices } from '../../src/billing/invoice-run.ts';
 import type { InvoiceDocument } from '../../src/billing/documents/invoice-document.ts';
 import type { InvoiceRunDeps } from '../../src/billing/issue-invoice.ts';
@@ -310,6 +311,52 @@ async function logged(): Promise<ReadonlyMap<string, readonly DomainEvent[]>> {
   return streams;
 }
 
+describe('a dry run', () => {
+  const dry = (period: string) =>
+    runOrPreview(billing, {
+      period,
+      agencyId: 'age_1',
+      actor: { kind: 'master', id: 'x' },
+      correlationId: 'dry',
+      dryRun: true,
+    });
+
+  test('says what the run then does, of an open month and of a closed one, and writes nothing', async () => {
+    await onboard('ten_a');
+    await onboard('ten_b', { terms: terms({ monthlyFeeNanos: 0n }) });
+    await onboard('ten_c');
+    billing.contacts.set('ten_c', { ...RECIPIENT, city: undefined });
+    await spend('ten_a', 3_000n);
+    await spend('ten_a', 500n, '2026-12');
+    const before = await types();
+    const planned = await dry('2026-11');
+    expect(statuses(planned)).toEqual({ ten_a: 'planned', ten_b: 'skipped', ten_c: 'failed' });
+    expect(planned.closed_position).toBeNull();
+    expect(await types()).toEqual(before);
+    expect(billing.documents.size).toBe(0);
+
+    const { invoices } = await run();
+    const asRun = planned.invoices.map((one) =>
+      one.status === 'planned' ? { ...one, status: 'finalized', number: 'RE-2026-00001' } : one,
+    );
+    expect(invoices).toEqual(asRun);
+    billing.contacts.clear();
+    const again = await dry('2026-11');
+    expect(statuses(again)).toEqual({ ten_a: 'repeated', ten_b: 'skipped', ten_c: 'planned' });
+    expect(again.closed_position).not.toBeNull();
+    expect((await run()).invoices[2]).toEqual({
+      ...again.invoices[2],
+      status: 'finalized',
+      number: 'RE-2026-00002',
+    });
+  });
+
+  test('refuses what the run would refuse', async () => {
+    await expect(dry('2027-01')).rejects.toMatchObject({ code: 'period_not_started' });
+    await expect(dry('2026')).rejects.toMatchObject({ code: 'invalid_input' });
+  });
+});
+
 describe('tenants that are worked on side by side', () => {
   test('get their numbers in the order of their ids, though some fail and some have nothing to pay', async () => {
     const ids = Array.from({ length: 40 }, (_, n) => `ten_${String(n).padStart(2, '0')}`);
@@ -348,6 +395,30 @@ describe('tenants that are worked on side by side', () => {
       { tenant_id: 'ten_a', status: 'failed', error: { reason: 'defect' } },
       { tenant_id: 'ten_b', status: 'finalized', number: 'RE-2026-00001' },
     ]);
+  });
+
+  test('are left to the next run when the lock is lost, and that one finds what was done', async () => {
+    const ids = Array.from({ length: 20 }, (_, n) => `ten_${String(n).padStart(2, '0')}`);
+    for (const tenantId of ids) await onboard(tenantId);
+    const losing = new AbortController();
+    let kept = 0;
+    const records = {
+      ...billing.records,
+      exclusively: <T>(_: string, task: (lost: AbortSignal) => Promise<T>) => task(losing.signal),
+      keepDocument: (document: Parameters<typeof billing.records.keepDocument>[0]) => {
+        kept += 1;
+        if (kept === 5) losing.abort();
+        return billing.records.keepDocument(document);
+      },
+    };
+    await expect(run('2026-11', { ...billing, records })).rejects.toThrow('lost its lock');
+    expect(billing.documents.size).toBeLessThan(20);
+    expect((await types()).filter((type) => type === 'invoice.finalized')).toHaveLength(
+      billing.documents.size,
+    );
+    const { invoices } = await run();
+    expect(new Set(invoices.map(({ number }) => number)).size).toBe(20);
+    expect(invoices.filter(({ status }) => status === 'repeated')).toHaveLength(kept);
   });
 
   test('are all told of, those too whom the run does not concern', async () => {

@@ -3,7 +3,7 @@ import { billedLines } from '../../projections/billed-lines.ts';
 import { includedUsage } from '../../projections/included-usage.ts';
 import { spendTotals } from '../../projections/spend-totals.ts';
 import { tenants } from '../../projections/tenants.ts';
-import { usage } from '../../projections/usage.ts';
+import { OPEN, usage } from '../../projections/usage.ts';
 import {
   billedLine,
   type BillingRecords,
@@ -80,6 +80,12 @@ export function memoryBilling(clock: string): MemoryBilling {
           .filter((row) => row.tenant_id === tenantId && row.invoice_period === period)
           .map(usageSum),
       ),
+    openUsage: (tenantId, period) =>
+      Promise.resolve(
+        [...tables.usage.rows()]
+          .filter((row) => row.tenant_id === tenantId && row.invoice_period === OPEN && row.month <= period)
+          .map(usageSum),
+      ),
     includedGranted: (tenantId) => {
       const rows = [...tables.included.rows()].filter((row) => row.tenant_id === tenantId);
       return Promise.resolve(new Map(rows.map((row) => [row.month, row.granted_nanos])));
@@ -99,7 +105,7 @@ export function memoryBilling(clock: string): MemoryBilling {
       if (running.has(agencyId)) throw new Error(`two runs of ${agencyId} at once`);
       running.add(agencyId);
       try {
-        return await task();
+        return await task(new AbortController().signal);
       } finally {
         running.delete(agencyId);
       }

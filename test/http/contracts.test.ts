@@ -253,6 +253,31 @@ test('what is no change of a contract is refused', async () => {
   expect(own).toMatchObject({ status: 409, body: { error: { reason: 'no_contract' } } });
 });
 
+describe('an organization that was made without a plan', () => {
+  test('signs one with a single call, gives its address, and its keys follow', async () => {
+    admin.setNow('2026-11-11T10:00:00.000Z');
+    const body = { organization_alias: 'Kiosk' };
+    const { organization_id: id } = (await admin.call({ url: '/organization/new', body })).body;
+    const key = (await admin.call({ url: '/key/generate', body: { organization_id: id, rpm_limit: 5 } }))
+      .body;
+    const url = `/api/tenants/${id}/contract`;
+    expect((await admin.call({ url, body: { end: true } })).body.error.reason).toBe('no_contract');
+    const nameless = await admin.call({ url, body: { plan: 'starter' } });
+    expect([nameless.status, nameless.body.error.param]).toEqual([400, 'billing']);
+
+    const signing = { url, body: { plan: 'starter', billing }, headers: { 'idempotency-key': `sign ${id}` } };
+    const signed = await admin.call(signing);
+    expect(signed.body).toMatchObject({ kind: 'upgrade', before: null, after: { plan: 'starter' } });
+    expect((await admin.call(signing)).status).toBe(200);
+    const shown = (await admin.call({ url: `/api/tenants/${id}` })).body;
+    expect(shown.tenant).toMatchObject({ name: 'Kiosk', own: false, billing: { street: 'Markt 3' } });
+    expect(shown.contract).toMatchObject({ plan: 'starter' });
+    const { info } = (await admin.call({ url: `/key/info?key=${key.key}` })).body;
+    // Set lower by hand, and so left alone; everything else is the contract's.
+    expect(info).toMatchObject({ rpm_limit: 5, tpm_limit: 120_000, max_parallel_requests: 20 });
+  });
+});
+
 describe('the rules of a plan', () => {
   test('hold for every way to make a key or a project', async () => {
     const tenant = await onboarded('ruled');
@@ -265,5 +290,38 @@ describe('the rules of a plan', () => {
     expect(several.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 400, 400]);
     const open = () => admin.call({ url: '/api/projects', body: { tenant_id: tenant.id, name: 'Lager' } });
     expect((await open()).body.error).toMatchObject({ reason: 'key_rule', detail: { rule: 'projects_max' } });
+  });
+});
+
+describe('the history of a contract', () => {
+  test('names who agreed what and when, what it changed, what holds, and what never came to hold', async () => {
+    const tenant = await onboarded('starter');
+    const history = async () => (await admin.call({ url: `/api/tenants/${tenant.id}/contracts` })).body.data;
+    expect(await history()).toMatchObject([
+      { kind: 'signed', plan: 'starter', in_force: true, by: { kind: 'master', id: 'default_user_id' } },
+    ]);
+    admin.setNow('2026-11-12T10:00:00.000Z');
+    const agreed = { production: { requests_per_minute: 700 } };
+    await admin.call({ url: tenant.url, body: { plan: 'studio', agreed } });
+    await admin.call({ url: tenant.url, body: { plan: 'starter', effective: '2027-01-01' } });
+    await admin.call({ url: tenant.url, body: { end: true, effective: '2026-12-01' } });
+    const [ended, dropped, upgraded, signed] = await history();
+    expect(ended).toMatchObject({
+      kind: 'ended',
+      plan: null,
+      in_force: false,
+      superseded: false,
+      effective_from: '2026-11-30T23:00:00.000Z',
+    });
+    expect(dropped).toMatchObject({ kind: 'amended', plan: 'starter', superseded: true });
+    expect(upgraded).toMatchObject({ plan: 'studio', in_force: true, at: expect.any(String) });
+    expect(upgraded.changes).toEqual(
+      expect.arrayContaining([
+        { place: 'terms', what: 'monthly_fee', before: '49.00 EUR', after: '149.00 EUR' },
+        { place: 'production', what: 'requests_per_minute', before: '100', after: '700' },
+      ]),
+    );
+    expect(upgraded.changes.some(({ place }: { place: string }) => place === 'staging')).toBe(false);
+    expect(signed).toMatchObject({ in_force: false, superseded: false });
   });
 });

@@ -84,6 +84,11 @@ test('usage is cut by the days of the agency, and costs are shown to the agency 
   });
 });
 
+test('weeks begin on Monday in the zone of the agency', async () => {
+  const { data } = await read(`/api/usage?tenant_id=${who.tenantId}&by=week`);
+  expect(data).toMatchObject([{ group: { week: '2026-11-16' }, requests: 3, price: { amount: '0.90' } }]);
+});
+
 test('each sees what they lead: the agency all, a tenant its own, a member nothing of others', async () => {
   const totals = async (person: keyof People['keys']) =>
     (await read('/api/usage?by=tenant', person)).data.map(

@@ -1,8 +1,9 @@
 import type { Kysely } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { billingRecords, type BillingTables } from '../../src/billing/billing-records.ts';
-import { runInvoices } from '../../src/billing/invoice-run.ts';
+import { runOrPreview } from '../../src/billing/dry-run.ts';
 import { type Admin, OWN, startAdmin } from '../support/admin.ts';
+import { check } from '../audit/bundles.ts';
 import { pdfText } from '../billing/documents/pdf-text.ts';
 import { SELLER } from '../billing/documents/invoices.ts';
 import { spendRecorded, uuid } from '../support/events.ts';
@@ -20,7 +21,7 @@ beforeAll(async () => {
           pool: admin.pool,
           db: admin.db as unknown as Kysely<BillingTables>,
         });
-        return runInvoices({ store, records, now, settled, log }, request);
+        return runOrPreview({ store, records, now, settled, log }, request);
       },
     },
   });
@@ -87,6 +88,24 @@ const bytesOf = async (url: string, bearer?: null) => {
   return await admin.app.inject({ method: 'GET', url, headers });
 };
 
+test('a dry run says what the run would come to, and writes nothing', async () => {
+  const head = await admin.store.head();
+  const dry = await admin.call({ url: '/api/invoice-runs', body: { period: '2026-11', dry_run: true } });
+  expect(dry.body.runs).toMatchObject([
+    {
+      closed_position: null,
+      invoices: expect.arrayContaining([
+        expect.objectContaining({ tenant_id: tenantId, status: 'planned', number: null }),
+        expect.objectContaining({ tenant_id: austrian, status: 'failed' }),
+      ]) as unknown,
+    },
+  ]);
+  expect(await admin.store.head()).toBe(head);
+  const made = (await run()).find((one) => one.tenant_id === tenantId)!;
+  const planned = dry.body.runs[0].invoices.find((one: { tenant_id: string }) => one.tenant_id === tenantId);
+  expect(made).toEqual({ ...planned, status: 'finalized', number: 'RE-2026-00001' });
+});
+
 describe('an invoice', () => {
   test('of an EU business waits for a checked VAT id, and the run goes on with the others', async () => {
     expect(await invoiceOf(austrian)).toMatchObject({
@@ -132,6 +151,25 @@ describe('an invoice', () => {
     const statement = await bytesOf('/api/invoices/RE-2026-00001/statement.pdf');
     expect(pdfText(statement.rawPayload).join('\n')).toContain('Nutzungsnachweis zur Rechnung RE-2026-00001');
     expect((await admin.call({ url: '/api/invoices/RE-2026-09999/pdf' })).status).toBe(404);
+  });
+
+  test('comes with the events behind it, whose sum anybody can check without this installation', async () => {
+    const { statusCode, body } = await bytesOf('/api/invoices/RE-2026-00001/events');
+    expect(statusCode).toBe(200);
+    const lines = body.trimEnd().split('\n');
+    const { checks } = await check(lines);
+    const sums = checks.find(({ name }) => name === 'sums');
+    expect(sums).toMatchObject({
+      ok: true,
+      detail: expect.stringMatching(/^the usage lines are the sum of 1 req.*EUR/),
+    });
+    const isSpend = (line: string) => line.includes('"type":"spend.recorded"');
+    const without = await check(lines.filter((line) => !isSpend(line)));
+    expect(without.checks.find(({ name }) => name === 'sums')).toMatchObject({
+      ok: false,
+      at: [{ problem: expect.stringContaining('the requests come to 0 for 0') }],
+    });
+    expect((await admin.call({ url: '/api/invoices/RE-2026-09999/events' })).status).toBe(404);
   });
 
   test('is downloaded by a signed link without a key, until the link expires or is changed', async () => {

@@ -38,7 +38,7 @@ export function competing({ log, gapless }: Suite): void {
 
   test(`${WRITERS} writers that read again after losing leave one unbroken stream`, async () => {
     const stream = freshStream();
-    const each = 4;
+    const each = 2;
     await Promise.all(
       writers().map(async (store, writer) => {
         for (let i = 0; i < each; i += 1) await appendSomehow(store, stream, `${stream} ${writer} ${i}`);
@@ -66,9 +66,9 @@ export function competing({ log, gapless }: Suite): void {
   test(`a reader at the end of the log misses nothing of what ${WRITERS} writers append`, async () => {
     const { store, other, start } = log();
     const watches = [watch(store, start), watch(other, start, { batchMax: 7 })];
-    await Promise.all(writers().map((one) => writeChain(one, freshStream(), 40)));
+    await Promise.all(writers().map((one) => writeChain(one, freshStream(), 15)));
     const written = await all(store.readLog(start));
-    expect(written).toHaveLength(WRITERS * 40);
+    expect(written).toHaveLength(WRITERS * 15);
     for (const watching of watches) {
       await watching.until(() => watching.events().length >= written.length);
       await watching.stop();

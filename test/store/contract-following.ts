@@ -227,15 +227,15 @@ export function following({ log, reopen, keepsForeign }: Suite): void {
   test('a reader that is slower than the writer only falls behind', async () => {
     const { store, start } = log();
     const written = gate();
-    const slow = watch(store, start, { batchMax: 100, onBatch: () => written.opened });
+    const slow = watch(store, start, { batchMax: 20, onBatch: () => written.opened });
     await slow.until(isCaughtUp);
-    for (let i = 0; i < 5; i += 1) await append(store, freshStream(), 'none', 300);
+    for (let i = 0; i < 5; i += 1) await append(store, freshStream(), 'none', 60);
     written.open();
     const head = await store.head();
     await slow.until(hasReached(head));
     await slow.stop();
     expect(slow.events().map(({ id }) => id)).toEqual((await all(store.readLog(start))).map(({ id }) => id));
-    expect(Math.max(...slow.batches.map(({ events }) => events.length))).toBe(100);
+    expect(Math.max(...slow.batches.map(({ events }) => events.length))).toBe(20);
   });
 
   test('subscriptions do not wait for each other', async () => {

@@ -266,12 +266,12 @@ describe('what is stored', () => {
 
 describe('reading', () => {
   test('a server that hangs in the middle of an answer is given up, and the next attempt has a fresh client', async () => {
-    store = open({ readMsMax: 100 });
+    store = open({ readMsMax: 400 });
     const stream = freshStream();
     await append(store, stream, 'none', 3);
     server.faults.reads.push('hang', 'never-end');
     for (let i = 0; i < 2; i += 1)
-      await expect(all(store.readStream(stream))).rejects.toThrow('has said nothing for 100 ms');
+      await expect(all(store.readStream(stream))).rejects.toThrow('has said nothing for 400 ms');
     expect(await all(store.readStream(stream))).toHaveLength(3);
   });
 
@@ -369,25 +369,25 @@ describe('a subscription', () => {
   });
 
   test('is dropped by no server for being slow, because its process always reads', async () => {
-    server.faults.slowReaderMax = 2_000;
+    server.faults.slowReaderMax = 1_000;
     const reading = gate();
     const slow = watch(store, 0n, { onBatch: () => reading.opened });
     await slow.until(isCaughtUp);
     let head: StreamHead | 'none' = 'none';
     const stream = freshStream();
-    for (let i = 0; i < 24; i += 1) head = await append(store, stream, head, 500);
+    for (let i = 0; i < 16; i += 1) head = await append(store, stream, head, 200);
     reading.open();
     await slow.until(hasReached(await store.head()));
     await slow.stop();
     expect(slow.events().map(({ revision }) => revision)).toEqual(
-      Array.from({ length: 12_000 }, (_, i) => BigInt(i)),
+      Array.from({ length: 3_200 }, (_, i) => BigInt(i)),
     );
   });
 
   test('catches up with a filter on the server, is told how far it looked, and meets the others', async () => {
     const stream = freshStream('spend');
     let head: StreamHead | 'none' = 'none';
-    for (let i = 0; i < 22; i += 1) {
+    for (let i = 0; i < 6; i += 1) {
       head = await append(
         store,
         stream,
@@ -399,8 +399,8 @@ describe('a subscription', () => {
     const batches = await catchUp(open({ waits: quick }), 0n, { prefixes: ['key.'] });
     expect(eventsOf(batches)).toHaveLength(2);
     expect(batches.at(-1)).toMatchObject({ position, caughtUp: true });
-    // Eight times a thousand events of other types were passed over.
-    expect(batches.filter(({ events }) => events.length === 0).length).toBeGreaterThanOrEqual(8);
+    // Twice a thousand events of other types were passed over.
+    expect(batches.filter(({ events }) => events.length === 0).length).toBeGreaterThanOrEqual(2);
   });
 
   test('begins when the server comes back, and ends while it is away', async () => {
@@ -429,7 +429,7 @@ describe('a subscription', () => {
     const big = { settings: keySettings({ metadata: { big: 'x'.repeat(20_000) } }) };
     const stream = freshStream();
     let head: StreamHead | 'none' = 'none';
-    for (let i = 0; i < 50; i += 1) {
+    for (let i = 0; i < 15; i += 1) {
       const events = Array.from({ length: 40 }, (_, n) => newEvent(keyChanged(big), `${stream} ${i} ${n}`));
       head = await append(store, stream, head, events);
     }
@@ -438,9 +438,9 @@ describe('a subscription', () => {
     await slow.until((batches) => batches.length > 0);
     let sent = -1;
     await expect.poll(() => sent === (sent = server.calls.sent), { interval: 100 }).toBe(true);
-    expect(sent).toBeLessThan(1_500);
+    expect(sent).toBeLessThan(450);
     reading.open();
-    await slow.until(() => slow.events().length === 2_000);
+    await slow.until(() => slow.events().length === 600);
     await slow.stop();
   });
 

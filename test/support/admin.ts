@@ -14,17 +14,22 @@ import { bundleDesk } from '../../src/audit/bundle-desk.ts';
 import { publicKeys } from '../../src/audit/public-keys.ts';
 import { timeTravel } from '../../src/audit/time-travel.ts';
 import { billingRecords } from '../../src/billing/billing-records.ts';
+import { alertDesk } from '../../src/billing/alert-desk.ts';
 import { collectionDesk } from '../../src/billing/collection-desk.ts';
 import { stripeCollector } from '../../src/billing/stripe.ts';
 import { verificationDesk } from '../../src/audit/verification.ts';
 import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
+import { keyPolicy } from '../../src/http/key-policy.ts';
 import type { Tables } from '../../src/http/read.ts';
 import { createLiveHub } from '../../src/http/live-hub.ts';
 import { createHttp } from '../../src/http/server.ts';
+import { NO_KEY_POLICY } from '../../src/litellm-keys.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
 import { startProjector } from '../../src/projector.ts';
 import { readModels } from '../../src/read-models.ts';
+import { prepareReader } from '../../src/row-security.ts';
+import { openScopedReads } from '../../src/scoped-reads.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { postgresStore } from '../../src/store/postgres.ts';
 import { transact } from '../../src/transact.ts';
@@ -71,6 +76,8 @@ export interface Answer {
 export interface AdminOptions {
   readonly terms?: readonly Terms[];
   readonly deps?: Partial<HttpDeps>;
+  /** Sees the application before its routes are made. */
+  readonly prepare?: (app: FastifyInstance) => void;
   /** Of a stand-in for Stripe. */
   readonly stripeUrl?: string;
 }
@@ -96,6 +103,10 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         return result;
       },
     };
+    const reads = openScopedReads<Tables>({ url: database.url, poolMax: 4, applicationName: 'test' });
+    closers.push(() => reads.close());
+    const problem = await prepareReader(database.pool);
+    if (problem !== null) throw new Error(problem);
     const projector = await startProjector({ store, pool: database.pool, projections: readModels, log });
     closers.push(() => projector.stop());
     await furnish(store, options.terms ?? [someTerms()]);
@@ -103,6 +114,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     const deps: HttpDeps = {
       store,
       db: database.db,
+      dbWithin: reads.within,
       now,
       settled: (position) => projector.reached(position, 10_000),
       appendedPosition: () => appended,
@@ -114,6 +126,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       consoleDir: null,
       ownTenant: OWN,
       keyHeader: null,
+      keyPolicy: keyPolicy(NO_KEY_POLICY, null),
       version: '0.0.0-test',
       log,
       models: () => ['demo-small', 'demo-large', 'openai/gpt-4o', 'other/*'].map(servedModel),
@@ -149,6 +162,19 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
         serverSecret: SERVER_SECRET,
         openCollector: stripeCollector(options.stripeUrl ?? 'http://127.0.0.1:9'),
       }),
+      alerts: alertDesk({
+        ...database,
+        store,
+        records: billingRecords(database),
+        now,
+        serverSecret: SERVER_SECRET,
+        openCollector: stripeCollector('http://127.0.0.1:9'),
+        sendMail: null,
+        mailFrom: null,
+        publicUrl: null,
+        newestContact: billingRecords(database).contact,
+        alertHosts: ['127.0.0.1'],
+      }),
       runInvoices: () => Promise.reject(new Error('no invoice run here')),
       ...timeTravel({ store, db: database.db, now }),
       publicKeys: () => publicKeys(store),
@@ -174,6 +200,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     };
     const app = createHttp(deps);
     closers.push(() => app.close());
+    options.prepare?.(app);
     closers.push(() => deps.live.close());
     await app.ready();
     return {

@@ -352,6 +352,20 @@ export function billingSettingsChanged(
   return { type: 'billing-settings.changed', data: { agencyId: 'age_1', settings, ...data } };
 }
 
+export function alertSettingsChanged(
+  data: Overrides<'alert-settings.changed'> = {},
+): EventOf<'alert-settings.changed'> {
+  const target = {
+    id: 'alt_1',
+    channel: 'webhook',
+    alerts: ['budget-over', 'unhealthy'],
+    language: 'en',
+    active: true,
+    addressVersion: 1,
+  } as const;
+  return { type: 'alert-settings.changed', data: { agencyId: 'age_1', targets: [target], ...data } };
+}
+
 export function taxStatusDeclared(
   data: Overrides<'tax-status.declared'> = {},
 ): EventOf<'tax-status.declared'> {
@@ -524,6 +538,7 @@ export const oneOfEach: { readonly [T in EventType]: () => EventOf<T> } = {
   'invoice.dispute-closed': invoiceDisputeClosed,
   'invoice.cancelled': invoiceCancelled,
   'billing-settings.changed': billingSettingsChanged,
+  'alert-settings.changed': alertSettingsChanged,
   'tax-status.declared': taxStatusDeclared,
   'vat-id.checked': vatIdChecked,
   'log.key-rotated': logKeyRotated,

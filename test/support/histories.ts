@@ -151,6 +151,7 @@ const auditEvent = fc.oneof(
 /** One of each type there is, so that none is forgotten here. */
 const anyEvent = fc.constantFrom(...Object.values(make.oneOfEach)).map((one): DomainEvent => one());
 
+const envelope = fc.record({ agencyId: id('age'), tenantId: id('ten'), occurredAt: instant });
 const happening = fc.record({
   event: fc.oneof(
     { arbitrary: spend, weight: 5 },
@@ -161,15 +162,27 @@ const happening = fc.record({
     { arbitrary: auditEvent, weight: 1 },
     { arbitrary: anyEvent, weight: 8 },
   ),
-  envelope: fc.record({ agencyId: id('age'), tenantId: id('ten'), occurredAt: instant }),
+  envelope,
 });
 
-/** What the deciders let happen once only happens once; changes of what never was stay in. */
-export function histories(lengthMax: number): fc.Arbitrary<readonly Happening[]> {
-  return fc.array(happening, { maxLength: lengthMax, size: 'max' }).map((all) => {
+/**
+ * What the deciders let happen once only happens once; changes of what never was stay in. The
+ * `certain` events, or others that leave no room for them, happen somewhere in it.
+ */
+export function histories(
+  lengthMax: number,
+  certain: readonly DomainEvent[] = [],
+): fc.Arbitrary<readonly Happening[]> {
+  const drawn = fc.array(happening, { maxLength: lengthMax, size: 'max' });
+  const placed = certain.map((event) =>
+    fc.tuple(fc.record({ event: fc.constant(event), envelope }), fc.nat(lengthMax)),
+  );
+  return fc.tuple(drawn, fc.tuple(...placed)).map(([random, sure]) => {
+    const all = [...random];
+    for (const [one, at] of sure) all.splice(at, 0, one);
     const seen = new Set<string>();
-    return all.filter(({ event, envelope }) => {
-      const once = onceOnly(event, envelope.tenantId ?? 'ten_1');
+    return all.filter((one) => {
+      const once = onceOnly(one.event, one.envelope.tenantId ?? 'ten_1');
       if (once === null) return true;
       const first = !seen.has(once);
       seen.add(once);

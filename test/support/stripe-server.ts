@@ -64,7 +64,10 @@ const PREFIXES: Readonly<Record<string, string>> = {
   refund: 're',
   dispute: 'du',
   event: 'evt',
+  payment_method: 'pm',
 };
+/** As Stripe's test card of that name: it can be kept, and every payment with it fails. */
+const DECLINED = 'pm_card_chargeCustomerFail';
 
 export async function startStripeServer(options: { readonly secretKey: string }): Promise<StripeServer> {
   const things = new Map<string, Thing>();
@@ -124,8 +127,11 @@ export async function startStripeServer(options: { readonly secretKey: string })
     const taken = of('invoice').some(({ number }) => number === params['number']);
     if (taken) throw new Failure(400, `The number ${String(params['number'])} is taken`);
     if (params['auto_advance'] !== 'false') throw new Failure(400, 'this test never lets Stripe advance');
+    const { payment_method_types: methods } = params['payment_settings'] as Params;
     return make('invoice', {
       ...params,
+      auto_advance: false,
+      payment_settings: { payment_method_types: Object.values(methods as Params) },
       status: 'draft',
       total: 0,
       amount_due: 0,
@@ -145,8 +151,14 @@ export async function startStripeServer(options: { readonly secretKey: string })
       case 'void':
         if (invoice['status'] !== 'open') throw new Failure(400, 'Only open invoices can be voided');
         return change(invoice, { status: 'void' });
-      case 'pay':
+      case 'pay': {
+        const method = params['payment_method'] as string | undefined;
+        if (method !== undefined && get(method, 'payment_method')['card'] === DECLINED) {
+          server.failPayment(invoice.id, DECLINE);
+          throw new Failure(402, DECLINE);
+        }
         return paid(invoice, params['paid_out_of_band'] === 'true');
+      }
       default:
         throw new Failure(404, `no verb ${String(verb)}`);
     }
@@ -157,7 +169,7 @@ export async function startStripeServer(options: { readonly secretKey: string })
     const credited = of('credit_note').filter((note) => note['invoice'] === invoice.id);
     if (invoice['status'] !== 'paid' || credited.length > 0) throw new Failure(400, 'cannot be credited');
     refund(invoice.id, Number(params['refund_amount']), 'succeeded');
-    return make('credit_note', params);
+    return make('credit_note', { ...params, amount: Number(params['amount']) });
   }
 
   function refund(invoiceId: string, amount: number, status: string): Thing {
@@ -180,13 +192,14 @@ export async function startStripeServer(options: { readonly secretKey: string })
       case 'account':
         return { id: 'acct_1', object: 'account' };
       case 'customers': {
+        if (id === undefined) return list('customer', () => true);
         const tenant = /'([^']+)'$/.exec(String(query['query']))?.[1];
         const isTenants = ({ metadata }: Thing) => (metadata as Params)['keyledger_tenant'] === tenant;
         return { ...list('customer', isTenants), object: 'search_result' };
       }
       case 'invoices':
         return id === undefined
-          ? list('invoice', ({ customer }) => customer === query['customer'])
+          ? list('invoice', ({ customer }) => [undefined, customer].includes(query['customer']))
           : get(id, 'invoice');
       case 'invoiceitems':
         return list('invoiceitem', ({ invoice }) => invoice === query['invoice']);
@@ -199,6 +212,10 @@ export async function startStripeServer(options: { readonly secretKey: string })
             ? invoice === query['invoice']
             : (payment as Params)['payment_intent'] === intent,
         );
+      }
+      case 'events': {
+        const types = Object.values((query['types'] ?? {}) as Params);
+        return list('event', ({ type }) => types.includes(type));
       }
       case 'payment_intents':
         return get(id!, 'payment_intent');
@@ -222,6 +239,7 @@ export async function startStripeServer(options: { readonly secretKey: string })
       return item;
     }
     if (kind === 'credit_notes') return credit(params);
+    if (kind === 'payment_methods') return make('payment_method', { ...params, card: id });
     if (kind !== 'invoices') throw new Failure(404, `no route ${path.join('/')}`);
     if (id === undefined) return createInvoice(params);
     const invoice = get(id, 'invoice');
@@ -324,6 +342,7 @@ export async function startStripeServer(options: { readonly secretKey: string })
   return server;
 }
 
+const DECLINE = 'Your card was declined.';
 const SILENT = { status: 500, body: errorOf('api_error', 'something went wrong') };
 
 function errorOf(type: string, message: string) {
@@ -335,7 +354,8 @@ function attempt(task: () => unknown): { readonly status: number; readonly body:
     return { status: 200, body: task() };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return { status: error.status, body: errorOf('invalid_request_error', error.message) };
+    const type = error.status === 402 ? 'card_error' : 'invalid_request_error';
+    return { status: error.status, body: errorOf(type, error.message) };
   }
 }
 

@@ -18,6 +18,8 @@ export interface Console {
   api<T>(path: string, body?: unknown): Promise<T>;
   /** A chat through the gateway; the status and the message of a refusal. */
   chat(secret: string): Promise<{ readonly status: number; readonly message: string }>;
+  /** Somebody new who leads the tenant, signed in. */
+  join(tenantId: string): Promise<SignedIn>;
   /** A browser of its own, signed in as the administrator unless told otherwise. */
   visit(path: string, options?: VisitOptions): Promise<Page>;
   close(): Promise<void>;
@@ -25,6 +27,7 @@ export interface Console {
 
 export interface VisitOptions extends BrowserContextOptions {
   readonly signedIn?: boolean;
+  readonly as?: SignedIn;
 }
 
 export const MASTER_KEY = 'sk-console-test-0123456789abcdef';
@@ -44,6 +47,7 @@ export async function startConsole(): Promise<Console> {
     PORT: '0',
     SIMULATED_LATENCY_MS: '0',
     SIMULATED_CHUNK_DELAY_MS: '0',
+    ALERT_HOSTS_ALLOWED: '127.0.0.1',
     AGENCY_NAME: 'Nordlicht Digital GmbH',
     AGENCY_STREET: 'Speicherstraße 7',
     AGENCY_POSTAL_CODE: '24103',
@@ -59,7 +63,7 @@ export async function startConsole(): Promise<Console> {
     say: () => undefined,
   });
   const browser = await launchBrowser();
-  const state = await signIn(browser, app.url);
+  const state = await signIn(browser, app.url, '/api/session', { username: 'admin', password: MASTER_KEY });
   return {
     url: app.url,
     pool: database.pool,
@@ -78,13 +82,26 @@ export async function startConsole(): Promise<Console> {
       const { error } = (await response.json()) as { error?: { message: string } };
       return { status: response.status, message: error?.message ?? '' };
     },
-    async visit(path, { signedIn = true, ...options } = {}) {
+    async join(tenantId) {
+      const post = async <T>(path: string, body: object): Promise<T> => {
+        const answer = await send(app.url, path, MASTER_KEY, body);
+        expect(answer.status, path).toBe(200);
+        return (await answer.json()) as T;
+      };
+      const { user_id } = await post<{ user_id: string }>('/user/new', { auto_create_key: false });
+      const member = { user_id, role: 'org_admin' };
+      await post('/organization/member_add', { organization_id: tenantId, member });
+      const { id, token } = await post<{ id: string; token: string }>('/invitation/new', { user_id });
+      const accepted = { invitation_id: id, token, password: 'a long enough password' };
+      return signIn(browser, app.url, '/api/session/invitation', accepted);
+    },
+    async visit(path, { signedIn = true, as = state, ...options } = {}) {
       const context = await browser.newContext({
         locale: 'en-GB',
         viewport: { width: 1280, height: 900 },
         reducedMotion: 'reduce',
         ...options,
-        ...(signedIn ? { storageState: state } : {}),
+        ...(signedIn ? { storageState: as } : {}),
       });
       context.setDefaultTimeout(WAIT_MS);
       const page = await context.newPage();
@@ -100,13 +117,13 @@ export async function startConsole(): Promise<Console> {
   };
 }
 
-type State = Awaited<ReturnType<BrowserContext['storageState']>>;
+export type SignedIn = Awaited<ReturnType<BrowserContext['storageState']>>;
 
-async function signIn(browser: Browser, url: string): Promise<State> {
+async function signIn(browser: Browser, url: string, path: string, data: object): Promise<SignedIn> {
   const context = await browser.newContext();
-  const response = await context.request.post(`${url}/api/session`, {
+  const response = await context.request.post(`${url}${path}`, {
     headers: { 'x-keyledger-console': '1' },
-    data: { username: 'admin', password: MASTER_KEY },
+    data,
   });
   expect(response.status()).toBe(200);
   const state = await context.storageState();

@@ -103,6 +103,7 @@ function party(one: EParty): readonly (XmlElement | null)[] {
 
 function settlement(invoice: EInvoice): XmlElement | null {
   const { payment, totals, preceding, currency } = invoice;
+  const [first] = preceding;
   return ram('ApplicableHeaderTradeSettlement', [
     ram('PaymentReference', invoice.number),
     ram('InvoiceCurrencyCode', currency),
@@ -141,11 +142,12 @@ function settlement(invoice: EInvoice): XmlElement | null {
       ram('GrandTotalAmount', totals.gross),
       ram('DuePayableAmount', totals.due),
     ]),
-    preceding === null
+    // The syntax has room for one; the notes name all.
+    first === undefined
       ? null
       : ram('InvoiceReferencedDocument', [
-          ram('IssuerAssignedID', preceding.number),
-          ram('FormattedIssueDateTime', [date(preceding.issuedOn, 'qdt')]),
+          ram('IssuerAssignedID', first.number),
+          ram('FormattedIssueDateTime', [date(first.issuedOn, 'qdt')]),
         ]),
   ]);
 }

@@ -110,7 +110,7 @@ function bookingRow(
   const cents = toCents(parseNanos(gross));
   const amount = gross.replace('-', '').replace('.', ',');
   const [, month, day] = document.issued_on.split('-');
-  const text = `${document.kind === 'cancellation' ? 'Storno' : 'Rechnung'} ${document.recipient.name}`;
+  const text = `${BOOKING_TEXT[document.kind]} ${document.recipient.name}`;
   const service = serviceTo.split('-').toReversed().join('');
   const cells = new Map<number, string>([
     [1, amount],
@@ -129,6 +129,8 @@ function bookingRow(
   ]);
   return DATEV_COLUMNS.map((_, index) => cells.get(index + 1) ?? '').join(';');
 }
+
+const BOOKING_TEXT = { invoice: 'Rechnung', cancellation: 'Storno', correction: 'Korrektur' } as const;
 
 function quoted(text: string): string {
   return `"${text.replaceAll('"', '""').replaceAll(/[\r\n]+/g, ' ')}"`;

@@ -34,6 +34,8 @@ interface MailWords {
 
 export interface DeliveryWords {
   readonly invoice: (facts: MailFacts) => MailWords;
+  /** `amount`: what is to be refunded, not negative. */
+  readonly correction: (facts: MailFacts) => MailWords;
   readonly cancellation: (facts: MailFacts & { readonly preceding: string }) => MailWords;
   /** `suspendsOn`: formatted; null when no suspension follows. */
   readonly reminder: (
@@ -50,6 +52,15 @@ export const deliveryWords: Readonly<Record<Language, DeliveryWords>> = {
         `anbei erhalten Sie die Rechnung ${facts.number} über ${facts.amount}.`,
         facts.dueOn === null ? null : `Bitte zahlen Sie bis zum ${facts.dueOn}.`,
         ...waysGerman(facts),
+        'Mit freundlichen Grüßen',
+        facts.issuer,
+      ]),
+    }),
+    correction: (facts) => ({
+      subject: `Rechnungskorrektur ${facts.number} von ${facts.issuer}`,
+      text: letter([
+        'Guten Tag,',
+        `anbei erhalten Sie die Rechnungskorrektur ${facts.number}. Der Betrag von ${facts.amount} wird Ihnen erstattet oder mit offenen Rechnungen verrechnet.`,
         'Mit freundlichen Grüßen',
         facts.issuer,
       ]),
@@ -86,6 +97,15 @@ export const deliveryWords: Readonly<Record<Language, DeliveryWords>> = {
         `please find attached the invoice ${facts.number} for ${facts.amount}.`,
         facts.dueOn === null ? null : `Please pay it by ${facts.dueOn}.`,
         ...waysEnglish(facts),
+        'Kind regards',
+        facts.issuer,
+      ]),
+    }),
+    correction: (facts) => ({
+      subject: `Invoice correction ${facts.number} from ${facts.issuer}`,
+      text: letter([
+        'Hello,',
+        `please find attached the invoice correction ${facts.number}. The amount of ${facts.amount} is refunded to you or set off against open invoices.`,
         'Kind regards',
         facts.issuer,
       ]),

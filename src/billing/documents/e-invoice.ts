@@ -1,6 +1,7 @@
 import type { TaxCategory } from '../../domain/tax.ts';
-import type { DocumentLine, InvoiceDocument } from './invoice-document.ts';
+import { type DocumentLine, type InvoiceDocument, referencesOf } from './invoice-document.ts';
 import type { Party } from './parties.ts';
+import { referenceTexts } from './references.ts';
 import { documentWords, formatDate } from './words.ts';
 
 /**
@@ -23,7 +24,7 @@ export interface EInvoice {
   /** BT-2, BT-9: `YYYY-MM-DD`. */
   readonly issuedOn: string;
   readonly dueOn: string | null;
-  /** BT-3: 380 invoice, 384 corrected invoice, which takes back another one. */
+  /** BT-3: 380 invoice, 384 corrected invoice, which takes back others or parts of them. */
   readonly typeCode: '380' | '384';
   /** BT-5 */
   readonly currency: string;
@@ -34,7 +35,7 @@ export interface EInvoice {
   /** BT-22 */
   readonly notes: readonly string[];
   /** BT-25, BT-26 */
-  readonly preceding: { readonly number: string; readonly issuedOn: string } | null;
+  readonly preceding: readonly { readonly number: string; readonly issuedOn: string }[];
   readonly seller: EParty;
   readonly buyer: EParty;
   /** BT-72 */
@@ -133,16 +134,13 @@ export function eInvoice(document: InvoiceDocument, profile: Profile): EInvoice 
     number: document.number,
     issuedOn: document.issued_on,
     dueOn: document.due_on,
-    typeCode: document.kind === 'cancellation' ? '384' : '380',
+    typeCode: document.kind === 'invoice' ? '380' : '384',
     currency: document.currency,
     buyerReference: document.buyer_reference ?? (profile === 'en16931' ? null : document.tenant_id),
     paymentTerms:
       document.due_on === null ? null : word.payTerms(formatDate(document.due_on, document.language)),
     notes: notesOf(document),
-    preceding:
-      document.preceding === null
-        ? null
-        : { number: document.preceding.number, issuedOn: document.preceding.issued_on },
+    preceding: referencesOf(document).map(({ number, issued_on: issuedOn }) => ({ number, issuedOn })),
     seller: party(document.agency_id, issuer, isOutside),
     buyer: { ...party(document.tenant_id, recipient, isOutside), taxNumber: null, legalInformation: null },
     deliveredOn: document.service_to,
@@ -167,12 +165,10 @@ export function eInvoice(document: InvoiceDocument, profile: Profile): EInvoice 
   };
 }
 
-function notesOf({ kind, preceding, reason, language }: InvoiceDocument): readonly string[] {
-  if (preceding === null) return [];
-  const word = documentWords[language];
-  const date = formatDate(preceding.issued_on, language);
-  if (kind === 'invoice') return [word.replaces(preceding.number, date)];
-  return [word.cancels(preceding.number, date), ...(reason === null ? [] : [`${word.reason}: ${reason}`])];
+function notesOf(document: InvoiceDocument): readonly string[] {
+  const { reason, language } = document;
+  const { reason: because } = documentWords[language];
+  return [...referenceTexts(document), ...(reason === null ? [] : [`${because}: ${reason}`])];
 }
 
 /** Outside the scope of the tax BR-O-02 allows no VAT ids: they are then named as legal information. */

@@ -13,8 +13,11 @@ import { discountWords, formatDecimal, lineWords, taxNotes } from './words.ts';
  * copied in, because contacts change and may have to be forgotten while the invoice has to be kept.
  */
 export interface InvoiceDocument {
-  /** `cancellation`: a Stornorechnung, which takes back every line of an invoice. */
-  readonly kind: 'invoice' | 'cancellation';
+  /**
+   * `cancellation`: a Stornorechnung, which takes back every line of an invoice. `correction`: a
+   * Rechnungskorrektur, which takes back more of earlier invoices than it charges.
+   */
+  readonly kind: 'invoice' | 'cancellation' | 'correction';
   /** Raised when the meaning of a field changes. */
   readonly format: 2;
   readonly invoice_id: string;
@@ -41,7 +44,9 @@ export interface InvoiceDocument {
   readonly e_invoice: EInvoiceFormat;
   readonly buyer_reference: string | null;
   /** The invoice that this one takes back or replaces. */
-  readonly preceding: { readonly number: string; readonly issued_on: string } | null;
+  readonly preceding: DocumentReference | null;
+  /** The invoices that a correction is about, newest first; left out on other kinds. */
+  readonly corrects?: readonly DocumentReference[] | undefined;
   /** Why it takes it back. */
   readonly reason: string | null;
   /** SHA-256 of the brand that its PDF wears; null for the plain one. */
@@ -51,6 +56,11 @@ export interface InvoiceDocument {
   readonly totals: { readonly net: string; readonly tax: string; readonly gross: string };
   /** Where it can be paid; only on invoices that somebody collects. */
   readonly payment_link?: string;
+}
+
+export interface DocumentReference {
+  readonly number: string;
+  readonly issued_on: string;
 }
 
 export interface DocumentLine {
@@ -95,6 +105,7 @@ export interface DocumentFacts {
   readonly parties: Parties;
   readonly projectNames: ReadonlyMap<string, string>;
   readonly preceding: InvoiceDocument['preceding'];
+  readonly corrects?: readonly DocumentReference[] | undefined;
   readonly brand: string | null;
 }
 
@@ -102,8 +113,9 @@ export function invoiceDocument(facts: DocumentFacts): InvoiceDocument {
   const { draft, parties } = facts;
   const { payment, preferences } = parties;
   const { first, last } = periodDays(draft.period);
+  const isCorrection = draft.grossCents < 0n;
   return {
-    kind: 'invoice',
+    kind: isCorrection ? 'correction' : 'invoice',
     format: 2,
     invoice_id: draft.invoiceId,
     number: facts.number,
@@ -125,6 +137,7 @@ export function invoiceDocument(facts: DocumentFacts): InvoiceDocument {
     e_invoice: preferences.e_invoice,
     buyer_reference: preferences.buyer_reference,
     preceding: facts.preceding,
+    ...(isCorrection ? { corrects: facts.corrects ?? [] } : {}),
     reason: null,
     brand: facts.brand,
     lines: draft.lines.map((line, index) => documentLine(line, index + 1, facts)),
@@ -147,6 +160,11 @@ export function totalsText(draft: InvoiceDraft): InvoiceDocument['totals'] {
   };
 }
 
+/** Every invoice that a document refers to, the one that matters most first. */
+export function referencesOf({ preceding, corrects = [] }: InvoiceDocument): readonly DocumentReference[] {
+  return [...(preceding === null ? [] : [preceding]), ...corrects];
+}
+
 /** Takes every line back with the opposite sign, so that both documents come to exactly zero. */
 export function cancellationDocument(
   original: InvoiceDocument,
@@ -157,15 +175,17 @@ export function cancellationDocument(
     readonly reason: string;
   },
 ): InvoiceDocument {
-  const { payment_link: _paid, ...rest } = original;
-  const { totals } = original;
+  const { payment_link: _paid, corrects: _corrected, ...rest } = original;
+  const { totals, payment } = original;
+  const isOwed = totals.gross.startsWith('-');
   return {
     ...rest,
     kind: 'cancellation',
     invoice_id: facts.cancellationId,
     number: facts.number,
     issued_on: facts.issuedOn,
-    due_on: null,
+    // Taking back what was to be refunded leaves something to pay.
+    due_on: isOwed ? daysAfter(facts.issuedOn, payment.payment_days) : null,
     preceding: { number: original.number, issued_on: original.issued_on },
     reason: facts.reason,
     lines: original.lines.map((line) => ({

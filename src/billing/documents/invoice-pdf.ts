@@ -20,7 +20,8 @@ import {
   write,
 } from './page.ts';
 import { attachXml, FONTS, newPdf, pdfBytes } from './pdf-file.ts';
-import { formatDate, formatMoney } from './words.ts';
+import { referenceTexts } from './references.ts';
+import { documentWords, formatDate, formatMoney } from './words.ts';
 
 /**
  * The PDF of a finalised invoice with its XML inside (ZUGFeRD / Factur-X, profile EN 16931). The
@@ -44,11 +45,7 @@ export async function invoicePdf(document: InvoiceDocument, brand: Brand = PLAIN
 }
 
 function titleOf({ kind, number, language }: InvoiceDocument): string {
-  const titles = {
-    de: { invoice: 'Rechnung', cancellation: 'Stornorechnung' },
-    en: { invoice: 'Invoice', cancellation: 'Cancellation invoice' },
-  } as const;
-  return `${titles[language][kind]} ${number}`;
+  return `${documentWords[language][kind]} ${number}`;
 }
 
 /** The block beside the address: number, dates, references. */
@@ -78,7 +75,7 @@ function facts({ pdf, document, word }: Sheet): void {
 
 /** Title and first sentence; returns where the lines begin. */
 function opening({ pdf, document, word, brand }: Sheet, title: string): number {
-  const { preceding, language, kind, reason } = document;
+  const { language, kind, reason } = document;
   const width = SHEET.width;
   let y = write(pdf, title, SHEET.left, 100 * MM, {
     size: 17,
@@ -86,14 +83,13 @@ function opening({ pdf, document, word, brand }: Sheet, title: string): number {
     colour: brand.accent,
     width,
   });
-  if (preceding !== null) {
-    const date = formatDate(preceding.issued_on, language);
-    const text =
-      kind === 'invoice' ? word.replaces(preceding.number, date) : word.cancels(preceding.number, date);
+  for (const text of referenceTexts(document)) {
     y = write(pdf, text, SHEET.left, y + 3, { size: 10, font: FONTS.medium, width });
   }
   if (reason !== null) y = write(pdf, `${word.reason}: ${reason}`, SHEET.left, y + 2, { size: 9, width });
-  const usual = kind === 'invoice' ? word.salutation : word.cancelIntro;
+  const usual = { invoice: word.salutation, cancellation: word.cancelIntro, correction: word.correctIntro }[
+    kind
+  ];
   const intro = kind === 'invoice' ? (brand.texts[language]?.intro ?? usual) : usual;
   return write(pdf, intro, SHEET.left, y + 6, { size: 9, width }) + 13;
 }
@@ -142,7 +138,11 @@ function closing(sheet: Sheet, title: string, top: number): void {
   };
   for (const note of new Set(taxes.map((tax) => tax.note))) if (note !== null) paragraph(note, FONTS.medium);
   if (kind === 'invoice' && document.due_on === null) paragraph(word.nothingToPay);
-  if (kind === 'invoice' && document.due_on !== null) {
+  if (kind === 'correction') {
+    const amount = formatMoney(document.totals.gross.replace('-', ''), document.currency, language);
+    paragraph(word.refund(amount), FONTS.medium);
+  }
+  if (document.due_on !== null) {
     reserve(PANEL_HEIGHT + 10);
     y = paymentPanel(sheet, document.due_on, y + 2) + 10;
     if (document.payment_link !== undefined)
@@ -150,7 +150,8 @@ function closing(sheet: Sheet, title: string, top: number): void {
   }
   const own = kind === 'invoice' ? (brand.texts[language]?.closing ?? null) : null;
   if (own !== null) paragraph(own);
-  paragraph(word.attachment, FONTS.regular, 7.5);
+  // Not worth a page of its own.
+  if (y + 2 * 7.5 <= SHEET.bottom) paragraph(word.attachment, FONTS.regular, 7.5);
 }
 
 const PANEL_HEIGHT = 52;

@@ -28,8 +28,9 @@ const [PLACE, SERVICE, QUANTITY, PRICE, RATE, AMOUNT] = columnsOf([
 const ROW_GAP = 4.5;
 const HEAD_HEIGHT = 20;
 const CARRY_HEIGHT = 18;
-/** Room that the sums need below the last line, so that they never stand alone. */
+/** Room that the sums need below the last line, so that they never stand alone; more for each further tax. */
 const SUMS_HEIGHT = 60;
+const TAX_HEIGHT = 15;
 
 /** So many lines are set before other work gets its turn: the gateway runs in the same process. */
 const LINES_A_TURN = 20;
@@ -43,7 +44,8 @@ export async function lineTable(sheet: Sheet, title: string, top: number): Promi
     if (index % LINES_A_TURN === LINES_A_TURN - 1) await setImmediate();
     const height = rowHeight(sheet, line);
     const isLast = index === document.lines.length - 1;
-    if (y + height + (isLast ? SUMS_HEIGHT : CARRY_HEIGHT) > SHEET.bottom) {
+    const below = isLast ? SUMS_HEIGHT + TAX_HEIGHT * (document.taxes.length - 1) : CARRY_HEIGHT;
+    if (y + height + below > SHEET.bottom) {
       carry(sheet, y, carried);
       pdf.addPage();
       runningHead(sheet, title);
@@ -92,11 +94,15 @@ function rowHeight(sheet: Sheet, line: DocumentLine): number {
   );
 }
 
+/** They come in advance or are corrected; late is what was used. */
+const FEES: ReadonlySet<string> = new Set(['fee', 'project-fee', 'correction', 'discount']);
+
 function detailOf({ document, word }: Sheet, line: DocumentLine): string {
   const { language, period } = document;
   const days = `${formatDate(line.service_from, language)} – ${formatDate(line.service_to, language)}`;
   const project = line.unit_price === null ? null : (line.project_name ?? line.project_id ?? word.noProject);
-  const late = line.service_from.slice(0, 7) === period ? null : word.late;
+  const isLate = !FEES.has(line.kind) && line.service_from.slice(0, 7) < period;
+  const late = isLate ? word.late : null;
   return [project, days, late].filter((part) => part !== null).join(' · ');
 }
 
@@ -108,10 +114,10 @@ function row(sheet: Sheet, line: DocumentLine, y: number): void {
   write(pdf, String(line.place), PLACE.left, y, { size: 9, colour: GREY, width: PLACE.width });
   const below = write(pdf, line.description, SERVICE.left, y, NAME_PEN);
   write(pdf, detailOf(sheet, line), SERVICE.left, below, DETAIL_PEN);
-  write(pdf, formatDecimal(line.quantity, language), QUANTITY.left, y, { ...number, width: QUANTITY.width });
+  write(pdf, formatDecimal(line.quantity, language), QUANTITY.left, y, { ...number, ...inside(QUANTITY) });
   if (line.unit_price !== null && line.price_base !== null) {
     const price = formatMoney(withCents(line.unit_price), currency, language);
-    const next = write(pdf, price, PRICE.left, y, { ...number, width: PRICE.width });
+    const next = write(pdf, price, PRICE.left, y, { ...number, ...inside(PRICE) });
     const count = formatDecimal(line.price_base, language);
     const base = line.unit === null || isToken(line.unit) ? word.perTokens(count) : word.per(count);
     write(pdf, base, PRICE.left, next, { ...small, width: PRICE.width });
@@ -122,8 +128,16 @@ function row(sheet: Sheet, line: DocumentLine, y: number): void {
     ...number,
     colour: INK,
     font: FONTS.medium,
-    width: AMOUNT.width,
+    ...inside(AMOUNT),
   });
+}
+
+/** From the column before. */
+const GAP = 4;
+
+/** Numbers stay on one line, set smaller where they are long. */
+function inside({ width }: Column): Pick<Pen, 'width' | 'within'> {
+  return { width, within: width - GAP };
 }
 
 function isToken(unit: Unit): boolean {

@@ -18,7 +18,7 @@ export const SHEET = {
 
 export const INK = '#1a1d21';
 export const GREY = '#626a73';
-export const RULE = '#d9dde2';
+const RULE = '#d9dde2';
 
 export interface Sheet {
   readonly pdf: Pdf;
@@ -39,11 +39,14 @@ export interface Pen {
   readonly align?: 'left' | 'right';
   /** What does not fit is cut off with an ellipsis. */
   readonly height?: number;
+  /** Set smaller where one line of it would be wider than this. */
+  readonly within?: number;
 }
 
 /** Writes text at a place and returns where the next line would begin. */
 export function write(pdf: Pdf, text: string, x: number, y: number, pen: Pen = {}): number {
-  const { size = 9, font = FONTS.regular, colour = INK, width, height, align = 'left' } = pen;
+  const { size: wanted = 9, font = FONTS.regular, colour = INK, width, height, align = 'left', within } = pen;
+  const size = within === undefined ? wanted : fittingSize(pdf, text, font, wanted, within);
   pdf.font(font).fontSize(size).fillColor(colour);
   const options = {
     align,
@@ -52,7 +55,34 @@ export function write(pdf: Pdf, text: string, x: number, y: number, pen: Pen = {
     ...(height === undefined ? {} : { height, ellipsis: true }),
   };
   pdf.text(text, x, y, options);
-  return width === undefined ? y + size * 1.43 : pdf.y;
+  return width === undefined ? y + wanted * 1.43 : pdf.y;
+}
+
+const SIZE_MIN = 4;
+/** A little less than all of it: a text as wide as its place is broken by the last digit of a sum. */
+const FILLED = 0.99;
+
+function fittingSize(pdf: Pdf, text: string, font: Pen['font'], size: number, width: number): number {
+  const taken = pdf
+    .font(font ?? FONTS.regular)
+    .fontSize(size)
+    .widthOfString(text);
+  return taken <= width ? size : Math.max(SIZE_MIN, ((size * width) / taken) * FILLED);
+}
+
+/** The largest of the sizes at which lines below each other are no higher than so much; else the last. */
+function sizeWithin(
+  pdf: Pdf,
+  lines: readonly string[],
+  {
+    width,
+    height,
+    sizes,
+  }: { readonly width: number; readonly height: number; readonly sizes: readonly number[] },
+): number {
+  const isWithin = (size: number): boolean =>
+    lines.reduce((sum, line) => sum + heightOf(pdf, line, { size, width }), 0) <= height;
+  return sizes.find(isWithin) ?? sizes.at(-1)!;
 }
 
 export function heightOf(
@@ -96,7 +126,7 @@ export function addressWindow({ pdf, document }: Sheet): void {
   const { issuer, recipient } = document;
   const width = 80 * MM;
   const sender = `${issuer.name} · ${issuer.street} · ${issuer.postal_code} ${issuer.city}`;
-  write(pdf, sender, SHEET.left, 56.5 * MM, { size: 6.5, colour: GREY, width });
+  write(pdf, sender, SHEET.left, 56.5 * MM, { size: 6.5, colour: GREY, width, within: width });
   const lines = [
     recipient.name,
     recipient.street,
@@ -104,7 +134,8 @@ export function addressWindow({ pdf, document }: Sheet): void {
     ...(document.country_line === null ? [] : [document.country_line]),
   ];
   let y = 63 * MM;
-  for (const line of lines) y = write(pdf, line, SHEET.left, y, { size: 10, width });
+  const size = sizeWithin(pdf, lines, { width, height: 33 * MM, sizes: [10, 9, 8, 7, 6] });
+  for (const line of lines) y = write(pdf, line, SHEET.left, y, { size, width });
 }
 
 /** Where the letter is folded and punched. */
@@ -159,6 +190,9 @@ export function footers({ pdf, document, word }: Sheet): void {
     .filter((lines) => lines.length > 0);
   const gap = 10;
   const width = (SHEET.width - gap * (filled.length - 1)) / filled.length;
+  const room = pdf.page.height - SHEET.footer - 7 - 5 * MM;
+  const sizes = [7, 6.5, 6, 5.5, 5, 4.5, 4];
+  const size = Math.min(...filled.map((lines) => sizeWithin(pdf, lines, { width, height: room, sizes })));
   const { start, count } = pdf.bufferedPageRange();
   for (let page = 0; page < count; page += 1) {
     pdf.switchToPage(start + page);
@@ -172,7 +206,13 @@ export function footers({ pdf, document, word }: Sheet): void {
     for (const [index, lines] of filled.entries()) {
       let y = SHEET.footer + 7;
       for (const line of lines) {
-        y = write(pdf, line, SHEET.left + index * (width + gap), y, { size: 7, colour: GREY, width });
+        const left = Math.max(SHEET.footer + 7 + room - y, 1);
+        y = write(pdf, line, SHEET.left + index * (width + gap), y, {
+          size,
+          colour: GREY,
+          width,
+          height: left,
+        });
       }
     }
   }

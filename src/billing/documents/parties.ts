@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { HOME_COUNTRY, isOtherEuCountry, type Treatment } from '../../domain/tax.ts';
 import { Refusal } from '../../errors.ts';
+import { isIban } from '../../domain/iban.ts';
 
 /** Who issues and who receives an invoice, as both stand on it. */
 export const LANGUAGES = ['de', 'en'] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 /** How an invoice is delivered to machines: ZUGFeRD is the PDF with its XML inside. */
-export const E_INVOICE_FORMATS = ['zugferd', 'xrechnung-cii', 'xrechnung-ubl'] as const;
+const E_INVOICE_FORMATS = ['zugferd', 'xrechnung-cii', 'xrechnung-ubl'] as const;
 export type EInvoiceFormat = (typeof E_INVOICE_FORMATS)[number];
 
 const Text = z.string().trim().min(1);
@@ -93,13 +94,4 @@ export function treatmentOf({ country, vat_id: vatId }: Pick<Party, 'country' | 
   if (!isOtherEuCountry(country)) return 'third-country';
   if (vatId === null) throw new Refusal('tax_case_unsupported', { country });
   return 'reverse-charge';
-}
-
-/** ISO 13616: the check digits hold. */
-function isIban(text: string): boolean {
-  if (!/^[A-Z]{2}\d{2}[A-Z0-9]{10,30}$/.test(text)) return false;
-  const digits = (text.slice(4) + text.slice(0, 4)).replaceAll(/[A-Z]/g, (letter) =>
-    String(letter.charCodeAt(0) - 55),
-  );
-  return BigInt(digits) % 97n === 1n;
 }

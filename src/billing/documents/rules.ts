@@ -52,7 +52,7 @@ function headRules(invoice: EInvoice): readonly Violation[] {
     [invoice.lines.length > 0, 'BR-16', 'BG-25 invoice line'],
     [isDate(invoice.deliveredOn), 'BR-DE-TMP-32', 'BT-72 delivery date'],
     [invoice.from <= invoice.to, 'BR-29', 'BT-74 end of the period'],
-    [preceding === null || preceding.number !== '', 'BR-55', 'BT-25 preceding invoice'],
+    [preceding.every(({ number }) => number !== ''), 'BR-55', 'BT-25 preceding invoice'],
     [payment.code !== '58' || payment.iban !== null, 'BR-61', 'BT-84 payment account'],
     [cents(totals.due) <= 0n || dueOn !== null || paymentTerms !== null, 'BR-CO-25', 'BT-9 due date'],
   ]);
@@ -171,7 +171,8 @@ function partyRules({ seller, buyer }: EInvoice): readonly Violation[] {
   ]);
 }
 
-function xrechnungRules({ seller, buyer, payment, buyerReference, taxes }: EInvoice): readonly Violation[] {
+function xrechnungRules(invoice: EInvoice): readonly Violation[] {
+  const { seller, buyer, payment, buyerReference, taxes, typeCode, preceding } = invoice;
   const { contact } = seller;
   const given = (text: string | null): boolean => text !== null && text.trim() !== '';
   const isOutside = taxes.every(({ category }) => category === 'O');
@@ -202,6 +203,7 @@ function xrechnungRules({ seller, buyer, payment, buyerReference, taxes }: EInvo
       'BT-42 phone of the seller',
     ],
     [isMail, 'BR-DE-28', 'BT-43 e-mail of the seller'],
+    [typeCode !== '384' || preceding.length > 0, 'BR-DE-26', 'BG-3 preceding invoice of a correction'],
     [given(buyer.electronicAddress), 'PEPPOL-EN16931-R010', 'BT-49 electronic address of the buyer'],
     [given(seller.electronicAddress), 'PEPPOL-EN16931-R020', 'BT-34 electronic address of the seller'],
   ]);

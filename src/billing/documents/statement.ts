@@ -49,7 +49,8 @@ export async function statementPdf(document: InvoiceDocument, brand: Brand): Pro
   const title = `${word.statement} ${word.statementOf(number)}`;
   letterHead(sheet);
   let y = write(pdf, title, SHEET.left, 44 * MM, { size: 15, font: FONTS.bold, colour: brand.accent });
-  y = write(pdf, periodText(document), SHEET.left, y + 2, { size: 9, colour: GREY }) + 14;
+  y =
+    write(pdf, periodText(document), SHEET.left, y + 2, { size: 9, colour: GREY, within: SHEET.width }) + 14;
   const turn = (): number => {
     pdf.addPage();
     runningHead(sheet, title);
@@ -93,11 +94,12 @@ function byProject(document: InvoiceDocument): readonly (readonly DocumentLine[]
 
 function projectHead({ pdf, word, brand }: Sheet, line: DocumentLine, y: number): number {
   const name = line.project_name ?? line.project_id ?? word.noProject;
-  const next = write(pdf, name, SHEET.left, y, { size: 10.5, font: FONTS.bold, colour: brand.accent }) + 4;
+  const bold = { size: 10.5, font: FONTS.bold, colour: brand.accent, within: SHEET.width };
+  const next = write(pdf, name, SHEET.left, y, bold) + 4;
   const pen = { size: 7.5, font: FONTS.medium, colour: GREY } as const;
   write(pdf, word.month, COLUMNS.month.left, next, pen);
   write(pdf, word.model, COLUMNS.model.left, next, pen);
-  write(pdf, 'Tokens', COLUMNS.quantity.left, next, { ...pen, ...COLUMNS.quantity, align: 'right' });
+  write(pdf, word.quantity, COLUMNS.quantity.left, next, { ...pen, ...COLUMNS.quantity, align: 'right' });
   write(pdf, `${word.price} / 1M`, COLUMNS.price.left, next, { ...pen, ...COLUMNS.price, align: 'right' });
   write(pdf, word.exact, COLUMNS.amount.left, next, { ...pen, ...COLUMNS.amount, align: 'right' });
   rule(pdf, next + 13);
@@ -118,10 +120,19 @@ function usageRow({ pdf, document }: Sheet, line: DocumentLine, y: number): numb
   write(pdf, formatDecimal(line.quantity, language), COLUMNS.quantity.left, y, {
     ...right,
     ...COLUMNS.quantity,
+    within: COLUMNS.quantity.width,
   });
   const single = line.price_base === '1' ? ' / 1' : '';
-  write(pdf, money(line.unit_price ?? '0') + single, COLUMNS.price.left, y, { ...right, ...COLUMNS.price });
-  write(pdf, money(line.exact), COLUMNS.amount.left, y, { ...right, ...COLUMNS.amount });
+  write(pdf, money(line.unit_price ?? '0') + single, COLUMNS.price.left, y, {
+    ...right,
+    ...COLUMNS.price,
+    within: COLUMNS.price.width,
+  });
+  write(pdf, money(line.exact), COLUMNS.amount.left, y, {
+    ...right,
+    ...COLUMNS.amount,
+    within: COLUMNS.amount.width - 4,
+  });
   return y + ROW;
 }
 

@@ -24,14 +24,11 @@ export function ublXml(invoice: EInvoice): string {
       cbc('DocumentCurrencyCode', currency),
       cbc('BuyerReference', invoice.buyerReference),
       period(invoice),
-      preceding === null
-        ? null
-        : cac('BillingReference', [
-            cac('InvoiceDocumentReference', [
-              cbc('ID', preceding.number),
-              cbc('IssueDate', preceding.issuedOn),
-            ]),
-          ]),
+      ...preceding.map(({ number, issuedOn }) =>
+        cac('BillingReference', [
+          cac('InvoiceDocumentReference', [cbc('ID', number), cbc('IssueDate', issuedOn)]),
+        ]),
+      ),
       cac('AccountingSupplierParty', [party(invoice.seller)]),
       cac('AccountingCustomerParty', [party(invoice.buyer)]),
       cac('Delivery', [cbc('ActualDeliveryDate', invoice.deliveredOn)]),

@@ -74,6 +74,9 @@ export const documentWords = {
   de: {
     invoice: 'Rechnung',
     cancellation: 'Stornorechnung',
+    correction: 'Rechnungskorrektur',
+    corrects: (invoices: string) => `Rechnungskorrektur zur Rechnung ${invoices}`,
+    invoiceOf: (number: string, date: string) => `${number} vom ${date}`,
     cancels: (number: string, date: string) => `Rechnungskorrektur zur Rechnung ${number} vom ${date}`,
     replaces: (number: string, date: string) => `Ersetzt die stornierte Rechnung ${number} vom ${date}`,
     reason: 'Grund',
@@ -111,6 +114,9 @@ export const documentWords = {
     phone: 'Telefon',
     salutation: 'Für die Nutzung im Leistungszeitraum berechnen wir:',
     cancelIntro: 'Wir nehmen die genannte Rechnung vollständig zurück:',
+    correctIntro: 'Wir berichtigen frühere Abrechnungen wie folgt:',
+    refund: (amount: string) =>
+      `Der Betrag von ${amount} wird Ihnen erstattet oder mit offenen Rechnungen verrechnet.`,
     statement: 'Nutzungsnachweis',
     statementOf: (number: string) => `zur Rechnung ${number}`,
     month: 'Monat',
@@ -123,6 +129,9 @@ export const documentWords = {
   en: {
     invoice: 'Invoice',
     cancellation: 'Cancellation invoice',
+    correction: 'Invoice correction',
+    corrects: (invoices: string) => `Correction of invoice ${invoices}`,
+    invoiceOf: (number: string, date: string) => `${number} of ${date}`,
     cancels: (number: string, date: string) => `Correction of invoice ${number} of ${date}`,
     replaces: (number: string, date: string) => `Replaces the cancelled invoice ${number} of ${date}`,
     reason: 'Reason',
@@ -160,6 +169,9 @@ export const documentWords = {
     phone: 'Phone',
     salutation: 'For the usage in the period of service we charge:',
     cancelIntro: 'We take back the named invoice in full:',
+    correctIntro: 'We correct what was charged before as follows:',
+    refund: (amount: string) =>
+      `The amount of ${amount} is refunded to you or set off against open invoices.`,
     statement: 'Usage statement',
     statementOf: (number: string) => `for invoice ${number}`,
     month: 'Month',

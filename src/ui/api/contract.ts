@@ -1,7 +1,14 @@
+import type { Auditor, AuditorAppointed, Consultation, Credential, CredentialMade } from './shapes-access.ts';
 import type {
+  Agreement,
+  AlertMade,
+  AlertTarget,
+  AlertTried,
   BillingSettings,
   ContractChange,
+  DatedTaxStatus,
   InvoicePreview,
+  KeptBrand,
   Margin,
   Models,
   Outbox,
@@ -9,6 +16,7 @@ import type {
   ScheduledRuns,
 } from './shapes-desk.ts';
 import type {
+  KeyBudget,
   KeyHistory,
   KeyInfo,
   KeyLimits,
@@ -61,15 +69,23 @@ export interface Reads {
   'GET /key/list': KeyList;
   'GET /key/info': KeyInfo;
   'GET /api/keys/:id/limits': KeyLimits;
+  'GET /api/key-budgets': Listed<KeyBudget>;
   'GET /api/audit/keys/:id': KeyHistory;
   'GET /api/audit/public-key': PublicKey;
   'GET /api/audit/verification': Verification;
   'GET /api/audit/seals': Listed<Seal>;
+  'GET /api/audit/credentials': Listed<Auditor>;
+  'GET /api/audit/consultations': Listed<Consultation>;
+  'GET /api/credentials': Listed<Credential>;
   'GET /api/invoices': Listed<Invoice>;
   'GET /api/invoices/:id': InvoiceDetails;
   'GET /api/invoices/:id/proof': Loose;
   'GET /api/reports/margin': Margin;
   'GET /api/agencies/:id/billing': BillingSettings;
+  'GET /api/agencies/:id/brand': KeptBrand;
+  'GET /api/agencies/:id/alerts': Listed<AlertTarget>;
+  'GET /api/tenants/:id/contracts': Listed<Agreement>;
+  'GET /api/agencies/:id/tax-status': Listed<DatedTaxStatus>;
   'GET /api/outbox': Outbox;
   'GET /api/invoice-runs': ScheduledRuns;
   'GET /model/info': Models;
@@ -102,7 +118,19 @@ export interface Writes {
   'POST /api/invoices/:id/sent': Loose;
   'POST /api/invoices/:id/cancel': Loose;
   'POST /api/audit/verification': Loose;
+  'POST /api/audit/credentials': AuditorAppointed;
+  'DELETE /api/audit/credentials/:id': Loose;
+  'POST /api/credentials': CredentialMade;
+  'DELETE /api/credentials/:id': Loose;
   'POST /api/invoices/preview': InvoicePreview;
+  'POST /api/agencies/:id/alerts': AlertMade;
+  'PUT /api/agencies/:id/alerts/:target': Loose;
+  'DELETE /api/agencies/:id/alerts/:target': Loose;
+  'POST /api/agencies/:id/alerts/:target/secret': AlertMade;
+  'POST /api/agencies/:id/alerts/:target/test': AlertTried;
+  'PUT /api/agencies/:id': Loose;
+  'PUT /api/agencies/:id/brand': KeptBrand;
+  'POST /api/agencies/:id/tax-status': Loose;
   'PUT /api/agencies/:id/billing': BillingSettings;
   'PUT /api/agencies/:id/stripe': BillingSettings;
   'DELETE /api/agencies/:id/stripe': BillingSettings;

@@ -153,3 +153,85 @@ export interface InvoicePreview {
   readonly recorded: string;
   readonly unpriced: readonly string[];
 }
+
+export interface BrandLogo {
+  readonly type: string;
+  /** Base64. */
+  readonly data: string;
+}
+
+export interface BrandTexts {
+  readonly intro: string | null;
+  readonly closing: string | null;
+}
+
+/** What a brand is made of; the API describes it in words. */
+export type Brand = {
+  readonly accent: string;
+  readonly logo: BrandLogo | null;
+  readonly texts: Readonly<Partial<Record<'de' | 'en', BrandTexts>>>;
+};
+
+export interface KeptBrand {
+  readonly version: number;
+  readonly brand: Brand;
+}
+
+export interface DatedTaxStatus {
+  readonly from: string;
+  readonly status: string;
+}
+
+export interface AlertDelivery {
+  readonly status: string;
+  readonly note: string | null;
+  readonly at: string;
+}
+
+export interface AlertTarget {
+  readonly id: string;
+  readonly channel: string;
+  readonly address: string | null;
+  readonly alerts: readonly string[];
+  readonly language: string;
+  readonly active: boolean;
+  readonly last: AlertDelivery | null;
+}
+
+export interface AlertMade {
+  readonly id: string;
+  readonly secret: string | null;
+}
+
+export interface AlertTried {
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly duration_ms: number;
+}
+
+export interface AgreedBy {
+  readonly kind: string;
+  readonly id: string;
+  readonly name: string | null;
+}
+
+export interface ContractDifference {
+  readonly place: string;
+  readonly what: string;
+  readonly before: string | null;
+  readonly after: string | null;
+}
+
+export interface Agreement {
+  readonly position: string;
+  readonly at: string;
+  readonly by: AgreedBy;
+  readonly kind: 'signed' | 'amended' | 'ended';
+  readonly effective_from: string;
+  readonly plan: string | null;
+  readonly plan_version: number | null;
+  readonly monthly_fee: Money | null;
+  readonly in_force: boolean;
+  readonly superseded: boolean;
+  readonly changes: readonly ContractDifference[];
+}

@@ -146,6 +146,13 @@ export interface Key {
   readonly tags: readonly string[];
 }
 
+export interface KeyBudget {
+  readonly key_id: string;
+  readonly window: string | null;
+  readonly budget: Money;
+  readonly spent: Money;
+}
+
 export interface KeyList {
   readonly keys: readonly Key[];
   readonly total_count: number;

@@ -18,6 +18,14 @@ export interface AttentionTight {
   readonly budget: Money;
 }
 
+export interface AttentionScope {
+  readonly kind: string;
+  readonly id: string;
+  readonly tenant_id: string;
+  readonly spent: Money;
+  readonly budget: Money;
+}
+
 export interface AttentionExpiring {
   readonly key_id: string;
   readonly alias: string | null;
@@ -34,6 +42,7 @@ export interface InvoiceSum {
 export interface Overview {
   readonly month: string;
   readonly tight: readonly AttentionTight[];
+  readonly tight_scopes: readonly AttentionScope[];
   readonly expiring: readonly AttentionExpiring[];
   readonly invoices: readonly InvoiceSum[];
 }
@@ -51,6 +60,7 @@ export interface UsageSum {
 export interface Usage {
   readonly data: readonly UsageSum[];
   readonly truncated: boolean;
+  readonly names: Readonly<Record<string, string>>;
 }
 
 export interface LoggedRequest {

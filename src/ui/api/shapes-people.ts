@@ -16,6 +16,8 @@ export interface SessionAgency {
   readonly name: string | null;
   readonly zone: string;
   readonly currency: string;
+  readonly accent: string | null;
+  readonly logo: string | null;
 }
 
 export interface Session {
@@ -94,6 +96,8 @@ export interface User {
 export interface UserList {
   readonly users: readonly User[];
   readonly total: number;
+  readonly page: number;
+  readonly total_pages: number;
 }
 
 export interface Invitation {
@@ -130,10 +134,17 @@ export interface Seal {
   readonly key_id: string;
 }
 
+export interface FoundProblem {
+  readonly position: string | null;
+  readonly problem: string;
+}
+
 export interface VerificationCheck {
   readonly name: string;
   readonly ok: boolean;
   readonly detail: string;
+  /** The first problems. */
+  readonly at: readonly FoundProblem[];
 }
 
 export interface Verification {

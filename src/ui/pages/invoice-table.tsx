@@ -16,7 +16,12 @@ export function InvoiceTable({
   const t = useT();
   const formats = useFormats();
   const names = useNames();
-  if (rows.length === 0) return <Empty icon="invoices" title={t('invoices.none')} />;
+  if (rows.length === 0)
+    return (
+      <Empty icon="invoices" title={t('invoices.none')}>
+        {t('invoices.none.hint')}
+      </Empty>
+    );
   const columns: readonly Column<Invoice>[] = [
     {
       title: t('invoice.number'),

@@ -4,13 +4,14 @@ import { useRead } from '../api/hooks.ts';
 import { useFormats, useT } from '../context.tsx';
 import { instantFrom, localInput } from '../format.ts';
 import { useNames } from '../names.ts';
-import { Badge, Button, Card, Facts, Time } from '../parts/basics.tsx';
+import { Badge, Button, Card, Facts, Time, DownloadLink } from '../parts/basics.tsx';
 import { TextField } from '../parts/form.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { Shown } from '../parts/states.tsx';
 import { useFilters } from '../search.ts';
 import { isWord } from '../words/words.ts';
 import { windowName } from './limit-table.tsx';
+import { bundlePath } from './audit-records.tsx';
 
 /**
  * The history of a key, replayed from the log: a slider over all of its time, what the key was at that
@@ -56,7 +57,11 @@ function Travel({ id, history }: { readonly id: string; readonly history: Histor
         <Card title={t('history.when')}>
           <Slider begins={begins} ends={ends} at={at} steps={steps} onMove={setAt} />
         </Card>
-        <Card title={t('history.changes')} flush>
+        <Card
+          title={t('history.changes')}
+          action={<DownloadLink to={bundlePath('key', id)}>{t('bundle.key')}</DownloadLink>}
+          flush
+        >
           <ol className="divide-y divide-line">
             {steps.toReversed().map((one) => (
               <Change

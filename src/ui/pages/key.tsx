@@ -62,7 +62,7 @@ export default function Key({ id }: { readonly id: string }) {
           actions={<KeyActions of={key} />}
         >
           {tabs}
-          {tab === 'history' ? <KeyHistory id={id} /> : <Now of={key} />}
+          {tab === 'history' ? <KeyHistory id={key.key_id} /> : <Now of={key} />}
         </Page>
       )}
     </Shown>

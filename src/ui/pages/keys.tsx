@@ -4,6 +4,7 @@ import type { Key } from '../api/shapes-keys.ts';
 import { useRead } from '../api/hooks.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
 import { type Names, useNames } from '../names.ts';
+import { amountOf } from '../format.ts';
 import { Button, Card, Meter, Page, Status, Time } from '../parts/basics.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
@@ -104,8 +105,10 @@ function Filters({ names }: { readonly names: Names }) {
   const tenant = get('tenant');
   const projects = names.projects.filter(({ tenant_id: id }) => tenant === '' || id === tenant);
   return (
-    <search className="grid gap-3 px-5 pt-4 pb-3 sm:grid-cols-2 lg:grid-cols-5">
-      <TextField label={t('key.alias')} type="search" value={typed} onText={setTyped} />
+    <search className="grid grid-cols-2 gap-3 px-5 pt-4 pb-3 lg:grid-cols-5">
+      <div className="col-span-2 lg:col-span-1">
+        <TextField label={t('key.alias')} type="search" value={typed} onText={setTyped} />
+      </div>
       {names.tenants.length > 1 && (
         <SelectField
           label={t('tenant')}
@@ -151,6 +154,13 @@ function Filters({ names }: { readonly names: Names }) {
 function KeyTable({ keys, names }: { readonly keys: readonly Key[]; readonly names: Names }) {
   const t = useT();
   const formats = useFormats();
+  // A key with a budget shows what it spent in the window that runs, the others what they spent in all.
+  const limited = keys.filter(({ max_budget: budget }) => budget !== null).map(({ key_id: id }) => id);
+  const budgets = useRead('GET /api/key-budgets', {
+    query: { ids: limited.join(',') },
+    enabled: limited.length > 0,
+    keep: true,
+  });
   const columns: readonly Column<Key>[] = [
     {
       title: t('key'),
@@ -171,7 +181,7 @@ function KeyTable({ keys, names }: { readonly keys: readonly Key[]; readonly nam
       title: t('tenant'),
       from: 'md',
       cell: (key) => (
-        <div className="min-w-44">
+        <div className="min-w-44 2xl:min-w-56">
           {names.tenant(key.organization_id)}
           <span className="block text-sm text-soft">{names.project(key.team_id)}</span>
         </div>
@@ -182,18 +192,21 @@ function KeyTable({ keys, names }: { readonly keys: readonly Key[]; readonly nam
       title: t('figure.spend'),
       right: true,
       from: 'sm',
-      cell: (key) => (
-        <div className="ml-auto flex w-28 flex-col items-end gap-1">
-          {formats.money(key.spend)}
-          {key.max_budget !== null && key.budget_duration === null && (
-            <Meter
-              used={key.spend}
-              of={key.max_budget}
-              label={t('meter.budget', { name: key.key_alias ?? key.key_id })}
-            />
-          )}
-        </div>
-      ),
+      cell: (key) => {
+        const within = budgets.data?.data.find(({ key_id: id }) => id === key.key_id);
+        return (
+          <div className="ml-auto flex w-28 flex-col items-end gap-1">
+            {formats.money(within?.spent ?? key.spend)}
+            {within !== undefined && (
+              <Meter
+                used={amountOf(within.spent)}
+                of={amountOf(within.budget)}
+                label={t('meter.budget', { name: key.key_alias ?? key.key_id })}
+              />
+            )}
+          </div>
+        );
+      },
     },
     {
       title: t('budget'),

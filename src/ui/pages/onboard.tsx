@@ -43,6 +43,7 @@ export default function Onboard() {
   const [draft, setDraft] = useState(EMPTY);
   const [step, setStep] = useState<Step>('company');
   const onboard = useWrite('POST /api/tenants');
+  const problems = useProblems(onboard.error);
   const at = STEPS.indexOf(step);
   if (onboard.data !== undefined) return <Done made={onboard.data} />;
   const change = (part: Partial<Draft>) => setDraft((before) => ({ ...before, ...part }));
@@ -52,7 +53,6 @@ export default function Onboard() {
     if (next !== undefined) setStep(next);
     else onboard.mutate({ body: bodyOf(draft) });
   };
-  const problems = useProblems(onboard.error);
   return (
     <Page title={t('tenants.onboard')} back={{ to: '/tenants', label: t('tenants') }}>
       <ol className="flex flex-wrap gap-x-6 gap-y-2" aria-label={t('steps')}>

@@ -96,9 +96,13 @@ function Tasks({
             wide: true,
             cell: ({ kind, tenant_id: tenant, invoice_id: invoice, note }) => (
               <>
-                <Link href={`/invoices/${invoice}`} className="rounded font-medium hover:underline">
-                  {kindOf(kind)}
-                </Link>
+                {invoice === '' ? (
+                  <span className="font-medium">{kindOf(kind)}</span>
+                ) : (
+                  <Link href={`/invoices/${invoice}`} className="rounded font-medium hover:underline">
+                    {kindOf(kind)}
+                  </Link>
+                )}
                 {!narrow && <span className="block text-sm text-soft">{names.tenant(tenant)}</span>}
                 {note !== null && <span className="block text-sm break-words text-soft">{note}</span>}
               </>

@@ -1,11 +1,19 @@
 import { Link } from 'wouter';
-import type { AttentionExpiring, AttentionTight, InvoiceSum, Usage } from '../api/shapes-money.ts';
+import type {
+  AttentionExpiring,
+  AttentionScope,
+  AttentionTight,
+  InvoiceSum,
+  Money,
+  Usage,
+} from '../api/shapes-money.ts';
 import type { Readiness } from '../api/shapes-people.ts';
 import { useRead } from '../api/hooks.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
 import { addDays, amountOf, daysBetween } from '../format.ts';
 import { useNames } from '../names.ts';
 import { Badge, Card, Figure, Meter, Page, Status, Time } from '../parts/basics.tsx';
+import { LiveBadge } from '../parts/live.tsx';
 import { BarChart } from '../parts/chart.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { seriesBy } from './usage-series.ts';
@@ -32,7 +40,14 @@ export default function Overview() {
   const nameOf = agency ? names.tenant : names.project;
   const days = daysBetween(from, to);
   return (
-    <Page title={t('overview')} lead={t('overview.lead', { days: DAYS })}>
+    <Page
+      title={t('overview')}
+      lead={
+        <span className="flex flex-wrap items-center gap-3">
+          {t('overview.lead', { days: DAYS })} <LiveBadge />
+        </span>
+      }
+    >
       <Shown of={usage} rows={3}>
         {(data) => <Figures usage={data} agency={agency} />}
       </Shown>
@@ -65,7 +80,7 @@ export default function Overview() {
       <Shown of={overview}>
         {(data) => (
           <div className="grid gap-5 lg:grid-cols-2">
-            <TightKeys keys={data.tight} />
+            <NearBudget keys={data.tight} scopes={data.tight_scopes} />
             <ExpiringKeys keys={data.expiring} />
             <OpenInvoices sums={data.invoices} />
             {agency && <State />}
@@ -130,38 +145,71 @@ function Figures({ usage, agency }: { readonly usage: Usage; readonly agency: bo
   );
 }
 
-function TightKeys({ keys }: { readonly keys: readonly AttentionTight[] }) {
+interface Tight {
+  readonly id: string;
+  readonly name: string;
+  /** What it is, and whose. */
+  readonly note: string;
+  readonly to: string;
+  readonly spent: Money;
+  readonly budget: Money;
+}
+
+/** Tenants first, then projects, then single keys: the wider the budget, the more stops with it. */
+function NearBudget({ keys, scopes }: Pick<Attention, 'keys' | 'scopes'>) {
   const t = useT();
   const formats = useFormats();
   const names = useNames();
+  const { agency } = useRights();
+  const usageOf = (kind: string, id: string) =>
+    kind === 'project' ? `/usage?by=key&project=${id}` : '/usage?by=key';
+  const rows: readonly Tight[] = [
+    ...scopes.map(({ kind, id, tenant_id: tenant, spent, budget }) => ({
+      id,
+      name: kind === 'tenant' ? names.tenant(id) : names.project(id),
+      note: kind === 'tenant' ? t('tenant') : `${t('project')} · ${names.tenant(tenant)}`,
+      to: agency ? `/tenants/${tenant}` : usageOf(kind, id),
+      spent,
+      budget,
+    })),
+    ...keys.map(({ key_id: id, alias, tenant_id: tenant, spent, budget }) => ({
+      id,
+      name: alias ?? id,
+      note: `${t('key')} · ${names.tenant(tenant)}`,
+      to: `/keys/${id}`,
+      spent,
+      budget,
+    })),
+  ];
   return (
     <Card title={t('overview.tight')} flush>
-      {keys.length === 0 ? (
+      {rows.length === 0 ? (
         <Empty icon="check" title={t('overview.tight.none')} />
       ) : (
         <ul className="divide-y divide-line">
-          {keys.map((key) => (
-            <li key={key.key_id} className="flex flex-col gap-1.5 px-5 py-3">
+          {rows.map(({ id, name, note, to, spent, budget }) => (
+            <li key={id} className="flex flex-col gap-1.5 px-5 py-3">
               <div className="flex items-baseline justify-between gap-3">
-                <Link href={`/keys/${key.key_id}`} className="truncate rounded font-medium hover:underline">
-                  {key.alias ?? key.key_id}
+                <Link href={to} className="truncate rounded font-medium hover:underline">
+                  {name}
                 </Link>
                 <span className="num text-sm text-soft">
-                  {formats.money(key.spent)} / {formats.money(key.budget)}
+                  {formats.money(spent)} / {formats.money(budget)}
                 </span>
               </div>
-              <Meter
-                used={amountOf(key.spent)}
-                of={amountOf(key.budget)}
-                label={t('meter.budget', { name: key.alias ?? key.key_id })}
-              />
-              <span className="text-sm text-soft">{names.tenant(key.tenant_id)}</span>
+              <Meter used={amountOf(spent)} of={amountOf(budget)} label={t('meter.budget', { name })} />
+              <span className="text-sm text-soft">{note}</span>
             </li>
           ))}
         </ul>
       )}
     </Card>
   );
+}
+
+interface Attention {
+  readonly keys: readonly AttentionTight[];
+  readonly scopes: readonly AttentionScope[];
 }
 
 function ExpiringKeys({ keys }: { readonly keys: readonly AttentionExpiring[] }) {
@@ -231,16 +279,19 @@ function State() {
         {(data) => (
           <ul className="flex flex-col gap-2.5">
             <Check
+              to="/audit"
               good={data.db === 'connected'}
               label={t('state.log')}
               note={t('state.position', { position: data.position })}
             />
             <Check
-              good={lagOf(data) < 1_000}
+              to="/audit"
+              good={stoppedIn(data) === null && lagOf(data) < 1_000}
               label={t('state.models')}
-              note={t('state.lag', { lag: lagOf(data) })}
+              note={stoppedIn(data) ?? t('state.lag', { lag: lagOf(data) })}
             />
             <Check
+              to="/models"
               good={(models.data?.unhealthy_endpoints.length ?? 0) === 0}
               label={t('models')}
               note={t('state.deployments', { count: models.data?.healthy_endpoints.length ?? '–' })}
@@ -253,14 +304,23 @@ function State() {
 }
 
 function lagOf({ projections }: Readiness): number {
-  return Math.max(0, ...projections.map(({ lag, error }) => (error === null ? lag : Infinity)));
+  return Math.max(0, ...projections.map(({ lag }) => lag));
+}
+
+/** The first read model that stands still, and why; null when none does. */
+function stoppedIn({ projections }: Readiness): string | null {
+  const stopped = projections.find(({ error }) => error !== null);
+  return stopped === undefined ? null : `${stopped.name}: ${stopped.error ?? ''}`;
 }
 
 function Check({
+  to,
   good,
   label,
   note,
 }: {
+  /** Page with more about it. */
+  readonly to: string;
   readonly good: boolean;
   readonly label: string;
   readonly note: string;
@@ -268,8 +328,11 @@ function Check({
   const t = useT();
   return (
     <li className="flex items-center justify-between gap-3">
-      <span>
-        {label} <span className="num block text-sm text-soft">{note}</span>
+      <span className="min-w-0">
+        <Link href={to} className="rounded hover:underline">
+          {label}
+        </Link>
+        <span className="block text-sm break-words text-soft">{note}</span>
       </span>
       <Badge tone={good ? 'good' : 'bad'}>{good ? t('state.good') : t('state.bad')}</Badge>
     </li>

@@ -44,7 +44,7 @@ export default function Requests() {
   return (
     <Page title={t('requests')} lead={t('requests.lead')}>
       <Card flush>
-        <search className="grid items-end gap-3 px-5 pt-4 pb-3 sm:grid-cols-2 lg:grid-cols-6">
+        <search className="grid grid-cols-2 items-end gap-3 px-5 pt-4 pb-3 lg:grid-cols-6">
           <TextField label={t('from')} type="date" value={get('from')} onText={filter('from')} />
           <TextField label={t('to')} type="date" value={get('to')} onText={filter('to')} />
           {agency && (
@@ -104,6 +104,7 @@ function RequestTable({
       cell: (request) => (
         <button type="button" onClick={() => onOpen(request)} className="rounded font-medium hover:underline">
           <Time at={request.at} />
+          <span className="block text-left text-sm font-normal text-soft sm:hidden">{request.model}</span>
         </button>
       ),
     },
@@ -118,7 +119,11 @@ function RequestTable({
         </>
       ),
     },
-    { title: t('model'), cell: ({ model }) => <span className="break-all">{model}</span> },
+    {
+      title: t('model'),
+      from: 'sm',
+      cell: ({ model }) => <span className="[overflow-wrap:anywhere]">{model}</span>,
+    },
     {
       title: t('tokens'),
       right: true,

@@ -1,104 +1,74 @@
 import { type FormEvent, useState } from 'react';
-import type { Agency } from '../api/shapes-people.ts';
 import { SIGNED_OUT } from '../api/client.ts';
-import { useRead, useWrite } from '../api/hooks.ts';
+import { useWrite } from '../api/hooks.ts';
 import { useRights, useSession, useT } from '../context.tsx';
 import { Button, Card, Facts, Page, Time } from '../parts/basics.tsx';
 import { TextField } from '../parts/form.tsx';
-import { Problem, Shown } from '../parts/states.tsx';
-import { isWord } from '../words/words.ts';
+import { Problem } from '../parts/states.tsx';
+import { Tabs } from '../parts/tabs.tsx';
+import { useFilters } from '../search.ts';
 import { OutboxCard } from './outbox.tsx';
+import { AgencySettings } from './settings-agency.tsx';
+import { Alerts } from './settings-alerts.tsx';
 import { Billing } from './settings-billing.tsx';
+import { BrandSettings } from './settings-brand.tsx';
 
 const PASSWORD_LENGTH_MIN = 12;
+
+const PARTS = ['agency', 'brand', 'payments', 'alerts', 'you'] as const;
 
 export default function Settings() {
   const t = useT();
   const { agency } = useRights();
-  const { user, agency: home } = useSession();
-  const isAdministrator = user.id === 'default_user_id';
+  const { agency: home } = useSession();
+  const [get, set] = useFilters();
+  const part = agency ? (PARTS.find((one) => one === get('part')) ?? 'agency') : 'you';
   return (
     <Page title={t('settings')}>
-      <div className="grid items-start gap-5 xl:grid-cols-2">
-        {agency && (
-          <div className="flex min-w-0 flex-col gap-5">
-            <Agencies />
+      {agency && (
+        <Tabs
+          label={t('settings')}
+          tabs={PARTS.map((one) => [one, t(`settings.part.${one}`)] as const)}
+          shown={part}
+          onShow={(one) => set({ part: one === 'agency' ? null : one })}
+        />
+      )}
+      {part === 'agency' && <AgencySettings agencyId={home.id} />}
+      {part === 'brand' && <BrandSettings agencyId={home.id} />}
+      {part === 'payments' && (
+        <>
+          <div className="grid items-start gap-5 xl:grid-cols-2">
             <Billing agencyId={home.id} />
           </div>
-        )}
-        <div className="flex flex-col gap-5">
-          <SessionCard />
-          {!isAdministrator && <Password />}
-          <Card title={t('settings.api')}>
-            <p className="text-soft">{t('settings.api.lead')}</p>
-            <p className="mt-3 flex flex-wrap gap-4">
-              <a href="/" className="rounded text-accent hover:underline">
-                Swagger UI
-              </a>
-              <a href="/openapi.json" className="rounded text-accent hover:underline">
-                OpenAPI
-              </a>
-            </p>
-          </Card>
-        </div>
-      </div>
-      {agency && <OutboxCard />}
+          <OutboxCard />
+        </>
+      )}
+      {part === 'alerts' && <Alerts agencyId={home.id} />}
+      {part === 'you' && <You />}
     </Page>
   );
 }
 
-function Agencies() {
+function You() {
   const t = useT();
-  const agencies = useRead('GET /api/agencies');
+  const { user } = useSession();
+  const isAdministrator = user.id === 'default_user_id';
   return (
-    <Card title={t('settings.agency')}>
-      <Shown of={agencies}>
-        {({ data }) => (
-          <div className="flex flex-col gap-6">
-            {data.map((agency) => (
-              <AgencyFacts key={agency.id} of={agency} />
-            ))}
-          </div>
-        )}
-      </Shown>
-    </Card>
-  );
-}
-
-const CONTACT = [
-  'street',
-  'postal_code',
-  'city',
-  'country',
-  'email',
-  'phone',
-  'vat_id',
-  'tax_number',
-  'iban',
-  'bic',
-  'register',
-] as const;
-
-function AgencyFacts({ of: agency }: { readonly of: Agency }) {
-  const t = useT();
-  const known = CONTACT.filter((field) => typeof agency.contact[field] === 'string');
-  const label = (field: string) => {
-    const word = `billing.${field}`;
-    return isWord(word) ? t(word) : field.toUpperCase();
-  };
-  return (
-    <section>
-      <h3 className="mb-2 font-medium">{agency.name ?? agency.id}</h3>
-      <Facts
-        items={[
-          ...known.map((field) => [label(field), String(agency.contact[field])] as const),
-          [t('settings.zone'), agency.zone],
-          [t('settings.currency'), agency.currency],
-          [t('settings.series'), agency.invoice_series],
-        ]}
-      />
-      <p className="mt-3 text-sm text-soft">{t('settings.agency.hint')}</p>
-    </section>
+    <div className="grid items-start gap-5 xl:grid-cols-2">
+      <SessionCard />
+      {!isAdministrator && <Password />}
+      <Card title={t('settings.api')}>
+        <p className="text-soft">{t('settings.api.lead')}</p>
+        <p className="mt-3 flex flex-wrap gap-4">
+          <a href="/" className="rounded text-accent hover:underline">
+            Swagger UI
+          </a>
+          <a href="/openapi.json" className="rounded text-accent hover:underline">
+            OpenAPI
+          </a>
+        </p>
+      </Card>
+    </div>
   );
 }
 

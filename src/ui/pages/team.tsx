@@ -10,11 +10,16 @@ import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
 import { CopyButton } from '../parts/secret.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
-import { Table } from '../parts/table.tsx';
+import { Pager, Table } from '../parts/table.tsx';
+import { useFilters } from '../search.ts';
 import { isWord } from '../words/words.ts';
 import { useProblems } from '../problems.ts';
 
 const ROLES = ['proxy_admin', 'proxy_admin_viewer', 'internal_user', 'internal_user_viewer'] as const;
+
+const PAGE_SIZE = 50;
+/** Credentials of programs are users, too; they have a page of their own. */
+const PROGRAM = 'crd_';
 
 /** Who has a role here, and the way in for others. */
 export default function Team() {
@@ -22,7 +27,11 @@ export default function Team() {
   const formats = useFormats();
   const { admin } = useRights();
   const names = useNames();
-  const users = useRead('GET /user/list', { query: { page_size: 100 } });
+  const [get, set] = useFilters();
+  const users = useRead('GET /user/list', {
+    query: { page: get('page') || 1, page_size: PAGE_SIZE },
+    keep: true,
+  });
   const [inviting, setInviting] = useState(false);
   const [invited, setInvited] = useState<Invitation | null>(null);
   const [removing, setRemoving] = useState<User | null>(null);
@@ -40,69 +49,86 @@ export default function Team() {
     <Page title={t('team')} lead={t('team.lead')} actions={admin ? invite : undefined}>
       <Card flush>
         <Shown of={users}>
-          {({ users: rows }) =>
-            rows.length === 0 ? (
+          {({ users: all, total, page, total_pages: pages }) => {
+            const rows = all.filter(({ user_id: id }) => !id.startsWith(PROGRAM));
+            return rows.length === 0 ? (
               <Empty icon="team" title={t('team.none')} action={admin ? invite : undefined}>
                 {t('team.none.hint')}
               </Empty>
             ) : (
-              <Table
-                caption={t('team')}
-                rows={rows}
-                keyOf={({ user_id: id }) => id}
-                columns={[
-                  {
-                    title: t('user'),
-                    wide: true,
-                    cell: (user) => (
-                      <>
-                        <span className="font-medium">
-                          {user.user_alias ?? user.user_email ?? user.user_id}
-                        </span>
-                        <span className="block text-sm break-all text-soft">
-                          {user.user_email ?? user.user_id}
-                        </span>
-                      </>
-                    ),
-                  },
-                  { title: t('role'), cell: ({ user_role: role }) => roleName(role) },
-                  {
-                    title: t('tenant'),
-                    from: 'md',
-                    cell: ({ organizations }) => organizations.map(names.tenant).join(', ') || '–',
-                  },
-                  {
-                    title: t('keys'),
-                    right: true,
-                    from: 'lg',
-                    cell: ({ key_count: count }) => formats.number(count),
-                  },
-                  { title: t('since'), from: 'xl', cell: ({ created_at: at }) => <Time at={at} as="date" /> },
-                  ...(admin
-                    ? [
-                        {
-                          title: t('actions'),
-                          right: true,
-                          cell: (user: User) => (
-                            <span className="flex justify-end">
-                              <Button
-                                kind="quiet"
-                                onClick={() => again.mutate({ body: { user_id: user.user_id } })}
-                              >
-                                {t('team.link')}
-                              </Button>
-                              <Button kind="quiet" onClick={() => setRemoving(user)}>
-                                {t('remove')}
-                              </Button>
-                            </span>
-                          ),
-                        } as const,
-                      ]
-                    : []),
-                ]}
-              />
-            )
-          }
+              <>
+                <Table
+                  caption={t('team')}
+                  rows={rows}
+                  keyOf={({ user_id: id }) => id}
+                  columns={[
+                    {
+                      title: t('user'),
+                      wide: true,
+                      cell: (user) => (
+                        <>
+                          <span className="font-medium">
+                            {user.user_alias ?? user.user_email ?? user.user_id}
+                          </span>
+                          <span className="block text-sm [overflow-wrap:anywhere] text-soft">
+                            {user.user_email ?? user.user_id}
+                          </span>
+                        </>
+                      ),
+                    },
+                    { title: t('role'), cell: ({ user_role: role }) => roleName(role) },
+                    {
+                      title: t('tenant'),
+                      from: 'md',
+                      cell: ({ organizations }) => (
+                        <div className="min-w-40">{organizations.map(names.tenant).join(', ') || '–'}</div>
+                      ),
+                    },
+                    {
+                      title: t('keys'),
+                      right: true,
+                      from: 'lg',
+                      cell: ({ key_count: count }) => formats.number(count),
+                    },
+                    {
+                      title: t('since'),
+                      from: 'xl',
+                      cell: ({ created_at: at }) => <Time at={at} as="date" />,
+                    },
+                    ...(admin
+                      ? [
+                          {
+                            title: t('actions'),
+                            right: true,
+                            cell: (user: User) => (
+                              <span className="flex flex-col items-end sm:flex-row sm:justify-end">
+                                <Button
+                                  kind="quiet"
+                                  onClick={() => again.mutate({ body: { user_id: user.user_id } })}
+                                >
+                                  {t('team.link')}
+                                </Button>
+                                <Button kind="quiet" onClick={() => setRemoving(user)}>
+                                  {t('remove')}
+                                </Button>
+                              </span>
+                            ),
+                          } as const,
+                        ]
+                      : []),
+                  ]}
+                />
+                {pages > 1 && (
+                  <Pager
+                    page={page}
+                    pages={pages}
+                    total={t('team.count', { count: formats.number(total) })}
+                    onPage={(next) => set({ page: String(next) })}
+                  />
+                )}
+              </>
+            );
+          }}
         </Shown>
       </Card>
       {inviting && <Invite onClose={() => setInviting(false)} onInvited={setInvited} />}

@@ -13,6 +13,7 @@ import { Secrets } from '../parts/secret.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
 import { Table } from '../parts/table.tsx';
 import { InvoiceTable } from './invoice-table.tsx';
+import { ContractHistory } from './contract-history.tsx';
 import { ContractCard } from './tenant-contract.tsx';
 import { seriesBy } from './usage-series.ts';
 import { useProblems } from '../problems.ts';
@@ -22,7 +23,7 @@ const DAYS = 30;
 export default function Tenant({ id }: { readonly id: string }) {
   const t = useT();
   const { admin } = useRights();
-  const details = useRead('GET /api/tenants/:id', { params: { id } });
+  const details = useRead('GET /api/tenants/:id', { params: { id }, live: { topics: ['tenants', 'keys'] } });
   const [opening, setOpening] = useState(false);
   return (
     <Shown of={details}>
@@ -63,6 +64,7 @@ export default function Tenant({ id }: { readonly id: string }) {
             </div>
             <div className="flex min-w-0 flex-col gap-5">
               {!tenant.own && <ContractCard tenantId={id} contract={contract} planned={planned} />}
+              {!tenant.own && <ContractHistory tenantId={id} />}
               <Billing tenant={tenant} />
             </div>
           </div>
@@ -76,7 +78,10 @@ export default function Tenant({ id }: { readonly id: string }) {
 function Month({ id }: { readonly id: string }) {
   const t = useT();
   const formats = useFormats();
-  const figures = useRead('GET /api/tenant-figures', { query: { tenant_id: id } });
+  const figures = useRead('GET /api/tenant-figures', {
+    query: { tenant_id: id },
+    live: { topics: ['usage', 'tenants'], gapMs: 3_000 },
+  });
   const [one] = figures.data?.data ?? [];
   if (one === undefined) return null;
   const beyond = Math.max(0, amountOf(one.spent) - amountOf(one.included_usage));
@@ -110,7 +115,10 @@ function Spend({ id }: { readonly id: string }) {
   const to = formats.today();
   const from = addDays(to, 1 - DAYS);
   const days = daysBetween(from, to);
-  const usage = useRead('GET /api/usage', { query: { by: 'day,project', tenant_id: id, from, to } });
+  const usage = useRead('GET /api/usage', {
+    query: { by: 'day,project', tenant_id: id, from, to },
+    live: { topics: ['usage'], gapMs: 3_000 },
+  });
   return (
     <Card title={t('overview.spend')}>
       <Shown of={usage}>
@@ -146,9 +154,10 @@ function Projects({ projects }: { readonly projects: readonly Project[] }) {
           keyOf={({ key }) => key.id}
           rows={rows}
           columns={[
-            { title: t('project'), wide: true, cell: ({ project }) => project.name ?? project.id },
+            { title: t('project'), cell: ({ project }) => project.name ?? project.id },
             {
               title: t('key'),
+              wide: true,
               cell: ({ key }) => (
                 <Link href={`/keys/${key.id}`} className="rounded font-medium hover:underline">
                   {key.alias ?? key.id}
@@ -166,7 +175,10 @@ function Projects({ projects }: { readonly projects: readonly Project[] }) {
 
 function Invoices({ id }: { readonly id: string }) {
   const t = useT();
-  const invoices = useRead('GET /api/invoices', { query: { tenant_id: id, limit: 12 } });
+  const invoices = useRead('GET /api/invoices', {
+    query: { tenant_id: id, limit: 12 },
+    live: { topics: ['invoices'] },
+  });
   return (
     <Card title={t('invoices')} flush>
       <Shown of={invoices}>{({ data }) => <InvoiceTable rows={data} withTenant={false} />}</Shown>

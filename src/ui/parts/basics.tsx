@@ -1,4 +1,4 @@
-import type { ButtonHTMLAttributes, ReactNode } from 'react';
+import { type ButtonHTMLAttributes, type ReactNode, useEffect } from 'react';
 import { Link } from 'wouter';
 import { useFormats, useT } from '../context.tsx';
 import { isWord } from '../words/words.ts';
@@ -63,6 +63,16 @@ export function LinkButton({
   );
 }
 
+/** A file that the server sends, whole or not at all. */
+export function DownloadLink({ to, children }: { readonly to: string; readonly children: ReactNode }) {
+  return (
+    <a href={to} download className={`${BUTTON} ${KINDS.plain}`}>
+      <Icon name="download" className="size-4.5" />
+      {children}
+    </a>
+  );
+}
+
 export function Spinner() {
   return (
     <svg viewBox="0 0 20 20" className="size-4.5 animate-spin motion-reduce:hidden" aria-hidden="true">
@@ -93,7 +103,9 @@ export function Card({
   readonly flush?: boolean;
 }) {
   return (
-    <section className={`min-w-0 rounded-xl border border-line bg-surface shadow-card ${className}`}>
+    <section
+      className={`min-w-0 rounded-xl border border-line bg-surface shadow-card ${flush ? 'overflow-hidden' : ''} ${className}`}
+    >
       {title !== undefined && (
         <div className="flex min-h-13 flex-wrap items-center justify-between gap-x-4 gap-y-1 px-5 pt-3.5 pb-1">
           <h2 className="font-semibold">{title}</h2>
@@ -118,6 +130,9 @@ export function Page({
   readonly actions?: ReactNode;
   readonly children: ReactNode;
 }) {
+  useEffect(() => {
+    if (typeof title === 'string') document.title = `${title} · Keyledger`;
+  }, [title]);
   return (
     <div className="appear flex flex-col gap-5">
       <header className="flex flex-wrap items-end justify-between gap-x-6 gap-y-3">
@@ -163,6 +178,8 @@ export function Badge({ tone, children }: { readonly tone: Tone; readonly childr
 
 const STATUS_TONES: Readonly<Record<string, Tone>> = {
   active: 'good',
+  appointed: 'good',
+  dismissed: 'calm',
   open: 'good',
   paid: 'good',
   completed: 'good',
@@ -248,7 +265,7 @@ export function Meter({
       aria-valuemin={0}
       aria-valuemax={100}
       aria-valuenow={Math.min(100, Math.round(share * 100))}
-      className="h-1.5 w-full overflow-hidden rounded-full bg-sunken"
+      className="h-1.5 w-full overflow-hidden rounded-full bg-line"
     >
       <div className={`h-full rounded-full ${tone}`} style={{ width: `${Math.min(100, share * 100)}%` }} />
     </div>

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useId, useRef } from 'react';
+import { type ReactNode, useId, useLayoutEffect, useRef } from 'react';
 import { useT } from '../context.tsx';
 import { Icon } from './icons.tsx';
 
@@ -22,12 +22,24 @@ export function Dialog({
 }) {
   const t = useT();
   const ref = useRef<HTMLDialogElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Before the dialog leaves the page, or the browser would not give the focus back to where it was.
+  useLayoutEffect(() => {
     const dialog = ref.current;
-    if (dialog?.open === false) dialog.showModal();
+    if (dialog?.open === false) {
+      dialog.showModal();
+      // The browser would choose the button that closes it.
+      const [field] = dialog.querySelectorAll<HTMLElement>('input, select');
+      (field ?? heading.current)?.focus();
+    }
     return () => dialog?.close();
   }, []);
+  useLayoutEffect(() => {
+    // What had the focus may be gone with what was shown before: read on at the new title.
+    if (ref.current?.contains(document.activeElement) === false || document.activeElement === ref.current)
+      heading.current?.focus();
+  }, [title]);
   return (
     <dialog
       ref={ref}
@@ -40,7 +52,7 @@ export function Dialog({
     >
       <div className="appear flex flex-col gap-4 p-6">
         <div className="flex items-start justify-between gap-4">
-          <h2 id={id} className="text-lg font-semibold">
+          <h2 ref={heading} id={id} tabIndex={-1} className="text-lg font-semibold outline-none">
             {title}
           </h2>
           {!fixed && (

@@ -3,7 +3,9 @@ import {
   type InputHTMLAttributes,
   type ReactNode,
   type SelectHTMLAttributes,
+  useEffect,
   useId,
+  useRef,
 } from 'react';
 
 /** Fields with a label, a hint, and the API's own complaint beneath. */
@@ -45,10 +47,18 @@ type TextProps = FieldFrame &
 
 export function TextField({ label, hint, problem, onText, className = '', ...rest }: TextProps) {
   const id = useId();
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    // After a refusal one is where something is to be corrected; who is typing stays where they are.
+    const first = input.current?.form?.querySelector('[aria-invalid="true"]');
+    const isTyping = document.activeElement instanceof HTMLInputElement;
+    if (problem !== undefined && !isTyping && first === input.current) input.current?.focus();
+  }, [problem]);
   return (
     <Frame id={id} label={label} hint={hint} problem={problem}>
       <input
         {...rest}
+        ref={input}
         id={id}
         className={`field ${className}`}
         onChange={(event) => onText(event.target.value)}

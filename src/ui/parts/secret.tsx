@@ -29,9 +29,12 @@ export function CopyButton({ text, label }: { readonly text: string; readonly la
 export function Secrets({
   secrets,
   file,
+  opens = 'models',
 }: {
   readonly secrets: readonly ShownSecret[];
   readonly file: string;
+  /** What the secrets are for, which the file says. */
+  readonly opens?: 'models' | 'api';
 }) {
   const t = useT();
   return (
@@ -54,7 +57,7 @@ export function Secrets({
         ))}
       </ul>
       <div>
-        <Button icon="download" onClick={() => download(`${file}.env`, envFile(secrets))}>
+        <Button icon="download" onClick={() => download(`${file}.env`, envFile(secrets, opens))}>
           {t('secret.env')}
         </Button>
       </div>
@@ -63,7 +66,7 @@ export function Secrets({
 }
 
 /** `SHOP_PRODUCTION_API_KEY=sk-…`, with where to use it. */
-function envFile(secrets: readonly ShownSecret[]): string {
+function envFile(secrets: readonly ShownSecret[], opens: 'models' | 'api'): string {
   const lines = secrets.map(({ name, secret }) => {
     const variable = name
       .normalize('NFKD')
@@ -71,7 +74,9 @@ function envFile(secrets: readonly ShownSecret[]): string {
       .toUpperCase();
     return `${variable}_API_KEY=${secret}`;
   });
-  return [`OPENAI_BASE_URL=${location.origin}/v1`, ...lines, ''].join('\n');
+  const { origin } = location;
+  const place = opens === 'models' ? `OPENAI_BASE_URL=${origin}/v1` : `KEYLEDGER_URL=${origin}`;
+  return [place, ...lines, ''].join('\n');
 }
 
 export function download(name: string, text: string, mediaType = 'text/plain;charset=utf-8'): void {

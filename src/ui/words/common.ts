@@ -173,10 +173,6 @@ export const common = {
   'meter.included': ['Included usage of {name}', 'Inklusivnutzung von {name}'],
 
   'settings.agency': ['Agency', 'Agentur'],
-  'settings.agency.hint': [
-    'Set in the environment (AGENCY_…) and read at start.',
-    'Wird in der Umgebung gesetzt (AGENCY_…) und beim Start gelesen.',
-  ],
   'settings.zone': ['Time zone', 'Zeitzone'],
   'settings.currency': ['Currency', 'Währung'],
   'settings.series': ['Invoice series', 'Rechnungskreis'],

@@ -59,6 +59,8 @@ export const deskMoneyWords = {
   'task.mail-invoice': ['Send invoice', 'Rechnung senden'],
   'task.mail-cancellation': ['Send Stornorechnung', 'Stornorechnung senden'],
   'task.mail-reminder': ['Send reminder', 'Erinnerung senden'],
+  'task.alert': ['Alert', 'Benachrichtigung'],
+  'task.raise-alert': ['Alert of a failed payment', 'Meldung einer gescheiterten Zahlung'],
   'task.reinstate': ['Reinstate keys', 'Keys wieder freigeben'],
   'task.waiting': ['Waiting', 'Wartet'],
   'task.stopped': ['Stopped', 'Angehalten'],

@@ -4,7 +4,7 @@ export const moneyWords = {
   'overview.spend': ['Spend per day', 'Ausgaben pro Tag'],
   'overview.all': ['All usage', 'Gesamte Nutzung'],
   'overview.tight': ['Near their budget', 'Nahe am Budget'],
-  'overview.tight.none': ['No key is near its budget', 'Kein Key ist nahe am Budget'],
+  'overview.tight.none': ['Nobody is near a budget', 'Niemand ist nahe am Budget'],
   'overview.expiring': ['Expiring soon', 'Laufen bald ab'],
   'overview.expiring.none': ['No key expires within 14 days', 'In 14 Tagen läuft kein Key ab'],
   'figure.spend': ['Spend', 'Ausgaben'],
@@ -155,6 +155,10 @@ export const moneyWords = {
   'invoices.lead': [
     'One per tenant and month, exact to the nano.',
     'Eine pro Mandant und Monat, auf den Nano genau.',
+  ],
+  'invoices.none.hint': [
+    'Invoices come with the run at the end of a month, one for each tenant with a contract.',
+    'Rechnungen entstehen im Lauf zum Monatsende, eine für jeden Mandanten mit Vertrag.',
   ],
   'invoices.none': ['No invoice yet', 'Noch keine Rechnung'],
   'invoices.count': ['{count}', '{count}'],

@@ -1,3 +1,5 @@
+import { accessWords } from './access.ts';
+import { agencyWords } from './agency.ts';
 import { common } from './common.ts';
 import { deskWords } from './desk.ts';
 import { deskMoneyWords } from './desk-money.ts';
@@ -15,6 +17,8 @@ export const words = {
   ...deskMoneyWords,
   ...peopleWords,
   ...faultWords,
+  ...accessWords,
+  ...agencyWords,
 } as const satisfies Record<string, readonly [en: string, de: string]>;
 export type Word = keyof typeof words;
 
