@@ -91,12 +91,12 @@ export const Environment = z.object({
   BODY_BYTES_MAX: Whole(1_024, 100_000_000).default(4 * 1024 * 1024),
   /** Most connections to Postgres. */
   DATABASE_POOL_MAX: Whole(10, 200).default(16),
-  /** Spend records waiting for the log before new requests are refused; about two kilobytes of memory and disk each. */
   /** One US dollar in the agency's currency: with it, well-known models have costs that nobody stated. */
   MODEL_PRICES_USD_RATE: z
     .string()
     .regex(/^(?!0*\.?0*$)\d{1,7}(\.\d{1,9})?$/, 'is not a rate such as 0.92')
     .optional(),
+  /** Spend records waiting for the log before new requests are refused; about two kilobytes of memory and disk each. */
   SPEND_WAITING_MAX: Whole(1, 1_000_000).default(100_000),
   /** How long answers go on, from the spool alone, while the log cannot be reached; 0 stops them after 5 s. */
   LOG_OUTAGE_SECONDS_MAX: Whole(0, 86_400).default(900),
