@@ -50,12 +50,6 @@ const interactions: Readonly<Record<string, (page: Page) => Promise<void>>> = {
   'type into a filter': (page) => page.getByLabel('Alias').pressSequentially('shop'),
   'open a dialog': (page) => page.getByRole('button', { name: 'Create key' }).click(),
   'close it': (page) => page.keyboard.press('Escape'),
-  'change the appearance': async (page) => {
-    await page.getByLabel('Appearance').selectOption('dark');
-  },
-  'change the language': async (page) => {
-    await page.getByLabel('Language').selectOption('de');
-  },
 };
 
 async function interact(demo: DemoConsole): Promise<ReadonlyMap<string, number>> {
