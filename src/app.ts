@@ -30,6 +30,7 @@ import { keyPolicy } from './http/key-policy.ts';
 import type { HttpDeps } from './http/deps.ts';
 import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
+import { startDaySums } from './http/stored-days.ts';
 import { createLiveHub, type LiveHub } from './http/live-hub.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation, verificationOf } from './installation.ts';
@@ -40,6 +41,7 @@ import type { Log } from './log.ts';
 import { masterKeyOf, serverSecretOf } from './master-key.ts';
 import { createModelBook, type ModelBook } from './model-book.ts';
 import { type CredentialSeal, credentialSeal, saltKeyOf } from './model-credentials.ts';
+import { seedCosts } from './price-library.ts';
 import { type Projector, startProjector } from './projector.ts';
 import { readModels } from './read-models.ts';
 import { recoverSpools, spoolDirOf } from './recovery.ts';
@@ -104,6 +106,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       table: core.tables.models,
       seal: credentials,
       upstreamBaseUrl,
+      seed: await seedCosts(config.settings.MODEL_PRICES_USD_RATE ?? null),
       log,
     });
     const custom = await customModules(config.keyPolicy);
@@ -341,7 +344,7 @@ function httpOf(
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(verification.settled, startRotation(deps).stop);
-  closers.push(startContractChanges(deps).stop);
+  closers.push(startContractChanges(deps).stop, startDaySums(deps).stop);
   return createHttp(deps);
 }
 

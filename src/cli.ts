@@ -60,7 +60,7 @@ const commands: readonly Command[] = [
   {
     words: ['invoice', 'export'],
     usage: `invoice export <YYYY-MM> [--agency <id>]     invoices dated in a month, for accounting
-    [--format datev|csv] [--out <file>]`,
+    [--format datev|csv] [--out <file>]      to standard output unless a file is named`,
     run: async (context) => (await import('./commands/invoice.ts')).invoiceExport(context),
   },
   {

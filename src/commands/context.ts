@@ -42,8 +42,8 @@ export interface CommandContext {
   };
   /** A line of the result, on standard output. */
   readonly say: (line: string) => void;
-  /** Text on standard output as it is; resolves when more can be taken. */
-  readonly put: (text: string) => Promise<void>;
+  /** Text or bytes on standard output as they are; resolves when more can be taken. */
+  readonly put: (text: string | Uint8Array) => Promise<void>;
   /** Overwrites the progress line when somebody is watching. */
   readonly progress: (line: string) => void;
   /** From the first call on, signals that ask the process to stop no longer end it by themselves. */

@@ -29,6 +29,8 @@ export interface HttpDeps {
   readonly db: Kysely<Tables>;
   /** The same for callers who are bound to some tenants: the rows that PostgreSQL shows them, and no others. */
   readonly dbWithin: (scope: RowScope) => Kysely<Tables>;
+  /** True where `db` is one of those. */
+  readonly isBound?: true;
   /** ISO instant, UTC, milliseconds. */
   readonly now: () => string;
   /** Resolves when every read model and the gateway's own tables have applied the position. */

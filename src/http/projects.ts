@@ -67,7 +67,7 @@ function openRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       const { currency } = await agencyOf(db, row.agency_id);
       const { terms = null, agreed = null } = outcome.state.status === 'absent' ? {} : outcome.state;
       const owner = { agencyId: row.agency_id, tenantId };
-      const opened = await openKeys(deps, issuer, {
+      const opened = await openKeys(issuer, {
         command,
         owner,
         projectId,

@@ -169,7 +169,7 @@ async function onboard(
   const opened: z.output<typeof NewTenant>['projects'] = [];
   for (const { projectId, name, environments } of projects) {
     const { terms } = contract;
-    const keys = await openKeys(deps, issuer, {
+    const keys = await openKeys(issuer, {
       command,
       owner,
       projectId,

@@ -34,12 +34,13 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
       const things = [tenantPath, keyPath, `${keyPath}?tab=history`];
       const invoices = data.map((invoice) => `/invoices/${invoice.id}`);
       const own = ['/tenants', '/tenants/new', '/plans', '/audit', '/team', '/access'];
-      agency = [...PORTAL, ...own, ...things, ...invoices];
+      const parts = ['brand', 'payments', 'alerts', 'you'].map((part) => `/settings?part=${part}`);
+      agency = [...PORTAL, ...own, ...parts, ...things, ...invoices];
       theirs = await console().join(tenant.id);
     });
 
-    /** Every rule; `turns`: contrast in the other theme, too, which is the same in every language. */
-    async function inspect(page: Page, paths: readonly string[], turns: boolean): Promise<readonly string[]> {
+    /** Every rule once in each language; contrast in each theme of each language. */
+    async function inspect(page: Page, paths: readonly string[]): Promise<readonly string[]> {
       const complaints: string[] = [];
       page.on('pageerror', ({ message }) => complaints.push(message));
       page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
@@ -49,7 +50,6 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
         const excess = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
         if (excess !== 0) complaints.push(`${path} is ${String(excess)} px too wide`);
         complaints.push(...(await barriers(page)).map((barrier) => `${path} ${barrier}`));
-        if (!turns) continue;
         await page.evaluate(TURN);
         const turned = await barriers(page, ['color-contrast']);
         complaints.push(...turned.map((barrier) => `${path}, in the other theme: ${barrier}`));
@@ -66,7 +66,7 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
           console().visit('/', ENGLISH_LIGHT),
           console().visit('/', { ...GERMAN_DARK, ...NARROW }),
         ]);
-        const found = await Promise.all(pages.map((page, index) => inspect(page, agency, index === 0)));
+        const found = await Promise.all(pages.map((page) => inspect(page, agency)));
         expect(found.flat()).toEqual([]);
       },
       LOOK_MS,
@@ -79,9 +79,7 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
           console().visit('/', { ...ENGLISH_LIGHT, ...NARROW, as: theirs }),
           console().visit('/', { ...GERMAN_DARK, as: theirs }),
         ]);
-        const found = await Promise.all(
-          pages.map((page, index) => inspect(page, [...PORTAL, keyPath], index === 0)),
-        );
+        const found = await Promise.all(pages.map((page) => inspect(page, [...PORTAL, keyPath])));
         expect(found.flat()).toEqual([]);
       },
       LOOK_MS,
@@ -119,7 +117,8 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
           ['/models', 'Add model'],
           ['/team', 'Invite'],
           ['/access', 'Create credential', 'Appoint auditor'],
-          ['/settings', 'Connect Stripe'],
+          ['/settings?part=payments', 'Connect Stripe'],
+          ['/settings?part=alerts', 'Add a target'],
         ];
         for (const [path, ...buttons] of actions) {
           await go(page, path);
