@@ -138,6 +138,7 @@ export const agencyWords = {
   'term.fees_in_advance': ['Fees in advance', 'Gebühren im Voraus'],
   'term.overage': ['Beyond what is included', 'Über das Inklusive hinaus'],
   'term.trial_days': ['Trial, days', 'Probezeit, Tage'],
+  'term.discounts': ['Discounts', 'Rabatte'],
   'term.notice': ['Notice', 'Kündigungsfrist'],
   'usage.time': ['Steps', 'Schritte'],
   'time.day': ['Days', 'Tage'],
