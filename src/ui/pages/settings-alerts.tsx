@@ -163,6 +163,8 @@ function TargetForm({
   const add = useWrite('POST /api/agencies/:id/alerts', ({ secret }) => secret === null && onClose());
   const change = useWrite('PUT /api/agencies/:id/alerts/:target', onClose);
   const renew = useWrite('POST /api/agencies/:id/alerts/:target/secret');
+  const error = add.error ?? change.error ?? renew.error;
+  const { address: addressProblem } = useProblems(error);
   const secret = add.data?.secret ?? renew.data?.secret ?? null;
   if (secret !== null) return <SigningSecret secret={secret} onClose={onClose} />;
   const params = { id: agencyId, target: known?.id ?? '' };
@@ -173,8 +175,6 @@ function TargetForm({
     if (known === null) add.mutate({ params, body: { channel, ...wanted, ...moved } });
     else change.mutate({ params, body: { ...wanted, ...moved } });
   };
-  const error = add.error ?? change.error ?? renew.error;
-  const { address: addressProblem } = useProblems(error);
   return (
     <Dialog title={t(known === null ? 'alert.add' : 'alert.edit')} onClose={onClose}>
       {error !== null && addressProblem === undefined && <Problem error={error} />}
