@@ -8,6 +8,7 @@ import { parseDuration } from './domain/duration.ts';
 import type { Budget } from './domain/limits.ts';
 import { parseNanos } from './domain/money.ts';
 import { type Routing, ROUTING_DEFAULT } from './domain/routing.ts';
+import { type KeyPolicySettings, NO_KEY_POLICY } from './litellm-keys.ts';
 import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litellm-config.ts';
 import { Networks } from './networks.ts';
 
@@ -98,6 +99,8 @@ const Environment = z.object({
   /** Most connections to Postgres. */
   DATABASE_POOL_MAX: Whole(10, 200).default(16),
   /** Spend records waiting for the log before new requests are refused; about two kilobytes of memory and disk each. */
+  /** One US dollar in the agency's currency: with it, well-known models have costs that nobody stated. */
+  MODEL_PRICES_USD_RATE: z.coerce.number().positive().max(1_000_000).optional(),
   SPEND_WAITING_MAX: Whole(1, 1_000_000).default(100_000),
   /** How long answers go on, from the spool alone, while the log cannot be reached; 0 stops them after 5 s. */
   LOG_OUTAGE_SECONDS_MAX: Whole(0, 86_400).default(900),
@@ -177,6 +180,8 @@ export interface Config {
   /** Lower-case name of a header that replaces the usual credential headers. */
   readonly keyHeader: string | null;
   readonly budgetExceededStatus: number;
+  /** What the config file says about keys. */
+  readonly keyPolicy: KeyPolicySettings;
   /** Limits of everybody together; null when there are none. */
   readonly installation: InstallationLimits | null;
   /** Settings that work and should not stay as they are; said once at start. */
@@ -260,6 +265,7 @@ export function readConfig(
     dataDir: settings.KEYLEDGER_DATA_DIR ?? defaultDataDir,
     keyHeader: fromFile?.keyHeader ?? null,
     budgetExceededStatus: settings.BUDGET_EXCEEDED_STATUS_CODE ?? fromFile?.budgetExceededStatus ?? 422,
+    keyPolicy: fromFile?.keyPolicy ?? NO_KEY_POLICY,
     installation: installationOf(settings),
     warnings: [
       ...placeholders(environment).map((name) => `${name} still holds a placeholder; replace it`),

@@ -164,7 +164,7 @@ function TargetForm({
   const change = useWrite('PUT /api/agencies/:id/alerts/:target', onClose);
   const renew = useWrite('POST /api/agencies/:id/alerts/:target/secret');
   const error = add.error ?? change.error ?? renew.error;
-  const { address: addressProblem } = useProblems(error);
+  const problems = useProblems(error);
   const secret = add.data?.secret ?? renew.data?.secret ?? null;
   if (secret !== null) return <SigningSecret secret={secret} onClose={onClose} />;
   const params = { id: agencyId, target: known?.id ?? '' };
@@ -177,7 +177,7 @@ function TargetForm({
   };
   return (
     <Dialog title={t(known === null ? 'alert.add' : 'alert.edit')} onClose={onClose}>
-      {error !== null && addressProblem === undefined && <Problem error={error} />}
+      {error !== null && problems['address'] === undefined && <Problem error={error} />}
       <form onSubmit={submit} className="flex flex-col gap-4">
         {known === null && (
           <SelectField
@@ -201,7 +201,7 @@ function TargetForm({
           autoComplete="off"
           value={address}
           onText={setAddress}
-          problem={addressProblem}
+          problem={problems['address']}
         />
         <fieldset>
           <legend className="mb-1.5 text-sm font-medium">{t('alert.kinds')}</legend>
