@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { join } from 'node:path';
 import { bundleDesk } from './audit/bundle-desk.ts';
 import { publicKeys } from './audit/public-keys.ts';
@@ -23,10 +23,14 @@ import { gatewayTables } from './gateway-tables.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { createLedger } from './gateway/ledger.ts';
 import type { SpentSince } from './gateway/ledger-question.ts';
+import { withCustomAuth } from './custom-auth.ts';
+import { type CustomModules, customModules } from './custom-modules.ts';
 import { createQuote } from './gateway/quote.ts';
+import { keyPolicy } from './http/key-policy.ts';
 import type { HttpDeps } from './http/deps.ts';
 import { startContractChanges } from './http/due-contracts.ts';
 import { startRotation } from './http/rotate-due.ts';
+import { startDaySums } from './http/stored-days.ts';
 import { createLiveHub, type LiveHub } from './http/live-hub.ts';
 import { createHttp } from './http/server.ts';
 import { type Installation, openInstallation, verificationOf } from './installation.ts';
@@ -103,8 +107,9 @@ export async function startApp(options: AppOptions): Promise<App> {
       upstreamBaseUrl,
       log,
     });
+    const custom = await customModules(config.keyPolicy);
     const server = await serve(
-      { ...options, ...core, seals, database, book, credentials, masterKey },
+      { ...options, ...core, seals, database, book, credentials, masterKey, custom },
       closers,
     );
     return { url: urlOf(server, config.settings), masterKey, close: () => closeAll(closers) };
@@ -190,6 +195,7 @@ async function startSeals(
 }
 
 interface ServeOptions extends AppOptions, Core {
+  readonly custom: CustomModules;
   readonly database: Installation['database'];
   readonly seals: SealSchedule;
   readonly book: ModelBook;
@@ -224,10 +230,12 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
   const http = httpOf(options, gateway, settled, part, closers, live);
   await http.ready();
   await part.join(gateway);
-  const server = createServer(SERVER_LIMITS, (request, response) => {
+  const listener: RequestListener = (request, response) => {
     if (gateway.matches(request.method ?? '', request.url ?? '')) gateway.handle(request, response);
     else http.routing(request, response);
-  });
+  };
+  const asked = withCustomAuth(listener, options.custom.auth, { ...config, ...options });
+  const server = createServer(SERVER_LIMITS, asked);
   await listen(server, config.settings);
   closers.push(async () => {
     const closed = new Promise((done) => server.close(done));
@@ -300,6 +308,7 @@ function httpOf(
     consoleDir: join(options.root, 'dist', 'ui'),
     ownTenant: own,
     keyHeader: config.keyHeader,
+    keyPolicy: keyPolicy(config.keyPolicy, options.custom.generate),
     version: options.version,
     log,
     models: options.book.current,
@@ -333,7 +342,7 @@ function httpOf(
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
   };
   closers.push(verification.settled, startRotation(deps).stop);
-  closers.push(startContractChanges(deps).stop);
+  closers.push(startContractChanges(deps).stop, startDaySums(deps).stop);
   return createHttp(deps);
 }
 

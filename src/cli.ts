@@ -129,44 +129,8 @@ function readArguments() {
 }
 
 function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandContext['options'] {
-  const {
-    json,
-    at,
-    agency,
-    from,
-    to,
-    offline,
-    expect,
-    tenant,
-    key,
-    invoice,
-    all,
-    out,
-    format,
-    force,
-    workers,
-  } = values;
-  const publicKey = values['public-key'];
-  const dryRun = values['dry-run'];
-  return {
-    json,
-    at,
-    agency,
-    from,
-    to,
-    offline,
-    publicKey,
-    dryRun,
-    expect,
-    tenant,
-    key,
-    invoice,
-    all,
-    out,
-    format,
-    force,
-    workers,
-  };
+  const { 'public-key': publicKey, 'dry-run': dryRun, ...rest } = values;
+  return { ...rest, publicKey, dryRun };
 }
 
 async function main(): Promise<number> {

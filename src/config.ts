@@ -8,6 +8,7 @@ import { parseDuration } from './domain/duration.ts';
 import type { Budget } from './domain/limits.ts';
 import { parseNanos } from './domain/money.ts';
 import { type Routing, ROUTING_DEFAULT } from './domain/routing.ts';
+import { type KeyPolicySettings, NO_KEY_POLICY } from './litellm-keys.ts';
 import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litellm-config.ts';
 import { Networks } from './networks.ts';
 
@@ -177,6 +178,8 @@ export interface Config {
   /** Lower-case name of a header that replaces the usual credential headers. */
   readonly keyHeader: string | null;
   readonly budgetExceededStatus: number;
+  /** What the config file says about keys. */
+  readonly keyPolicy: KeyPolicySettings;
   /** Limits of everybody together; null when there are none. */
   readonly installation: InstallationLimits | null;
   /** Settings that work and should not stay as they are; said once at start. */
@@ -260,6 +263,7 @@ export function readConfig(
     dataDir: settings.KEYLEDGER_DATA_DIR ?? defaultDataDir,
     keyHeader: fromFile?.keyHeader ?? null,
     budgetExceededStatus: settings.BUDGET_EXCEEDED_STATUS_CODE ?? fromFile?.budgetExceededStatus ?? 422,
+    keyPolicy: fromFile?.keyPolicy ?? NO_KEY_POLICY,
     installation: installationOf(settings),
     warnings: [
       ...placeholders(environment).map((name) => `${name} still holds a placeholder; replace it`),

@@ -7,6 +7,7 @@ import {
 } from './domain/deployment.ts';
 import { nanosFromNumber, rateFromPerToken } from './domain/money.ts';
 import type { Routing } from './domain/routing.ts';
+import { generalKeys, type KeyPolicySettings, keyPolicyOf, litellmKeys } from './litellm-keys.ts';
 import type { OtherUnit, Rates } from './domain/spend.ts';
 import {
   generalRouting,
@@ -28,6 +29,7 @@ export interface LitellmConfig {
   /** Lower-case name of the header that carries the key instead of the usual ones. */
   readonly keyHeader: string | undefined;
   readonly budgetExceededStatus: number | undefined;
+  readonly keyPolicy: KeyPolicySettings;
   /** Options in the file that have no effect here, as `section.option`. */
   readonly ignored: readonly string[];
 }
@@ -77,20 +79,27 @@ const File = z.looseObject({
       database_url: z.string().optional(),
       litellm_key_header_name: Name.optional(),
       ...generalRouting,
+      ...generalKeys,
     })
     .nullish(),
   litellm_settings: z
     .looseObject({
       budget_exceeded_status_code: z.number().int().min(400).max(499).optional(),
       ...litellmRouting,
+      ...litellmKeys,
     })
     .nullish(),
   router_settings: z.looseObject(routerSettings).nullish(),
 });
 
 const USED: Readonly<Record<string, readonly string[]>> = {
-  general_settings: ['master_key', 'database_url', 'litellm_key_header_name', ...Object.keys(generalRouting)],
-  litellm_settings: ['budget_exceeded_status_code', ...Object.keys(litellmRouting)],
+  general_settings: [
+    'master_key',
+    'database_url',
+    'litellm_key_header_name',
+    ...Object.keys({ ...generalRouting, ...generalKeys }),
+  ],
+  litellm_settings: ['budget_exceeded_status_code', ...Object.keys({ ...litellmRouting, ...litellmKeys })],
   router_settings: Object.keys(routerSettings),
 };
 
@@ -134,6 +143,7 @@ export function readLitellmConfig(
     databaseUrl: general?.database_url,
     keyHeader: general?.litellm_key_header_name?.toLowerCase(),
     budgetExceededStatus: settings?.budget_exceeded_status_code,
+    keyPolicy: keyPolicyOf(settings ?? {}, general ?? {}, fileName),
     ignored: ignoredOptions(parsed.data),
   };
 }

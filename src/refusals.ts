@@ -47,6 +47,7 @@ export const refusals = {
     'permission_error',
     'The keys of this contract are suspended, because the invoice {number} was not paid after several reminders. They work again as soon as the payment has arrived. Please contact whoever pays the invoices.',
   ],
+  key_generation_denied: [403, 'auth_error', '{problem}'],
   login_failed: [401, 'auth_error', 'The name or the password is wrong.'],
   login_throttled: [
     429,

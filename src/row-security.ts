@@ -46,6 +46,7 @@ const POLICIES: Readonly<Record<string, string>> = {
   budgets: `keyledger_sees('budget', budget_id)`,
   invitations: NOBODY,
   auditors: NOBODY,
+  consultations: NOBODY,
   contacts: `case split_part(subject_id, ':', 1)
     when 'user' then keyledger_sees('user', substr(subject_id, 6))
     when 'customer' then keyledger_sees('customer', substr(subject_id, 10))

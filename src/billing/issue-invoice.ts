@@ -170,9 +170,11 @@ async function newDraft(
     taxStatuses: await taxStatusesAt(store, run.agencyId, null),
     replaces: replaces?.draft.invoiceId ?? null,
   };
-  if (!isWorthIssuing(draftInvoice(facts))) return 'skipped';
+  const draft = draftInvoice(facts);
+  if (!isWorthIssuing(draft)) return 'skipped';
   const { recipient } = await parties();
-  return draftInvoice({ ...facts, taxCase: await taxCaseOf(store, tenantId, recipient, deps.now()) });
+  const taxCase = await taxCaseOf(store, tenantId, recipient, deps.now());
+  return canonicalJson(taxCase) === canonicalJson(DOMESTIC) ? draft : draftInvoice({ ...facts, taxCase });
 }
 
 /** Read when they are first asked for, and once: draft and document name the same people. */

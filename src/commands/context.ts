@@ -15,30 +15,30 @@ export interface CommandContext {
   readonly args: readonly string[];
   readonly options: {
     readonly json: boolean;
-    readonly at: string | undefined;
-    readonly agency: string | undefined;
+    readonly at?: string | undefined;
+    readonly agency?: string | undefined;
     /** First and last position. */
-    readonly from: string | undefined;
-    readonly to: string | undefined;
+    readonly from?: string | undefined;
+    readonly to?: string | undefined;
     /** A bundle to check without an installation. */
-    readonly offline: string | undefined;
+    readonly offline?: string | undefined;
     /** File with a public key in PEM. */
-    readonly publicKey: string | undefined;
+    readonly publicKey?: string | undefined;
     /** Hashes that must be there. */
     readonly expect: readonly string[];
-    readonly tenant: string | undefined;
-    readonly key: string | undefined;
-    readonly invoice: string | undefined;
+    readonly tenant?: string | undefined;
+    readonly key?: string | undefined;
+    readonly invoice?: string | undefined;
     readonly all: boolean;
     /** File to write to. */
-    readonly out: string | undefined;
+    readonly out?: string | undefined;
     /** Which kind of file. */
-    readonly format: string | undefined;
+    readonly format?: string | undefined;
     readonly force: boolean;
     /** Says what would be done, and does nothing. */
     readonly dryRun: boolean;
     /** How many processes serve. */
-    readonly workers: string | undefined;
+    readonly workers?: string | undefined;
   };
   /** A line of the result, on standard output. */
   readonly say: (line: string) => void;

@@ -138,13 +138,18 @@ function runOne(
     log: context.log,
     paymentLink: paymentLinks({ store, serverSecret: serverSecret(context), publicUrl: publicUrl ?? null }),
   };
+  let failed = 0;
   return runOrPreview(deps, {
     dryRun: context.options.dryRun,
     period,
     agencyId,
     actor: { kind: 'system', id: 'invoice run' },
     correlationId: randomUUID(),
-    onProgress: ({ done, total }) => context.progress(`${agencyId}: ${done} of ${total} tenants`),
+    onProgress: ({ done, total, invoice }) => {
+      if (invoice?.status === 'failed') failed += 1;
+      const problems = failed === 0 ? '' : `, ${failed} failed`;
+      context.progress(`${agencyId}, ${period}: ${done} of ${total} tenants${problems}`);
+    },
   });
 }
 

@@ -7,11 +7,12 @@ import type { Limits } from '../domain/limits.ts';
 import { Refusal } from '../errors.ts';
 import { derivedId, hashSecret, isPlausible, maskSecret } from '../secrets.ts';
 import { load, type Outcome, transact } from '../transact.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { sharedBudgets } from './budget-view.ts';
 import { type Command, hasRun, metaFor, partOf } from './command.ts';
 import type { HttpDeps } from './deps.ts';
 import { drawSecret, type KeyIssuer, liveKey } from './issue-key.ts';
+import { changedKeyByPolicy, newKeyByPolicy } from './key-policy.ts';
 import type { KeyFields, KeyWithSecret, RegenerateBody } from './key-fields.ts';
 import { requireDuration } from './durations.ts';
 import { withinGuarantees } from './key-guarantee.ts';
@@ -59,7 +60,8 @@ export async function generateKey(
   const chosen = secret === '' ? null : secret;
   if (chosen !== null) requireGoodSecret(chosen, deps);
   const { caller } = maker;
-  const placed = await fieldsForMaker(deps, caller, asked, maker.route);
+  const allowed = await newKeyByPolicy(deps, asked, { ...maker, at: command.at });
+  const placed = await fieldsForMaker(deps, caller, allowed, maker.route);
   const fields = await withSharedBudget(deps.db, await filledFromMaker(deps.db, caller, placed));
   const { owner, context } = await placeOfNewKey(deps, fields, command.at);
   const made = newKey(fields, context);
@@ -107,7 +109,8 @@ export async function rotateKey(
   body: z.output<typeof RegenerateBody>,
   caller: Caller | null,
 ): Promise<Answered> {
-  const { key: _, new_key: newKey, grace_period: grace, ...fields } = body;
+  const { key: _, new_key: newKey, grace_period: grace, ...asked } = body;
+  const fields = changedKeyByPolicy(deps, asked, command.at);
   if (!name) throw new Refusal('bad_request', { problem: 'No key passed in.' }, { param: 'key' });
   await settle(deps, deps.appendedPosition());
   if (newKey) requireGoodSecret(newKey, deps);

@@ -1,8 +1,11 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
+import { ofEntity, openSince, type StoredDay, storedDays } from './stored-days.ts';
 import {
   Day,
+  daysOf,
+  type DaySums,
   type Entity,
   metricsOf,
   PARTS_MAX,
@@ -12,7 +15,7 @@ import {
   together,
   withParts,
 } from './day-sums.ts';
-import type { App, HttpDeps } from './deps.ts';
+import type { App } from './deps.ts';
 import { After, refusalAnswers } from './schemas.ts';
 import {
   dates,
@@ -20,6 +23,7 @@ import {
   inRange,
   namesFrom,
   type SpendFilter,
+  type SpendRange,
   spendRows,
   spendScope,
 } from './spend-scope.ts';
@@ -78,10 +82,10 @@ const Activity = z.object({
   metadata: Totals.describe('Of all days that were asked for, not of this page'),
 });
 
-export function dailyActivityRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function dailyActivityRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    for (const family of FAMILIES) activityRoute(app, deps, family, true);
-    activityRoute(app, deps, FAMILIES[0]!, false);
+    for (const family of FAMILIES) activityRoute(app, family, true);
+    activityRoute(app, FAMILIES[0]!, false);
     agentRoute(app);
     done();
   };
@@ -89,7 +93,7 @@ export function dailyActivityRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
 
 const route = (summary: string) => ({ summary, tags: ['spend'] });
 
-function activityRoute(app: App, deps: HttpDeps, family: Family, paged: boolean): void {
+function activityRoute(app: App, family: Family, paged: boolean): void {
   const excluded = `exclude_${family.names}`;
   app.get(
     `${family.path}/daily/activity${paged ? '' : '/aggregated'}`,
@@ -125,12 +129,27 @@ function activityRoute(app: App, deps: HttpDeps, family: Family, paged: boolean)
       const filter = { ...family.filter(namesIn(named[family.names])), model, key };
       const rows = await spendRows(db, await spendScope(db, caller), filter);
       const matching = sql<boolean>`${rows} and ${without(family.entity, namesIn(named[excluded]))}`;
-      const days = await sumsByDay(db, sql`${matching} and ${inRange(range)}`, offset);
+      const narrowed = [named[family.names], named[excluded], model, key].some((name) => name !== undefined);
+      const kept = narrowed || deps.isBound === true ? null : openSince(deps.now(), offset);
+      const [over, open] = kept === null ? [null, range] : splitAt(range, kept);
+      const stored = over === null ? [] : await storedDays(db, over, family.entity, offset);
+      const live = open === null ? [] : await sumsByDay(db, sql`${matching} and ${inRange(open)}`, offset);
+      const days: readonly (DaySums | StoredDay)[] = [...live, ...stored];
       const size = paged ? query.page_size : Math.max(days.length, 1);
       const shown = days.slice((page - 1) * size, page * size);
       const pages = Math.ceil(days.length / size);
-      const inPage = shown.length === 0 ? sql<boolean>`false` : inRange(spanOf(shown, offset));
-      const results = await withParts(db, shown, sql`${matching} and ${inPage}`, family.entity, offset);
+      const isKept = (day: DaySums): day is StoredDay => 'parts' in day;
+      const [fresh, old] = [shown.filter((day) => !isKept(day)), shown.filter(isKept)];
+      const inPage = fresh.length === 0 ? sql<boolean>`false` : inRange(spanOf(fresh, offset));
+      const results = [
+        ...(await withParts(db, fresh, sql`${matching} and ${inPage}`, family.entity, offset)),
+        ...(await daysOf(
+          db,
+          old,
+          old.flatMap(({ parts }) => parts),
+          family.entity,
+        )),
+      ];
       return {
         results,
         metadata: {
@@ -144,15 +163,21 @@ function activityRoute(app: App, deps: HttpDeps, family: Family, paged: boolean)
   );
 }
 
-/** Requests of nobody of the kind are none of its family's. */
 function without(entity: Entity, excluded: readonly string[] | undefined): RawBuilder<boolean> {
-  if (entity === 'tag') {
-    const none = excluded === undefined ? sql`` : sql` and not s.tags && ${excluded}::text[]`;
-    return sql`cardinality(s.tags) > 0${none}`;
-  }
-  const column = sql`s.${sql.ref(entity)}`;
-  const some = entity === 'user_id' ? sql<boolean>`true` : sql<boolean>`${column} is not null`;
-  return excluded === undefined ? some : sql`${some} and not coalesce(${column} = any(${excluded}), false)`;
+  const some = ofEntity(entity);
+  if (excluded === undefined) return some;
+  if (entity === 'tag') return sql`${some} and not s.tags && ${excluded}::text[]`;
+  return sql`${some} and not coalesce(s.${sql.ref(entity)} = any(${excluded}), false)`;
+}
+
+/** The part before the instant and the part from it on; null where there is none. */
+function splitAt({ from, until }: SpendRange, at: string): readonly [SpendRange | null, SpendRange | null] {
+  if (until <= at) return [{ from, until }, null];
+  if (from >= at) return [null, { from, until }];
+  return [
+    { from, until: at },
+    { from: at, until },
+  ];
 }
 
 /** Agents are not told apart here, so there is nothing under their name. */

@@ -8,10 +8,11 @@ import { PROVIDER, SUCCEEDED } from './spend-view.ts';
 /**
  * What was spent on each day, and on what. It is summed up from the log of requests when somebody
  * asks: a table of sums by day, key and model would have to follow every request, and the indexes by
- * tenant and by key find the requests of a period as well.
+ * tenant and by key find the requests of a period as well. What everybody together spent on days that
+ * are over is kept (stored-days.ts).
  */
 
-export const Metrics = z
+const Metrics = z
   .object({
     spend: z.number(),
     prompt_tokens: z.number(),
@@ -77,7 +78,7 @@ export function metricsOf({ requests, successes, input, output, cached, nanos }:
   };
 }
 
-export const NO_SUMS: Sums = { requests: 0n, successes: 0n, input: 0n, output: 0n, cached: 0n, nanos: 0n };
+const NO_SUMS: Sums = { requests: 0n, successes: 0n, input: 0n, output: 0n, cached: 0n, nanos: 0n };
 
 export function together(all: readonly Sums[]): Sums {
   return all.reduce(
@@ -118,7 +119,7 @@ export async function sumsByDay(
   return rows;
 }
 
-interface PartSums extends DaySums {
+export interface PartSums extends DaySums {
   readonly kind: 'model' | 'route' | 'key' | 'entity';
   readonly name: string;
 }
@@ -132,12 +133,30 @@ export async function withParts(
   offsetMinutes = 0,
 ): Promise<Day[]> {
   if (days.length === 0) return [];
-  const all = await db.transaction().execute(async (reading) => {
-    // What is grouped stays in memory instead of going through files; it is given back at the end.
-    await sql`set local work_mem = '64MB'`.execute(reading);
-    const parts = await partsOf(reading, where, offsetMinutes);
-    return [...parts, ...(await entitiesOf(reading, where, entity, offsetMinutes))];
-  });
+  const all = await db.transaction().execute((reading) => partsIn(reading, where, entity, offsetMinutes));
+  return await daysOf(db, days, all, entity);
+}
+
+/** What these requests consist of; in a transaction. */
+export async function partsIn(
+  reading: Db,
+  where: RawBuilder<boolean>,
+  entity: Entity,
+  offsetMinutes: number,
+): Promise<readonly PartSums[]> {
+  // What is grouped stays in memory instead of going through files; it is given back at the end.
+  await sql`set local work_mem = '64MB'`.execute(reading);
+  const parts = await partsOf(reading, where, offsetMinutes);
+  return [...parts, ...(await entitiesOf(reading, where, entity, offsetMinutes))];
+}
+
+/** The days as they are shown, with the names that belong to the ids in their parts. */
+export async function daysOf(
+  db: Db,
+  days: readonly DaySums[],
+  all: readonly PartSums[],
+  entity: Entity,
+): Promise<Day[]> {
   const names = await namesOf(db, all, entity);
   const byDay = new Map(days.map(({ day }) => [day, [] as PartSums[]]));
   for (const part of all) byDay.get(part.day)?.push(part);

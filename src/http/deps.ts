@@ -2,9 +2,11 @@ import type { FastifyServerFactory } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Kysely } from 'kysely';
 import type { Json, JsonObject } from '../domain/json.ts';
+import type { CustomKeyGenerate } from '../custom-modules.ts';
 import type { Terms } from '../domain/plan.ts';
 import type { Usage } from '../domain/spend.ts';
 import type { Actor } from '../events.ts';
+import type { KeyPolicySettings } from '../litellm-keys.ts';
 import type { Log } from '../log.ts';
 import type { Metric } from '../metrics.ts';
 import type { CredentialSeal } from '../model-credentials.ts';
@@ -13,6 +15,7 @@ import type { EventStore } from '../store/event-store.ts';
 import type { AlertDesk } from './alert-desk.ts';
 import type { BillingDesk } from './billing-desk.ts';
 import type { CollectionDesk } from './collection-desk.ts';
+import type { KeyFields } from './key-fields.ts';
 import type { LiveHub } from './live-hub.ts';
 import type { Tables } from './read.ts';
 
@@ -26,6 +29,8 @@ export interface HttpDeps {
   readonly db: Kysely<Tables>;
   /** The same for callers who are bound to some tenants: the rows that PostgreSQL shows them, and no others. */
   readonly dbWithin: (scope: RowScope) => Kysely<Tables>;
+  /** True where `db` is one of those. */
+  readonly isBound?: true;
   /** ISO instant, UTC, milliseconds. */
   readonly now: () => string;
   /** Resolves when every read model and the gateway's own tables have applied the position. */
@@ -49,6 +54,8 @@ export interface HttpDeps {
   readonly ownTenant: { readonly agencyId: string; readonly tenantId: string };
   /** Lower-case header that replaces the usual credential headers; null for the usual ones. */
   readonly keyHeader: string | null;
+  /** What the installation says about keys. */
+  readonly keyPolicy: KeyPolicy;
   readonly version: string;
   readonly log: Log;
   /** What the gateway can serve; several deployments may share a public name. */
@@ -82,6 +89,12 @@ export interface HttpDeps {
   readonly bodyBytesMax: number;
   /** Makes the node:http server around the handler, so that the gateway can stand in front of it. */
   readonly serverFactory?: FastifyServerFactory;
+}
+
+/** What the config file says about keys, checked; key-policy.ts applies it. */
+export interface KeyPolicy extends Omit<KeyPolicySettings, 'defaults' | 'customGenerate' | 'customAuth'> {
+  readonly defaults: KeyFields;
+  readonly decide: CustomKeyGenerate | null;
 }
 
 /** What is exported: see the audit folder. */

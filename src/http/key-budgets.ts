@@ -41,8 +41,7 @@ export function keyBudgetRoutes(): FastifyPluginCallbackZod {
           response: { 200: z.object({ data: z.array(Spent), next_cursor: z.null() }), ...refusalAnswers },
         },
       },
-      async ({ deps, caller, query: { ids } }) => {
-        const { db, now, ownTenant } = deps;
+      async ({ deps: { db, now, ownTenant }, caller, query: { ids } }) => {
         const { zone, currency } = await agencyOf(db, ownTenant.agencyId);
         const seen = visible(insightOf(caller));
         const windows = await sql<{ window: string | null }>`

@@ -10,6 +10,7 @@ import { commandOf, partOf, takeEffect } from './command.ts';
 import type { App, HttpDeps } from './deps.ts';
 import type { KeyIssuer } from './issue-key.ts';
 import { KeyRecord, KeyWithSecret, UpdateBody } from './key-fields.ts';
+import { changedKeyByPolicy } from './key-policy.ts';
 import { keyRecords, keyWithSecret } from './key-record.ts';
 import { requireRightTo } from './key-rights.ts';
 import { findKey, requireKey, viewOfKey } from './key-target.ts';
@@ -62,10 +63,11 @@ function bulkRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       let position = 0n;
       const changed: { key: string; keyId: string }[] = [];
       const failed: z.output<typeof Failed>[] = [];
-      for (const { key: name, ...fields } of keys) {
+      for (const { key: name, ...asked } of keys) {
         const view = await findKey(deps.db, name, command.at);
         try {
           if (view === undefined) throw new Refusal('key_not_found', {}, { param: 'key' });
+          const fields = changedKeyByPolicy(deps, asked, command.at);
           const part = partOf(command, view.key_id);
           position = later(
             position,

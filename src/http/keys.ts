@@ -13,6 +13,7 @@ import {
   RegenerateBody,
   UpdateBody,
 } from './key-fields.ts';
+import { changedKeyByPolicy } from './key-policy.ts';
 import { keyRecord, keyRecords } from './key-record.ts';
 import { requireRightTo } from './key-rights.ts';
 import { columnFor, requireKey, viewOfKey } from './key-target.ts';
@@ -106,7 +107,8 @@ function updateRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       await settle(deps, deps.appendedPosition());
       const view = await requireKey(deps, { key: name, key_alias: alias });
       // Without a key the alias names it; it is then no new alias.
-      const fields: KeyFields = name === undefined ? others : body;
+      const asked: KeyFields = name === undefined ? others : body;
+      const fields = changedKeyByPolicy(deps, asked, command.at);
       const outcome = await changeKey(deps, issuer, command, view, fields, request.caller);
       await takeEffect(deps, reply, outcome.position);
       const [record] = await keyRecords(deps.db, [await viewOfKey(deps.db, view.key_id)], deps.now());

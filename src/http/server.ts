@@ -44,6 +44,7 @@ import { describeApi, serveDescription } from './openapi.ts';
 import { outboxRoutes } from './outbox.ts';
 import { planRoutes } from './plans.ts';
 import { projectRoutes } from './projects.ts';
+import { depsWithin } from './row-scope.ts';
 import { routeTable } from './route-table.ts';
 import { sessionRoutes } from './sessions.ts';
 import { settleForRead, settleSpend } from './settle.ts';
@@ -165,7 +166,9 @@ function addHooks(app: FastifyInstance, deps: HttpDeps): void {
       'referrer-policy': 'no-referrer',
       'cache-control': 'no-store',
     });
-    if (!request.is404) await authenticate(deps, request);
+    if (request.is404) return;
+    await authenticate(deps, request);
+    if (request.caller !== null) request.deps = depsWithin(deps, request.caller);
   });
   app.addHook('preValidation', async (request) => {
     const problems = [

@@ -147,7 +147,7 @@ export function plannedAnswer({ effectiveFrom, terms }: ContractVersion): z.outp
 }
 
 /** The contract in force at an instant, and what is agreed for later. */
-export function contractIn(row: TenantRow, at: string) {
+function contractIn(row: TenantRow, at: string) {
   const { contract_id: contractId, effective_from: effectiveFrom } = row;
   const applied =
     contractId === null || effectiveFrom === null

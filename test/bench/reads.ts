@@ -25,8 +25,11 @@ import { openDatabase } from '../../src/database.ts';
 import { removeEmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded-postgres.ts';
 import type { DomainEvent } from '../../src/events.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
+import { keyPolicy } from '../../src/http/key-policy.ts';
 import type { Tables } from '../../src/http/read.ts';
+import { sumUpDays } from '../../src/http/stored-days.ts';
 import { createHttp } from '../../src/http/server.ts';
+import { NO_KEY_POLICY } from '../../src/litellm-keys.ts';
 import { migrate } from '../../src/migrate.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
 import { prepareTables } from '../../src/projection-tables.ts';
@@ -175,6 +178,7 @@ function httpOver(db: HttpDeps['db'], dbWithin: HttpDeps['dbWithin']): FastifyIn
     serverSecret: 'bench',
     ownTenant: { agencyId: 'age_1', tenantId: 'ten_0' },
     keyHeader: null,
+    keyPolicy: keyPolicy(NO_KEY_POLICY, null),
     version: 'bench',
     log: pino({ level: 'silent' }),
     models: () => [],
@@ -278,6 +282,9 @@ try {
   const reads = openScopedReads<Tables>({ url, poolMax: 4, applicationName: 'bench' });
   const app = httpOver(database.db, reads.within);
   await app.ready();
+  const summingMs = performance.now();
+  await sumUpDays({ db: database.db, now: () => NOW });
+  console.log(`days that are over summed up in ${Math.round(performance.now() - summingMs)} ms`);
   await measure(app, database.pool);
   await app.close();
   await reads.close();

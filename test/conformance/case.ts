@@ -11,8 +11,6 @@ export interface Case {
   readonly id: string;
   readonly title: string;
   readonly run: (target: Target) => Promise<void>;
-  /** What the server has to have before the case can hold; left out: nothing more. */
-  readonly waitsFor?: string;
   /** True when the case waits for a window to end. */
   readonly slow?: boolean;
 }
@@ -34,6 +32,8 @@ export interface Target {
   key(fields?: object, bearer?: string): Promise<Answer['body']>;
   info(key: string): Promise<Answer['body']>;
   chat(bearer: string, fields?: object): Promise<Answer>;
+  /** Lets time pass for the server, and for Date here. */
+  pause(ms: number): Promise<void>;
   /** A name that nothing has. */
   fresh(prefix: string): string;
   /** Two models that the server serves. */
@@ -44,10 +44,12 @@ export interface Target {
 export interface TargetOptions {
   readonly url: string;
   readonly masterKey: string;
+  /** Waits, unless the clock can be moved. */
+  readonly pause?: (ms: number) => Promise<void>;
 }
 
 /** Throws Error when the server serves fewer than two models. */
-export async function connect({ url, masterKey }: TargetOptions): Promise<Target> {
+export async function connect({ url, masterKey, pause = wait }: TargetOptions): Promise<Target> {
   const base = url.replace(/\/$/, '');
   async function send(
     method: string,
@@ -95,8 +97,15 @@ export async function connect({ url, masterKey }: TargetOptions): Promise<Target
         { model, messages: [{ role: 'user', content: 'Hello' }], max_tokens: 8, ...fields },
         bearer,
       ),
+    pause,
     fresh: (prefix) => `${prefix}-${randomBytes(6).toString('hex')}`,
   };
+}
+
+async function wait(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 }
 
 export function sha256(text: string): string {

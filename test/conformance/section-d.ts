@@ -1,5 +1,4 @@
 import { strict as assert } from 'node:assert';
-import { setTimeout as pause } from 'node:timers/promises';
 import { type Answer, assertStatus, type Case, somebody } from './case.ts';
 
 /** D. Data-plane authentication. Cases 61 and 73 need a server that is configured for them. */
@@ -43,7 +42,7 @@ export const sectionD: readonly Case[] = [
     slow: true,
     async run(t) {
       const { key } = await t.key({ duration: '1s' });
-      await pause(2_000);
+      await t.pause(2_000);
       assertError(await t.chat(key), 401, 'expired_key');
     },
   },

@@ -1,5 +1,4 @@
 import { strict as assert } from 'node:assert';
-import { setTimeout as pause } from 'node:timers/promises';
 import { assertBudget, assertStatus, type Answer, type Case, somebody, type Target } from './case.ts';
 
 /** E. Budgets. */
@@ -208,7 +207,7 @@ async function untilAnswer(
     const answer = await t.chat(key);
     assert.ok(answer.status < 500, JSON.stringify(answer.body));
     if (isTrue(answer)) return;
-    if (everyMs > 0) await pause(everyMs);
+    if (everyMs > 0) await t.pause(everyMs);
   }
   throw new Error('the deadline of the case is over');
 }

@@ -20,9 +20,11 @@ import { stripeCollector } from '../../src/billing/stripe.ts';
 import { verificationDesk } from '../../src/audit/verification.ts';
 import { billingDesk } from '../../src/billing/desk.ts';
 import type { HttpDeps } from '../../src/http/deps.ts';
+import { keyPolicy } from '../../src/http/key-policy.ts';
 import type { Tables } from '../../src/http/read.ts';
 import { createLiveHub } from '../../src/http/live-hub.ts';
 import { createHttp } from '../../src/http/server.ts';
+import { NO_KEY_POLICY } from '../../src/litellm-keys.ts';
 import { credentialSeal } from '../../src/model-credentials.ts';
 import { startProjector } from '../../src/projector.ts';
 import { readModels } from '../../src/read-models.ts';
@@ -124,6 +126,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       consoleDir: null,
       ownTenant: OWN,
       keyHeader: null,
+      keyPolicy: keyPolicy(NO_KEY_POLICY, null),
       version: '0.0.0-test',
       log,
       models: () => ['demo-small', 'demo-large', 'openai/gpt-4o', 'other/*'].map(servedModel),
@@ -197,8 +200,8 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
     };
     const app = createHttp(deps);
     closers.push(() => app.close());
-    closers.push(() => deps.live.close());
     options.prepare?.(app);
+    closers.push(() => deps.live.close());
     await app.ready();
     return {
       app,

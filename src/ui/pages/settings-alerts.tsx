@@ -163,6 +163,8 @@ function TargetForm({
   const add = useWrite('POST /api/agencies/:id/alerts', ({ secret }) => secret === null && onClose());
   const change = useWrite('PUT /api/agencies/:id/alerts/:target', onClose);
   const renew = useWrite('POST /api/agencies/:id/alerts/:target/secret');
+  const error = add.error ?? change.error ?? renew.error;
+  const problems = useProblems(error);
   const secret = add.data?.secret ?? renew.data?.secret ?? null;
   if (secret !== null) return <SigningSecret secret={secret} onClose={onClose} />;
   const params = { id: agencyId, target: known?.id ?? '' };
@@ -173,11 +175,9 @@ function TargetForm({
     if (known === null) add.mutate({ params, body: { channel, ...wanted, ...moved } });
     else change.mutate({ params, body: { ...wanted, ...moved } });
   };
-  const error = add.error ?? change.error ?? renew.error;
-  const { address: addressProblem } = useProblems(error);
   return (
     <Dialog title={t(known === null ? 'alert.add' : 'alert.edit')} onClose={onClose}>
-      {error !== null && addressProblem === undefined && <Problem error={error} />}
+      {error !== null && problems['address'] === undefined && <Problem error={error} />}
       <form onSubmit={submit} className="flex flex-col gap-4">
         {known === null && (
           <SelectField
@@ -201,7 +201,7 @@ function TargetForm({
           autoComplete="off"
           value={address}
           onText={setAddress}
-          problem={addressProblem}
+          problem={problems['address']}
         />
         <fieldset>
           <legend className="mb-1.5 text-sm font-medium">{t('alert.kinds')}</legend>
