@@ -99,6 +99,8 @@ const Environment = z.object({
   /** Most connections to Postgres. */
   DATABASE_POOL_MAX: Whole(10, 200).default(16),
   /** Spend records waiting for the log before new requests are refused; about two kilobytes of memory and disk each. */
+  /** One US dollar in the agency's currency: with it, well-known models have costs that nobody stated. */
+  MODEL_PRICES_USD_RATE: z.coerce.number().positive().max(1_000_000).optional(),
   SPEND_WAITING_MAX: Whole(1, 1_000_000).default(100_000),
   /** How long answers go on, from the spool alone, while the log cannot be reached; 0 stops them after 5 s. */
   LOG_OUTAGE_SECONDS_MAX: Whole(0, 86_400).default(900),

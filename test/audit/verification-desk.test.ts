@@ -23,7 +23,7 @@ function process() {
     store: memoryStore({ now: () => clock }),
     pool: database.pool,
     now: () => clock,
-    log: silent as never,
+    log: silent,
     verify({ onProgress }) {
       started += 1;
       if (onProgress !== undefined) progress = onProgress;
