@@ -152,7 +152,10 @@ async function runStep(step: string, url: string): Promise<Result> {
     }, 1_000);
     try {
       await settled(await store.head());
-      return verb === 'fill' ? { said: `${projections.length} tables` } : await run(what, settled);
+      if (verb !== 'fill') return await run(what, settled);
+      // This PostgreSQL has no autovacuum, which does it elsewhere.
+      await pool.query('analyze');
+      return { said: `${projections.length} tables` };
     } finally {
       clearInterval(watching);
       await projector.stop();
