@@ -8,7 +8,7 @@ import { tenant } from '../domain/tenant.ts';
 import type { EventOf } from '../events.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { limitTexts } from './contracts.ts';
-import type { App, HttpDeps } from './deps.ts';
+import type { App } from './deps.ts';
 import { agencyOf, type Db, tenantOf } from './read.ts';
 import { After, Money, money, refusalAnswers } from './schemas.ts';
 
