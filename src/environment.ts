@@ -88,6 +88,7 @@ export const Environment = z.object({
   /** Proxies in front, by address or network, comma separated: theirs is the word on who a client is. */
   TRUSTED_PROXIES: Networks.default([]),
   /** Largest request body. */
+  /** Largest request body. */
   BODY_BYTES_MAX: Whole(1_024, 100_000_000).default(4 * 1024 * 1024),
   /** Most connections to Postgres. */
   DATABASE_POOL_MAX: Whole(10, 200).default(16),

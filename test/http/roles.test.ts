@@ -39,25 +39,30 @@ describe('the table of route x role', () => {
     expect(routesInTable.filter((name) => !registered.has(name))).toEqual([]);
   });
 
-  test.each(PEOPLE)('holds on every route for %s', async (person) => {
-    let [opened, refused] = [0, 0];
-    for (const { method, url, roles } of routes()) {
-      const name = `${method} ${url} as ${person}`;
-      const { status, body } = await probe(method, url, who.keys[person]);
-      const reason = body?.error?.reason ?? 'none';
-      const allowed = roles.includes('public') || ROLES[person].some((role) => roles.includes(role as 'key'));
-      if (allowed) {
-        expect(['admin_only', 'role_forbidden', 'unknown_key'], name).not.toContain(reason);
-        opened += 1;
-      } else {
-        expect(['admin_only', 'role_forbidden'], name).toContain(reason);
-        expect([401, 403], name).toContain(status);
-        refused += 1;
+  test.each(PEOPLE)(
+    'holds on every route for %s',
+    async (person) => {
+      let [opened, refused] = [0, 0];
+      for (const { method, url, roles } of routes()) {
+        const name = `${method} ${url} as ${person}`;
+        const { status, body } = await probe(method, url, who.keys[person]);
+        const reason = body?.error?.reason ?? 'none';
+        const allowed =
+          roles.includes('public') || ROLES[person].some((role) => roles.includes(role as 'key'));
+        if (allowed) {
+          expect(['admin_only', 'role_forbidden', 'unknown_key'], name).not.toContain(reason);
+          opened += 1;
+        } else {
+          expect(['admin_only', 'role_forbidden'], name).toContain(reason);
+          expect([401, 403], name).toContain(status);
+          refused += 1;
+        }
       }
-    }
-    expect(opened).toBeGreaterThan(5);
-    if (person !== 'proxy_admin') expect(refused).toBeGreaterThan(20);
-  }, 120_000);
+      expect(opened).toBeGreaterThan(5);
+      if (person !== 'proxy_admin') expect(refused).toBeGreaterThan(20);
+    },
+    120_000,
+  );
 
   test('lets nobody in without a key but where it says so', async () => {
     for (const { method, url, roles } of routes()) {
