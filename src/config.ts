@@ -11,6 +11,7 @@ import { type Routing, ROUTING_DEFAULT } from './domain/routing.ts';
 import { type KeyPolicySettings, NO_KEY_POLICY } from './litellm-keys.ts';
 import { type LitellmConfig, readLitellmConfig, withVersionPath } from './litellm-config.ts';
 import { Networks } from './networks.ts';
+import { isZone } from './zones.ts';
 
 /**
  * Every setting there is. Read once, at start; the rest of the code receives the values it needs as
@@ -320,8 +321,8 @@ function eventStoreProblems(environment: Readonly<Record<string, string | undefi
 
 function insecureEventStore({ EVENT_STORE, EVENTSTOREDB_URL: url = '' }: Settings): string[] {
   if (EVENT_STORE !== 'eventstoredb' || !/[?&]tls=false/i.test(url)) return [];
-  const unsent = url.includes('@') ? ', and its password is not sent' : '';
-  return [`EVENTSTOREDB_URL says tls=false: whoever reaches that port reads and writes the log${unsent}`];
+  const more = url.includes('@') ? ', and its password is not sent' : '';
+  return [`EVENTSTOREDB_URL says tls=false: whoever reaches that port reads and writes the log${more}`];
 }
 
 /** A password that stands in a guide is none: then the master key is asked for. */
@@ -387,14 +388,6 @@ function isDuration(text: string): boolean {
   try {
     parseDuration(text);
     return true;
-  } catch {
-    return false;
-  }
-}
-
-function isZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
   } catch {
     return false;
   }
