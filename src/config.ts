@@ -146,9 +146,7 @@ const Environment = z.object({
   /** Sender of mails; the agency's own address when left out. */
   MAIL_FROM: Text.optional(),
   /** Hosts, separated by commas, that alerts may be sent to although they are not public. */
-  ALERT_HOSTS_ALLOWED: Text.optional().transform((text) =>
-    (text ?? '').split(/[\s,]+/).filter((host) => host !== ''),
-  ),
+  ALERT_HOSTS_ALLOWED: Text.default('').transform((text) => text.match(/[^\s,]+/g) ?? []),
   /** Address of this server as others reach it, for links in mails; without it mails hold none to it. */
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'is not an http(s):// address' }).optional(),
   AGENCY_ZONE: Zone.default('Europe/Berlin'),
