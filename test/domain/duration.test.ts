@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { budgetWindow, expiryAfter, parseDuration, windowsTouched } from '../../src/domain/duration.ts';
+import { runs } from '../support/runs.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -194,7 +195,7 @@ describe('a budget window', () => {
         expect(budgetWindow(duration, window.startMs, zone)).toEqual(window);
         expect(budgetWindow(duration, window.endMs - 1, zone)).toEqual(window);
       }),
-      { numRuns: 1_500 },
+      runs(400),
     );
   });
 
@@ -269,7 +270,7 @@ describe('windows in a window', () => {
           count += 1;
         expect(count).toBeLessThanOrEqual(most);
       }),
-      { numRuns: 300 },
+      runs(100),
     );
   });
 });

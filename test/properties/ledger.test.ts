@@ -13,6 +13,7 @@ import {
   tenantOnboarded,
   terms,
 } from '../support/events.ts';
+import { runs } from '../support/runs.ts';
 
 /**
  * Random histories through the product's own decider, read models and invoice run: spend of several
@@ -173,7 +174,7 @@ test('each recorded nano is the spend of its key, and is open or on exactly one 
       }
       expect(numbers.toSorted()).toEqual(numbers.map((_, i) => `RE-2026-${String(i + 1).padStart(5, '0')}`));
     }),
-    { numRuns: 60 },
+    runs(30),
   );
 }, 60_000);
 
@@ -186,7 +187,7 @@ test('nothing is invoiced for a month after the period', async () => {
         for (const { serviceMonth } of event.data.lines) expect(serviceMonth <= event.data.period).toBe(true);
       }
     }),
-    { numRuns: 30 },
+    runs(15),
   );
 }, 60_000);
 
@@ -206,6 +207,6 @@ test('running every closed month again changes nothing', async () => {
       expect(await billing.store.head()).toBe(head);
       expect(billing.documents).toEqual(documents);
     }),
-    { numRuns: 30 },
+    runs(15),
   );
 }, 60_000);

@@ -4,7 +4,7 @@ import { type Admin, startAdmin } from '../support/admin.ts';
 import { commands, emptyModel, expectSame } from '../support/management-model.ts';
 
 /** MANAGEMENT_SEQUENCES=1000 takes some minutes. */
-const SEQUENCES = Number(process.env['MANAGEMENT_SEQUENCES'] ?? 40);
+const SEQUENCES = Number(process.env['MANAGEMENT_SEQUENCES'] ?? 20);
 const LENGTH_MAX = 12;
 
 let admin: Admin;

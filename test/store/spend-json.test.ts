@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { canonicalJson } from '../../src/domain/json.ts';
 import { OTHER_UNITS, OUTCOMES, type SpendRecorded, UNITS } from '../../src/domain/spend.ts';
 import { spendJson } from '../../src/store/spend-json.ts';
+import { runs } from '../support/runs.ts';
 
 const nanos = fc.bigInt({ min: 0n, max: 10n ** 20n });
 const count = fc.nat();
@@ -62,6 +63,6 @@ test('spend is written in canonical form, to the byte', () => {
     fc.property(spend, (data) => {
       expect(spendJson(data)).toBe(canonicalJson(data));
     }),
-    { numRuns: 500 },
+    runs(200),
   );
 });

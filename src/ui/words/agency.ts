@@ -120,7 +120,7 @@ export const agencyWords = {
     'Jede Nachricht ist damit signiert. Berechnen Sie die Signatur über die Bytes, wie sie kamen, und vergleichen Sie.',
   ],
   'history.contract': ['History of the contract', 'Vertragsgeschichte'],
-  'history.now': ['In force', 'In Kraft'],
+  'history.in_force': ['In force', 'In Kraft'],
   'history.superseded': ['Replaced before it began', 'Vor Beginn ersetzt'],
   'history.signed': ['signed', 'geschlossen'],
   'history.amended': ['agreed', 'vereinbart'],

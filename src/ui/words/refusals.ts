@@ -7,6 +7,7 @@ export const germanRefusals: Readonly<Record<string, string>> = {
   malformed_key: 'Der API-Key hat nicht die erwartete Form „Bearer …“.',
   not_a_virtual_key: 'Das ist kein virtueller Key: Er muss mit „sk-“ beginnen.',
   unknown_key: 'Dieser Key ist unbekannt.',
+  key_generation_denied: 'Dieser Key darf nicht angelegt werden: {problem}',
   key_blocked: 'Der Key ist gesperrt.',
   key_expired: 'Der Key ist am {expiredAt} abgelaufen.',
   project_blocked: 'Das Projekt {projectId} ist gesperrt.',
@@ -25,6 +26,7 @@ export const germanRefusals: Readonly<Record<string, string>> = {
   not_from_console: 'Diese Änderung kam nicht von einer Seite dieser Konsole und wurde abgelehnt.',
   two_credentials: 'Die Anfrage trägt mehr als eine Anmeldung ({headers}).',
   duplicate_header: 'Der Header {header} kam doppelt.',
+  key_generation_denied: 'Hier dürfen Sie keinen Key anlegen: {problem}',
   not_yours: 'Das steht Ihnen nicht zu: {problem}',
   member_permission: 'Mitglieder des Projekts {teamId} dürfen das nicht. Wer es leitet, kann es erlauben.',
   wider_than_maker:
