@@ -15,6 +15,8 @@ const ALONE = [
 ];
 
 const common = { pool: 'forks', testTimeout: 30_000, hookTimeout: 60_000 } as const;
+/** Programs are started here, on a machine that others may use too. */
+const patient = { testTimeout: 120_000, hookTimeout: 180_000 };
 
 export default defineConfig({
   test: {
@@ -22,7 +24,7 @@ export default defineConfig({
     reporters: ['default', './test/support/closing-line.ts'],
     maxWorkers: 2,
     projects: [
-      { test: { ...common, name: 'alone', include: ALONE } },
+      { test: { ...common, ...patient, name: 'alone', include: ALONE } },
       { test: { ...common, name: 'shared', include: ['test/**/*.test.ts'], exclude: ALONE, isolate: false } },
     ],
   },

@@ -6,11 +6,11 @@ import { defineProjection, toJson } from '../src/projection.ts';
 /** The tenants with the contract that their keys follow, and what is agreed for later. */
 export const tenants = defineProjection({
   name: 'tenants',
-  version: 3,
+  version: 4,
   columns: {
     tenant_id: 'text',
     agency_id: 'text',
-    /** The agency's own tenant: never invoiced, and without a contract. */
+    /** Works at cost as a part of the agency and is never invoiced, until it signs a contract. */
     own: 'boolean',
     /** active | suspended | closed */
     status: 'text',
@@ -124,7 +124,7 @@ function contractColumns(version: ContractVersion) {
   const { contractId, effectiveFrom, terms, agreed } = version;
   const followed = keyLimitsOf(version);
   return {
-    ...(followed === null ? {} : { followed: toJson(followed) }),
+    ...(followed === null ? {} : { followed: toJson(followed), own: false }),
     contract_id: contractId,
     effective_from: effectiveFrom,
     terms: terms === null ? null : toJson(terms),

@@ -41,6 +41,7 @@ import type { Log } from './log.ts';
 import { masterKeyOf, serverSecretOf } from './master-key.ts';
 import { createModelBook, type ModelBook } from './model-book.ts';
 import { type CredentialSeal, credentialSeal, saltKeyOf } from './model-credentials.ts';
+import { seedCosts } from './price-library.ts';
 import { type Projector, startProjector } from './projector.ts';
 import { readModels } from './read-models.ts';
 import { recoverSpools, spoolDirOf } from './recovery.ts';
@@ -105,6 +106,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       table: core.tables.models,
       seal: credentials,
       upstreamBaseUrl,
+      seed: await seedCosts(config.settings.MODEL_PRICES_USD_RATE ?? null),
       log,
     });
     const custom = await customModules(config.keyPolicy);

@@ -60,7 +60,7 @@ const commands: readonly Command[] = [
   {
     words: ['invoice', 'export'],
     usage: `invoice export <YYYY-MM> [--agency <id>]     invoices dated in a month, for accounting
-    [--format datev|csv] [--out <file>]`,
+    [--format datev|csv] [--out <file>]      to standard output unless a file is named`,
     run: async (context) => (await import('./commands/invoice.ts')).invoiceExport(context),
   },
   {
@@ -129,44 +129,8 @@ function readArguments() {
 }
 
 function optionsOf(values: ReturnType<typeof readArguments>['values']): CommandContext['options'] {
-  const {
-    json,
-    at,
-    agency,
-    from,
-    to,
-    offline,
-    expect,
-    tenant,
-    key,
-    invoice,
-    all,
-    out,
-    format,
-    force,
-    workers,
-  } = values;
-  const publicKey = values['public-key'];
-  const dryRun = values['dry-run'];
-  return {
-    json,
-    at,
-    agency,
-    from,
-    to,
-    offline,
-    publicKey,
-    dryRun,
-    expect,
-    tenant,
-    key,
-    invoice,
-    all,
-    out,
-    format,
-    force,
-    workers,
-  };
+  const { 'public-key': publicKey, 'dry-run': dryRun, ...rest } = values;
+  return { ...rest, publicKey, dryRun };
 }
 
 async function main(): Promise<number> {

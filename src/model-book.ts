@@ -5,6 +5,7 @@ import type { Log } from './log.ts';
 import type { MemoryTable } from './memory-table.ts';
 import type { CredentialSeal } from './model-credentials.ts';
 import { readModel } from './model-params.ts';
+import type { SeedCosts } from './price-library.ts';
 import type { RowIn } from './projection.ts';
 
 /** What can be served now: the configured deployments and the models that were added since. */
@@ -19,11 +20,14 @@ export interface ModelBookOptions {
   readonly seal: CredentialSeal;
   /** For models that do not say where they are served. */
   readonly upstreamBaseUrl: string | undefined;
+  /** Gives costs to deployments that state none. */
+  readonly seed: SeedCosts;
   readonly log: Log;
 }
 
 export function createModelBook(options: ModelBookOptions): ModelBook {
-  const { configured, table, log } = options;
+  const { table, log, seed } = options;
+  const configured = options.configured.map(seed);
   // A row that changes is another object: a deployment stays the same for as long as its model does.
   const known = new WeakMap<RowIn<typeof models>, Deployment | null>();
   let seen = -1;
@@ -55,7 +59,7 @@ export function createModelBook(options: ModelBookOptions): ModelBook {
 
 /** Null, with a line in the log, for a model that cannot be served here. */
 function readRow(
-  { seal, upstreamBaseUrl, log }: ModelBookOptions,
+  { seal, upstreamBaseUrl, seed, log }: ModelBookOptions,
   row: RowIn<typeof models>,
 ): Deployment | null {
   const { model_id: id, name, sealed } = row;
@@ -63,7 +67,7 @@ function readRow(
     const secret = sealed === null ? {} : seal.open(id, sealed);
     const params = { ...(row.params as JsonObject), ...secret };
     const read = readModel({ id, name, params, info: row.info as JsonObject }, upstreamBaseUrl);
-    if ('deployment' in read) return read.deployment;
+    if ('deployment' in read) return seed(read.deployment);
     log.error({ model: id, problems: read.problems }, 'a model cannot be served');
   } catch (error) {
     log.error({ model: id, err: error }, 'a model cannot be served');

@@ -35,7 +35,7 @@ export async function copyRows(
 }
 
 /** PostgreSQL's text format of COPY: a line per row, tabs between the columns. */
-export function copyText(projection: Projection, rows: readonly Row[]): string {
+function copyText(projection: Projection, rows: readonly Row[]): string {
   const names = Object.keys(projection.columns);
   const fields = names.map((name) => FIELDS[sqlType(projection, name)] ?? String);
   let text = '';

@@ -46,7 +46,7 @@ export async function applyEvents(
 }
 
 /** The table has less than it had: a backup was restored, or a server took over that had not got everything. */
-export class SetBack extends Error {
+class SetBack extends Error {
   override readonly name = 'SetBack';
 
   constructor(target: string, known: bigint, saved: bigint) {

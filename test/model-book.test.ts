@@ -15,7 +15,17 @@ function book() {
   let position = 0n;
   const apply = (event: DomainEvent) => table.apply(recorded(event, { position: (position += 1n) }));
   const log = pino({ level: 'silent' });
-  return { apply, ...createModelBook({ configured: [], table, seal, upstreamBaseUrl: undefined, log }) };
+  return {
+    apply,
+    ...createModelBook({
+      configured: [],
+      table,
+      seal,
+      upstreamBaseUrl: undefined,
+      seed: (deployment) => deployment,
+      log,
+    }),
+  };
 }
 const added = (id: string, name: string) =>
   modelAdded({ id, name, sealed: seal.seal(id, { api_key: `key of ${id}` }) });

@@ -103,6 +103,7 @@ test('a process that was silent for too long hears of it, and nobody waits for o
   await b.registry.joined;
   await database.pool.query(silence, [a.id]);
   await until(() => a.told.includes('lapsed'));
+  expect(b.told).not.toContain('lapsed');
 });
 
 test('what is left of others begins anew when all of it is in the log, and is kept while it may not be', async () => {

@@ -161,7 +161,7 @@ describe('waiting for a position', () => {
     const store = newStore();
     const projector = await start(store, [keys]);
     const position = await append(store, happenings(periodClosed()));
-    await projector.reached(position, WAIT_MS);
+    await expect(projector.reached(position, WAIT_MS)).resolves.toBeUndefined();
   });
 
   test('shows the rows at once to thousands of readers', async () => {
@@ -186,6 +186,7 @@ describe('waiting for a position', () => {
     await projector.reached(2n, WAIT_MS);
     await append(store, spends(1, 2));
     await projector.reached(3n, WAIT_MS, ['spend_totals']);
+    expect(await registry('spend_totals')).toMatchObject({ position: 3n });
   });
 
   test('keeps the pause from beginning until the position is there', async () => {
@@ -197,7 +198,7 @@ describe('waiting for a position', () => {
       // What was appended is written before the next comes.
       while ((await registry('spend_totals'))!.position <= BigInt(i)) await pool.query('select 1');
     }
-    await Promise.all(waiting);
+    expect(await Promise.all(waiting)).toHaveLength(2);
   });
 
   test('is refused as stale when the time is over', async () => {

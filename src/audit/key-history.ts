@@ -217,7 +217,7 @@ function refusalOf(state: KeyState, owner: TenantState, instant: number, hasEnde
   return owner.projects.get(projectId)?.status === 'blocked' ? 'project_blocked' : null;
 }
 
-export function lastChange({ position, recorded_at, type, actor, correlation_id }: HistoryStep): LastChange {
+function lastChange({ position, recorded_at, type, actor, correlation_id }: HistoryStep): LastChange {
   return { position, recorded_at, type, actor, correlation_id };
 }
 

@@ -4,6 +4,7 @@ import { UndecodableEvent } from '../store/event-store.ts';
 import { BundleProblem, type Entry, type NumberedEntry, readBundle, type Scope } from './bundle.ts';
 import { chainCheck } from './chain-check.ts';
 import { newCheck } from './check.ts';
+import { invoiceSums } from './invoice-sums.ts';
 import type { Verdict } from './format-verdict.ts';
 import { partCheck } from './part-check.ts';
 import { type Checkpoint, isCheckpoint, sealCheck } from './seal-check.ts';
@@ -43,6 +44,7 @@ export async function verifyBundle(options: VerifyBundleOptions): Promise<Bundle
   const seals = sealCheck({ ...options, checkpoints });
   const content = scope === null || scope.kind === 'all' ? wholeLog() : partCheck(scope, checkpoints);
   const documents = documentCheck();
+  const sums = invoiceSums(scope);
   let events = 0;
   let head = 0n;
   for await (const { entry } of lenient(options.open())) {
@@ -54,6 +56,7 @@ export async function verifyBundle(options: VerifyBundleOptions): Promise<Bundle
     }
     content.accept(entry);
     documents.accept(entry);
+    sums.accept(entry);
     if (events % PROGRESS_EVENTS === 0) options.onProgress?.({ part: 'events', done: events, total });
   }
   const isWhole = scope?.kind === 'all';
@@ -64,6 +67,7 @@ export async function verifyBundle(options: VerifyBundleOptions): Promise<Bundle
     // Roots are computed again from all events, or met by proofs.
     ...(isWhole ? ofSeals : ofSeals.filter(({ name }) => name !== 'seals')),
     documents.result(),
+    ...sums.results(),
   ];
   const ms = options.nowMs() - began;
   const newest = isWhole ? seals.newest : content.newest;

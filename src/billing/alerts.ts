@@ -1,5 +1,4 @@
 import { alertSettings, type AlertTarget } from '../domain/alert-settings.ts';
-import type { Json } from '../domain/json.ts';
 import type { Log } from '../log.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { load } from '../transact.ts';
@@ -82,7 +81,7 @@ export async function raise(
           agencyId,
           tenantId,
           invoiceId: subject.kind === 'invoice' ? subject.id : '',
-          detail: JSON.stringify(task satisfies AlertTask as unknown as Json),
+          detail: JSON.stringify(task satisfies AlertTask),
           position,
         },
         at,

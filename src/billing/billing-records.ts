@@ -10,6 +10,7 @@ import type { BilledLine } from '../domain/invoice.ts';
 import type { Unit } from '../domain/spend.ts';
 import { Refusal } from '../errors.ts';
 import type { RowIn } from '../projection.ts';
+import { exclusively } from './exclusive.ts';
 
 /** What billing reads and keeps beside the log. Property tests hold it in memory. */
 export interface BillingRecords {
@@ -34,9 +35,11 @@ export interface BillingRecords {
   keepDocument(document: StoredDocument): Promise<StoredDocument>;
   /**
    * Runs a task that must not run twice at once for an agency, whatever process starts it.
+   * `lost` is aborted when nobody can say any more that no other one runs; what is under way then is
+   * still done once, since the revisions in the log let only one through.
    * Throws Refusal(invoice_run_busy) when one is running.
    */
-  exclusively<T>(agencyId: string, task: () => Promise<T>): Promise<T>;
+  exclusively<T>(agencyId: string, task: (lost: AbortSignal) => Promise<T>): Promise<T>;
 }
 
 /** A finalised invoice as it was issued. */
@@ -175,7 +178,11 @@ export function billingRecords(database: {
       if (kept === null) throw new Error(`the document of ${invoiceId} vanished`);
       return kept;
     },
-    exclusively: (agencyId, task) => exclusively(pool, agencyId, task),
+    async exclusively(agencyId, task) {
+      const held = await exclusively(pool, `invoice run of ${agencyId}`, async (lost) => [await task(lost)]);
+      if (held === null) throw new Refusal('invoice_run_busy', { agencyId }, { retryAfterSeconds: 5 });
+      return held[0]!;
+    },
   };
 }
 
@@ -229,35 +236,4 @@ async function readDocument(db: Kysely<BillingTables>, invoiceId: string): Promi
   if (row === undefined) return null;
   const { number, document, hash } = row;
   return { invoiceId, number, agencyId: row.agency_id, tenantId: row.tenant_id, document, hash };
-}
-
-/**
- * A lock of the session: it ends with the process that holds it, however that ends. Losing the
- * connection loses the lock; then the revisions in the log still let only one of two runs through.
- */
-async function exclusively<T>(pool: Pool, agencyId: string, task: () => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  const onError = (error: Error): void => {
-    broken = error;
-  };
-  client.on('error', onError);
-  try {
-    const { rows } = await client.query<{ locked: boolean }>(
-      'select pg_try_advisory_lock(hashtextextended($1, 0)) as locked',
-      [`invoice run of ${agencyId}`],
-    );
-    if (rows[0]?.locked !== true)
-      throw new Refusal('invoice_run_busy', { agencyId }, { retryAfterSeconds: 5 });
-    try {
-      return await task();
-    } finally {
-      await client
-        .query('select pg_advisory_unlock(hashtextextended($1, 0))', [`invoice run of ${agencyId}`])
-        .catch(onError);
-    }
-  } finally {
-    client.removeListener('error', onError);
-    client.release(broken);
-  }
 }

@@ -111,7 +111,7 @@ async function opened(deps: CollectionDeps, opening: Opening, made: ProviderInvo
   return isIssued(now) ? await bringInLine(deps, account, place, now) : skipped('it is not final');
 }
 
-export async function keepLink({ pool, now }: CollectionDeps, invoiceId: string, url: string): Promise<void> {
+async function keepLink({ pool, now }: CollectionDeps, invoiceId: string, url: string): Promise<void> {
   await pool.query(
     `insert into payment_links (invoice_id, url, updated_at) values ($1, $2, $3)
      on conflict (invoice_id) do update set url = $2, updated_at = $3`,

@@ -66,18 +66,19 @@ export interface ReportedInvoice {
 export const TENANTS_AT_ONCE = 6;
 const PERIOD = /^\d{4}-(0[1-9]|1[0-2])$/;
 
-/** Throws Refusal(invalid_input | not_found | period_not_started | invoice_run_busy). */
+/** Throws Refusal(invalid_input | not_found | period_not_started | invoice_run_busy), and Error when the lock was lost. */
 export async function runInvoices(
   deps: InvoiceRunDeps,
   request: InvoiceRunRequest,
 ): Promise<InvoiceRunReport> {
   const { period, agencyId, onProgress } = request;
   checkPeriod(period);
-  return await deps.records.exclusively(agencyId, async () => {
+  return await deps.records.exclusively(agencyId, async (lost) => {
     const { run, currency } = await openRun(deps, request);
     const tenantIds = await deps.records.tenantIds(agencyId);
     let done = 0;
     const issued = await sideBySide(tenantIds, deps.atOnce ?? TENANTS_AT_ONCE, async (tenantId, inTurn) => {
+      if (lost.aborted) throw new Error(`the run of ${agencyId} lost its lock`);
       const invoice = await issueOrReport(deps, run, tenantId, inTurn);
       done += 1;
       onProgress?.({ done, total: tenantIds.length, invoice });

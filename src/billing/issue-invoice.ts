@@ -7,6 +7,7 @@ import {
 } from '../domain/invoice.ts';
 import { draftInvoice, isWorthIssuing } from '../domain/invoice-lines.ts';
 import { canonicalJson } from '../domain/json.ts';
+import { periodOf } from '../domain/period.ts';
 import { DOMESTIC } from '../domain/tax.ts';
 import { Refusal } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -151,8 +152,11 @@ async function newDraft(
   const { store, records } = deps;
   const contract = await contractAtCut(store, tenantId, run.cut);
   const terms = contract.versions.findLast((version) => version.terms !== null)?.terms ?? null;
-  if (terms === null) return 'unconcerned';
   const { agencyId, period, zone } = run;
+  // What was used in months before there was a contract was the agency's own.
+  const isOwn = contract.versions.every(({ effectiveFrom }) => periodOf(effectiveFrom, zone) > period);
+  if (terms === null) return 'unconcerned';
+  if (isOwn) return 'skipped';
   const place = { store, agencyId, period, zone };
   const facts = {
     invoiceId,
@@ -166,9 +170,11 @@ async function newDraft(
     taxStatuses: await taxStatusesAt(store, run.agencyId, null),
     replaces: replaces?.draft.invoiceId ?? null,
   };
-  if (!isWorthIssuing(draftInvoice(facts))) return 'skipped';
+  const draft = draftInvoice(facts);
+  if (!isWorthIssuing(draft)) return 'skipped';
   const { recipient } = await parties();
-  return draftInvoice({ ...facts, taxCase: await taxCaseOf(store, tenantId, recipient, deps.now()) });
+  const taxCase = await taxCaseOf(store, tenantId, recipient, deps.now());
+  return canonicalJson(taxCase) === canonicalJson(DOMESTIC) ? draft : draftInvoice({ ...facts, taxCase });
 }
 
 /** Read when they are first asked for, and once: draft and document name the same people. */

@@ -1,7 +1,7 @@
 import type { DomainEvent, Recorded } from '../events.ts';
 
 /** Which events ask for what outside this system. The only place where that is written. */
-export const TASK_KINDS = [
+const TASK_KINDS = [
   /** Brings the payment provider in line with the invoice as the log has it. */
   'collect',
   'mail-invoice',

@@ -12,7 +12,7 @@ import { type Party, treatmentOf } from './documents/parties.ts';
 /** What the log says about taxes: the agency's dated status, and the checks of a tenant's VAT id. */
 
 /** A check of a VAT id is evidence for so long; then it has to be repeated. */
-export const VAT_CHECK_DAYS_MAX = 92;
+const VAT_CHECK_DAYS_MAX = 92;
 
 export function taxStatusStream(agencyId: string): string {
   return `taxes-${agencyId}`;
@@ -58,7 +58,7 @@ export async function taxCaseOf(
   return { treatment, evidence: check.checkId };
 }
 
-export function ageDays(instant: string, now: string): number {
+function ageDays(instant: string, now: string): number {
   return Temporal.Instant.from(now).since(instant).total('hours') / 24;
 }
 

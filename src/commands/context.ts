@@ -15,35 +15,35 @@ export interface CommandContext {
   readonly args: readonly string[];
   readonly options: {
     readonly json: boolean;
-    readonly at: string | undefined;
-    readonly agency: string | undefined;
+    readonly at?: string | undefined;
+    readonly agency?: string | undefined;
     /** First and last position. */
-    readonly from: string | undefined;
-    readonly to: string | undefined;
+    readonly from?: string | undefined;
+    readonly to?: string | undefined;
     /** A bundle to check without an installation. */
-    readonly offline: string | undefined;
+    readonly offline?: string | undefined;
     /** File with a public key in PEM. */
-    readonly publicKey: string | undefined;
+    readonly publicKey?: string | undefined;
     /** Hashes that must be there. */
     readonly expect: readonly string[];
-    readonly tenant: string | undefined;
-    readonly key: string | undefined;
-    readonly invoice: string | undefined;
+    readonly tenant?: string | undefined;
+    readonly key?: string | undefined;
+    readonly invoice?: string | undefined;
     readonly all: boolean;
     /** File to write to. */
-    readonly out: string | undefined;
+    readonly out?: string | undefined;
     /** Which kind of file. */
-    readonly format: string | undefined;
+    readonly format?: string | undefined;
     readonly force: boolean;
     /** Says what would be done, and does nothing. */
     readonly dryRun: boolean;
     /** How many processes serve. */
-    readonly workers: string | undefined;
+    readonly workers?: string | undefined;
   };
   /** A line of the result, on standard output. */
   readonly say: (line: string) => void;
-  /** Text on standard output as it is; resolves when more can be taken. */
-  readonly put: (text: string) => Promise<void>;
+  /** Text or bytes on standard output as they are; resolves when more can be taken. */
+  readonly put: (text: string | Uint8Array) => Promise<void>;
   /** Overwrites the progress line when somebody is watching. */
   readonly progress: (line: string) => void;
   /** From the first call on, signals that ask the process to stop no longer end it by themselves. */

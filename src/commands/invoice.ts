@@ -98,7 +98,12 @@ export async function invoiceExport(context: CommandContext): Promise<number> {
         now: () => new Date().toISOString(),
       };
       const file = await exportMonth(deps, { agencyId, month, format });
-      const out = context.options.out ?? file.name;
+      const { out } = context.options;
+      if (out === undefined) {
+        context.progress('');
+        await context.put(file.bytes);
+        return 0;
+      }
       writeFileSync(out, file.bytes);
       context.say(`${out}: ${file.bytes.length} bytes`);
       return 0;
@@ -133,13 +138,18 @@ function runOne(
     log: context.log,
     paymentLink: paymentLinks({ store, serverSecret: serverSecret(context), publicUrl: publicUrl ?? null }),
   };
+  let failed = 0;
   return runOrPreview(deps, {
     dryRun: context.options.dryRun,
     period,
     agencyId,
     actor: { kind: 'system', id: 'invoice run' },
     correlationId: randomUUID(),
-    onProgress: ({ done, total }) => context.progress(`${agencyId}: ${done} of ${total} tenants`),
+    onProgress: ({ done, total, invoice }) => {
+      if (invoice?.status === 'failed') failed += 1;
+      const problems = failed === 0 ? '' : `, ${failed} failed`;
+      context.progress(`${agencyId}, ${period}: ${done} of ${total} tenants${problems}`);
+    },
   });
 }
 

@@ -50,7 +50,7 @@ export interface SimulatedUpstream {
   readonly stop: () => Promise<void>;
 }
 
-export const DEMO_MODELS: ReadonlyMap<string, ModelKind> = new Map([
+const DEMO_MODELS: ReadonlyMap<string, ModelKind> = new Map([
   ['demo-small', 'chat'],
   ['demo-large', 'chat'],
   ['demo-embed', 'embedding'],

@@ -26,11 +26,6 @@ export function withVersion(
   return [...versions.filter(({ effectiveFrom }) => effectiveFrom < next.effectiveFrom), next];
 }
 
-/** The version that holds at an instant; null before the first. */
-export function versionAt(versions: readonly ContractVersion[], at: string): ContractVersion | null {
-  return versions.findLast(({ effectiveFrom }) => effectiveFrom <= at) ?? null;
-}
-
 /** The limits of keys by environment under a version; null when there is no contract. */
 export type KeyLimits = Readonly<Record<Environment, Limits>>;
 

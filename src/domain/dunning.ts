@@ -8,12 +8,12 @@ import type { TenantEvent, TenantReinstated, TenantSuspended } from './tenant.ts
  */
 const REASON = 'unpaid invoice ';
 
-export function unpaidReason(number: string): string {
+function unpaidReason(number: string): string {
   return `${REASON}${number}`;
 }
 
 /** The invoice for which a tenant is suspended; null when it is suspended for something else. */
-export function unpaidNumber(reason: string | null): string | null {
+function unpaidNumber(reason: string | null): string | null {
   return reason?.startsWith(REASON) === true ? reason.slice(REASON.length) : null;
 }
 

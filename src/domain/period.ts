@@ -53,10 +53,6 @@ export function nextPeriod(period: string): string {
   return formatPeriod(indexOf(period) + 1);
 }
 
-export function previousPeriod(period: string): string {
-  return formatPeriod(indexOf(period) - 1);
-}
-
 /** True from the first instant of the period on; a period that is over has started too. */
 export function isStarted(period: string, nowIso: string, zone: string): boolean {
   return periodBounds(period, zone).startMs <= instantMs(nowIso);

@@ -2,6 +2,7 @@ import { unreachable } from './decider.ts';
 import { type ExtraLimits, NO_EXTRA } from './extra-limits.ts';
 import { canonicalJson, type JsonObject } from './json.ts';
 import type { Budget, Environment, Limits } from './limits.ts';
+import { memberOf, type Members, withMember, withoutMember } from './members.ts';
 import { Refusal } from '../errors.ts';
 
 /**
@@ -127,7 +128,7 @@ export interface ProjectState {
   readonly limits: Limits | null;
   readonly settings: ProjectSettings;
   /** By user id. */
-  readonly members: ReadonlyMap<string, ProjectMember>;
+  readonly members: Members<ProjectMember>;
 }
 
 /** Throws Refusal(not_found | member_exists | not_a_member). */
@@ -154,7 +155,7 @@ export function decideProject(
         return { type: 'project.member-added', data: { projectId, ...member } };
       });
     case 'change-member': {
-      const member = memberOf(project, command.userId);
+      const member = memberOf(project.members, command.userId);
       const changed = {
         ...member,
         role: command.role ?? member.role,
@@ -166,7 +167,7 @@ export function decideProject(
     case 'remove-members':
       return command.userIds.map((userId) => ({
         type: 'project.member-removed',
-        data: { projectId, userId: memberOf(project, userId).userId },
+        data: { projectId, userId: memberOf(project.members, userId).userId },
       }));
     default:
       return unreachable(command);
@@ -195,12 +196,6 @@ function blockChange(
   return [{ type: blocked ? 'project.blocked' : 'project.unblocked', data: { projectId } }];
 }
 
-function memberOf(project: ProjectState, userId: string): ProjectMember {
-  const member = project.members.get(userId);
-  if (member === undefined) throw new Refusal('not_a_member', { userId }, { param: 'user_id' });
-  return member;
-}
-
 /** Total: events of a project that was never opened leave undefined. */
 export function evolveProject(
   project: ProjectState | undefined,
@@ -223,13 +218,10 @@ export function evolveProject(
     case 'project.member-added':
     case 'project.member-changed': {
       const { userId, role, limits } = event.data;
-      return { ...project, members: new Map(project.members).set(userId, { userId, role, limits }) };
+      return { ...project, members: withMember(project.members, { userId, role, limits }) };
     }
-    case 'project.member-removed': {
-      const members = new Map(project.members);
-      members.delete(event.data.userId);
-      return { ...project, members };
-    }
+    case 'project.member-removed':
+      return { ...project, members: withoutMember(project.members, event.data.userId) };
     default:
       return unreachable(event);
   }

@@ -127,7 +127,7 @@ function sameAgreement(a: ContractVersion, b: ContractVersion): boolean {
   return canonicalJson([a.terms, a.agreed]) === canonicalJson([b.terms, b.agreed]);
 }
 
-export function includedIn(versions: readonly ContractVersion[]): readonly IncludedFrom[] {
+function includedIn(versions: readonly ContractVersion[]): readonly IncludedFrom[] {
   return versions.map(({ effectiveFrom, terms }) => ({
     effectiveFrom,
     nanos: terms?.includedUsageNanos ?? 0n,

@@ -4,6 +4,7 @@ import { type ExtraLimits, NO_EXTRA } from './extra-limits.ts';
 import { canonicalJson, type JsonObject } from './json.ts';
 import { requireRoom } from './key-rules.ts';
 import type { Budget, Environment, Limits } from './limits.ts';
+import { memberOf, type Members, withMember, withoutMember } from './members.ts';
 import type { Agreed, Terms } from './plan.ts';
 import {
   type ContractCommand,
@@ -152,7 +153,7 @@ export type TenantState =
       readonly settings: TenantSettings;
       readonly projects: ReadonlyMap<string, ProjectState>;
       /** By user id. */
-      readonly members: ReadonlyMap<string, TenantMember>;
+      readonly members: Members<TenantMember>;
     };
 
 type KnownTenant = Exclude<TenantState, { status: 'absent' }>;
@@ -224,7 +225,7 @@ function decideMembers(command: MemberCommand, state: KnownTenant): readonly Ten
         return { type: 'tenant.member-added', data: { tenantId, ...member } };
       });
     case 'change-tenant-member': {
-      const member = memberOf(state, command.userId);
+      const member = memberOf(state.members, command.userId);
       const { role = member.role, budget = member.budget } = command;
       if (canonicalJson({ role, budget }) === canonicalJson({ role: member.role, budget: member.budget })) {
         return [];
@@ -234,17 +235,11 @@ function decideMembers(command: MemberCommand, state: KnownTenant): readonly Ten
     case 'remove-tenant-members':
       return command.userIds.map((userId) => ({
         type: 'tenant.member-removed',
-        data: { tenantId, userId: memberOf(state, userId).userId },
+        data: { tenantId, userId: memberOf(state.members, userId).userId },
       }));
     default:
       return unreachable(command);
   }
-}
-
-function memberOf(state: KnownTenant, userId: string): TenantMember {
-  const member = state.members.get(userId);
-  if (member === undefined) throw new Refusal('not_a_member', { userId }, { param: 'user_id' });
-  return member;
 }
 
 function onboard(command: Extract<TenantCommand, { type: 'onboard' }>): readonly TenantEvent[] {
@@ -300,13 +295,10 @@ function evolve(state: TenantState, event: TenantEvent): TenantState {
     case 'tenant.member-added':
     case 'tenant.member-changed': {
       const { userId, role, budget } = event.data;
-      return { ...state, members: new Map(state.members).set(userId, { userId, role, budget }) };
+      return { ...state, members: withMember(state.members, { userId, role, budget }) };
     }
-    case 'tenant.member-removed': {
-      const members = new Map(state.members);
-      members.delete(event.data.userId);
-      return { ...state, members };
-    }
+    case 'tenant.member-removed':
+      return { ...state, members: withoutMember(state.members, event.data.userId) };
     default: {
       const { projectId } = event.data;
       const project = evolveProject(state.projects.get(projectId), event);

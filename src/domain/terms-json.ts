@@ -28,10 +28,6 @@ export function termsToJson(terms: Terms): JsonObject {
   return JSON.parse(canonicalJson(terms)) as JsonObject;
 }
 
-export function limitsToJson(limits: Limits): JsonObject {
-  return JSON.parse(canonicalJson(limits)) as JsonObject;
-}
-
 /** Throws TypeError that names the member at fault. */
 export function readTerms(json: Json): Terms {
   const terms = objectAt(json, 'terms');

@@ -9,7 +9,7 @@ const DRAIN_MS_MAX = 5_000;
  * Writes head and body together: one system call instead of two. As Latin-1 text, which carries
  * every byte unchanged, because Node joins only texts.
  */
-export function sendJson(response: ServerResponse, status: number, headers: string, body: string): void {
+function sendJson(response: ServerResponse, status: number, headers: string, body: string): void {
   sendBody(response, status, 'application/json', headers, Buffer.from(body).toString('latin1'));
 }
 

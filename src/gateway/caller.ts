@@ -77,7 +77,7 @@ export interface CallerDeps {
   readonly installation: InstallationLimits | null;
 }
 
-export const MASTER_KEY_ID = 'master';
+const MASTER_KEY_ID = 'master';
 const MASTER_USER_ID = 'default_user_id';
 const NO_NAMES: Readonly<Record<string, string>> = {};
 

@@ -1,3 +1,4 @@
+import { limitColumns } from '../../projections/subject-columns.ts';
 import { complied } from '../domain/key.ts';
 import type { Environment } from '../domain/limits.ts';
 import { standing } from '../domain/tenant-contract.ts';
@@ -88,18 +89,5 @@ function inLine(row: KeyRow, steps: ReturnType<typeof stepsThrough>, paused: boo
     steps,
     paused,
   );
-  const { requestsPerMinute, tokensPerMinute, parallelRequests, models, budget } = limits;
-  return {
-    ...row,
-    models,
-    requests_per_minute: countOrNull(requestsPerMinute),
-    tokens_per_minute: countOrNull(tokensPerMinute),
-    parallel_requests: countOrNull(parallelRequests),
-    budget_nanos: budget?.nanos ?? null,
-    budget_window: budget?.window ?? null,
-  };
-}
-
-function countOrNull(value: number | null): bigint | null {
-  return value === null ? null : BigInt(value);
+  return { ...row, ...limitColumns(limits) };
 }

@@ -26,7 +26,7 @@ export interface FormLimits {
 }
 
 /** `boundary` of a multipart content type; null for any other. */
-export function boundaryOf(contentType: string | undefined): string | null {
+function boundaryOf(contentType: string | undefined): string | null {
   const found = /^multipart\/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))/i.exec(
     contentType ?? '',
   );

@@ -1,7 +1,7 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { mayAudit } from './consult.ts';
 import type { HttpDeps, Replayed } from './deps.ts';
 import { After, AnyJson, AnyValue, Money, refusalAnswers } from './schemas.ts';

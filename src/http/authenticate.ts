@@ -4,26 +4,13 @@ import { Refusal } from '../errors.ts';
 import { hashSecret, isPlausible, maskSecret, sameSecret } from '../secrets.ts';
 import { unreachable } from '../domain/decider.ts';
 import { suspension } from '../domain/dunning.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import type { Access, Role, RouteAccess } from './route-roles.ts';
-import { rolesIn, type Standing, standingOf } from './standing.ts';
+import { rolesIn, standingOf } from './standing.ts';
 import { type AuditorRow, findKeyForAuthentication, type KeyRow } from './read.ts';
 import { findSession, requireConsole, sessionTokenOf } from './session.ts';
 import { settle } from './settle.ts';
-
-export type Caller =
-  /** The master key, or a virtual key or a session of a user with this role; `key` is null without one. */
-  | {
-      readonly role: 'proxy_admin';
-      readonly userId: string;
-      readonly key: KeyRow | null;
-      readonly byMasterKey?: true;
-    }
-  /** A virtual key whose user has a role, or a session of such a user, without a key. */
-  | { readonly role: 'user'; readonly key: KeyRow | null; readonly standing: Standing }
-  /** A virtual key of nobody, or of a user whom nobody registered. */
-  | { readonly role: 'key'; readonly key: KeyRow }
-  | { readonly role: 'auditor'; readonly auditor: AuditorRow };
 
 declare module 'fastify' {
   interface FastifyContextConfig {

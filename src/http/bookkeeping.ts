@@ -28,8 +28,8 @@ const VatCheck = z.object({
 
 export function bookkeepingRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    exportRoute(app, deps, 'datev', 'A month of invoices as a DATEV booking batch (EXTF)');
-    exportRoute(app, deps, 'csv', 'A month of invoices as a CSV journal');
+    exportRoute(app, 'datev', 'A month of invoices as a DATEV booking batch (EXTF)');
+    exportRoute(app, 'csv', 'A month of invoices as a CSV journal');
     taxStatusRoute(app, deps);
     vatCheckRoute(app, deps);
     vatChecksRoute(app);
@@ -38,7 +38,7 @@ export function bookkeepingRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   };
 }
 
-function exportRoute(app: App, deps: HttpDeps, format: 'datev' | 'csv', summary: string): void {
+function exportRoute(app: App, format: 'datev' | 'csv', summary: string): void {
   app.get(
     `/api/exports/${format}`,
     {

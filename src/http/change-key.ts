@@ -7,7 +7,7 @@ import type { Limits } from '../domain/limits.ts';
 import { Refusal } from '../errors.ts';
 import { derivedId, hashSecret, isPlausible, maskSecret } from '../secrets.ts';
 import { load, type Outcome, transact } from '../transact.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { sharedBudgets } from './budget-view.ts';
 import { type Command, hasRun, metaFor, partOf } from './command.ts';
 import type { HttpDeps } from './deps.ts';

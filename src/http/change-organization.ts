@@ -4,7 +4,7 @@ import { tenant, type TenantCommand, type TenantSettings } from '../domain/tenan
 import { Refusal } from '../errors.ts';
 import { derivedId } from '../secrets.ts';
 import { transact } from '../transact.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { closeTeam, later } from './change-team.ts';
 import { deleteKeys } from './change-user.ts';
 import { type Command, hasRun, metaFor, partOf } from './command.ts';

@@ -13,7 +13,7 @@ import {
 import { readLimits, readTerms } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
 import { derivedId } from '../secrets.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { deleteKeys } from './change-user.ts';
 import { type Command, partOf } from './command.ts';
 import type { HttpDeps } from './deps.ts';

@@ -5,7 +5,7 @@ import { user, type UserData, type UserRole } from '../domain/user.ts';
 import { Refusal } from '../errors.ts';
 import { derivedId } from '../secrets.ts';
 import { transact } from '../transact.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { onKey } from './change-key.ts';
 import { type Command, hasRun, metaFor, partOf } from './command.ts';
 import { contactOf, forgetContact, keepContact, userIdByEmail } from './contacts.ts';

@@ -4,7 +4,8 @@ import { Refusal } from '../errors.ts';
 import type { Actor } from '../events.ts';
 import type { EventStore } from '../store/event-store.ts';
 import { type CommandMeta, eventId } from '../transact.ts';
-import { type Caller, MASTER_USER_ID } from './authenticate.ts';
+import { MASTER_USER_ID } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import { settle } from './settle.ts';
 

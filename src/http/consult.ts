@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { auditor } from '../domain/auditor.ts';
 import { transact } from '../transact.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 
 /** What an auditor asked for becomes an event before it is answered, also when the answer is "no such thing". */

@@ -23,6 +23,8 @@ import { newestTermsOf } from './plans.ts';
 import { AgreedBody, agreedOf } from './agreed-body.ts';
 import { agencyOf, type AgencyRow, type KeyRow, type TenantRow, tenantOf } from './read.ts';
 import { settle } from './settle.ts';
+import { contactFor, keepBilling } from './tenant-billing.ts';
+import { Billing, contactAnswer } from './tenant-view.ts';
 
 /** What a change of a contract would do, worked out once for the preview and for the change itself. */
 
@@ -32,6 +34,9 @@ export const ContractBody = z.strictObject({
   agreed: AgreedBody.nullable()
     .optional()
     .describe('What is agreed apart from the plan, higher or lower; left out stays, null removes it'),
+  billing: Billing.optional().describe(
+    'Legal name and address on invoices from now on; needed when a tenant without them signs',
+  ),
   end: z.boolean().default(false).describe('End the contract'),
   waive_notice: z.boolean().default(false),
   effective: z
@@ -55,6 +60,9 @@ export interface MonthEffect {
 }
 export interface ContractChange {
   readonly agency: AgencyRow;
+  readonly tenant: TenantRow;
+  /** Undefined leaves it. */
+  readonly billing: ContractBody['billing'];
   readonly tenantId: string;
   readonly kind: 'upgrade' | 'downgrade' | 'end';
   readonly version: ContractVersion;
@@ -85,8 +93,7 @@ export async function planChange(
   if (state.status === 'absent' || state.status === 'closed')
     throw new Refusal('not_found', { what: 'tenant' });
   const { contract } = state;
-  const before = standing(contract, at, false).applied;
-  if (before === null) throw new Refusal('no_contract', { tenantId });
+  const before = standing(contract, at, false).applied ?? (await unsigned(deps, row, body));
   const terms = await agreedTerms(deps, body, before, agency);
   const agreedFrom = (month: string) => agreedWith(body, before, month);
   const { zone } = agency;
@@ -99,13 +106,18 @@ export async function planChange(
   const versions = withVersion(contract.versions, version);
   return {
     agency,
+    tenant: row,
+    billing: body.billing,
     tenantId,
     kind,
     version,
     before,
     dropped: contract.planned.filter((one) => one.effectiveFrom >= effectiveFrom && one.effectiveFrom > at),
     keys: await keyChanges(deps, tenantId, state, version, at),
-    tenantLimits: { before: tenantLimits(before), after: tenantLimits(version) },
+    tenantLimits: {
+      before: before.contractId === UNSIGNED ? UNLIMITED : tenantLimits(before),
+      after: tenantLimits(version),
+    },
     period,
     month: {
       before: monthEffect(contract.versions, period, zone),
@@ -118,8 +130,9 @@ export async function planChange(
 export async function carryOut(
   deps: HttpDeps,
   command: Command,
-  { tenantId, agency, version }: ContractChange,
+  { tenantId, tenant: row, agency, billing, version }: ContractChange,
 ): Promise<bigint> {
+  if (billing !== undefined) await keepBilling(deps, command, row, billing);
   const owner = { agencyId: agency.agency_id, tenantId };
   const meta = metaFor(command, owner);
   const { position } = await transact(
@@ -139,6 +152,29 @@ export async function carryOut(
     causationId,
   });
   return applied > position ? applied : position;
+}
+
+const UNSIGNED = '';
+
+/**
+ * Before a tenant's first contract: it was made without a plan, as a part of the agency.
+ * Throws Refusal(no_contract | bad_request).
+ */
+async function unsigned(
+  deps: HttpDeps,
+  row: TenantRow,
+  { plan, billing, end }: ContractBody,
+): Promise<ContractVersion> {
+  const { tenant_id: tenantId, onboarded_at: effectiveFrom } = row;
+  if (plan === undefined || end || tenantId === deps.ownTenant.tenantId) {
+    throw new Refusal('no_contract', { tenantId });
+  }
+  const { billing: known } = contactAnswer(await contactFor(deps, row));
+  if (billing === undefined && known?.['street'] == null) {
+    const problem = 'Send billing: an invoice needs the legal name and address of the tenant.';
+    throw new Refusal('bad_request', { problem }, { param: 'billing' });
+  }
+  return { contractId: UNSIGNED, effectiveFrom, terms: null, agreed: null };
 }
 
 /** Null ends the contract. */

@@ -185,7 +185,7 @@ function pricesText({ prices }: Terms, amount: (nanos: bigint) => string): strin
   const listed = Object.entries(models).map(
     ([model, { inputRate, outputRate }]) => `${model} ${amount(inputRate)} / ${amount(outputRate)}`,
   );
-  return [...listed, ...(markupPercent === null ? [] : [`+${String(markupPercent)} %`])].join(', ');
+  return [...listed, ...(markupPercent === null ? [] : [`+${markupPercent} %`])].join(', ');
 }
 
 /** Of the users among those who agreed. */

@@ -44,7 +44,7 @@ export function customerRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
       writeRoutes(app, deps, base);
       blockRoutes(app, deps, base);
       deleteRoute(app, deps, base);
-      readRoutes(app, deps, base);
+      readRoutes(app, base);
     }
     done();
   };
@@ -233,7 +233,7 @@ function deleteRoute(app: App, deps: HttpDeps, base: '/customer' | '/end_user'):
   );
 }
 
-function readRoutes(app: App, deps: HttpDeps, base: '/customer' | '/end_user'): void {
+function readRoutes(app: App, base: '/customer' | '/end_user'): void {
   app.get(
     `${base}/info`,
     {

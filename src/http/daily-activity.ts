@@ -15,7 +15,7 @@ import {
   together,
   withParts,
 } from './day-sums.ts';
-import type { App, HttpDeps } from './deps.ts';
+import type { App } from './deps.ts';
 import { After, refusalAnswers } from './schemas.ts';
 import {
   dates,
@@ -82,10 +82,10 @@ const Activity = z.object({
   metadata: Totals.describe('Of all days that were asked for, not of this page'),
 });
 
-export function dailyActivityRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
+export function dailyActivityRoutes(): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    for (const family of FAMILIES) activityRoute(app, deps, family, true);
-    activityRoute(app, deps, FAMILIES[0]!, false);
+    for (const family of FAMILIES) activityRoute(app, family, true);
+    activityRoute(app, FAMILIES[0]!, false);
     agentRoute(app);
     done();
   };
@@ -93,7 +93,7 @@ export function dailyActivityRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
 
 const route = (summary: string) => ({ summary, tags: ['spend'] });
 
-function activityRoute(app: App, deps: HttpDeps, family: Family, paged: boolean): void {
+function activityRoute(app: App, family: Family, paged: boolean): void {
   const excluded = `exclude_${family.names}`;
   app.get(
     `${family.path}/daily/activity${paged ? '' : '/aggregated'}`,

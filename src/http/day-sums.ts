@@ -12,7 +12,7 @@ import { PROVIDER, SUCCEEDED } from './spend-view.ts';
  * are over is kept (stored-days.ts).
  */
 
-export const Metrics = z
+const Metrics = z
   .object({
     spend: z.number(),
     prompt_tokens: z.number(),
@@ -78,7 +78,7 @@ export function metricsOf({ requests, successes, input, output, cached, nanos }:
   };
 }
 
-export const NO_SUMS: Sums = { requests: 0n, successes: 0n, input: 0n, output: 0n, cached: 0n, nanos: 0n };
+const NO_SUMS: Sums = { requests: 0n, successes: 0n, input: 0n, output: 0n, cached: 0n, nanos: 0n };
 
 export function together(all: readonly Sums[]): Sums {
   return all.reduce(

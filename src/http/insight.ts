@@ -1,4 +1,4 @@
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { seesAll, userIdOf } from './permissions.ts';
 import type { Insight } from './sight.ts';
 

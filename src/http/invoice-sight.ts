@@ -1,5 +1,5 @@
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import { insightOf } from './insight.ts';
 import { settle } from './settle.ts';

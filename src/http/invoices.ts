@@ -163,12 +163,9 @@ function listRoute(app: App): void {
       }
       if (query.status !== undefined) rows = rows.where(shownStatus(deps.now()), '=', query.status);
       if (place !== undefined) {
-        const [position, id] = place;
-        rows = rows.where((eb) =>
-          eb.or([
-            eb('invoices.position', '<', BigInt(position!)),
-            eb.and([eb('invoices.position', '=', BigInt(position!)), eb('invoices.invoice_id', '<', id!)]),
-          ]),
+        const [position, id] = place as [string, string];
+        rows = rows.where(({ eb, refTuple, tuple }) =>
+          eb(refTuple('invoices.position', 'invoices.invoice_id'), '<', tuple(BigInt(position), id)),
         );
       }
       const found = await rows

@@ -3,7 +3,7 @@ import { expiryAfter } from '../domain/duration.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { Refusal } from '../errors.ts';
 import type { KeyPolicySettings, KeyRules } from '../litellm-keys.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps, KeyPolicy } from './deps.ts';
 import { requireDuration } from './durations.ts';
 import { GenerateBody, type KeyFields } from './key-fields.ts';

@@ -5,7 +5,7 @@ import { NO_USAGE, type Usage } from '../domain/spend.ts';
 import type { Terms } from '../domain/plan.ts';
 import { readTermsInForce } from '../domain/terms-json.ts';
 import { COST_PARAMS } from '../litellm-config.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps, ServedModel } from './deps.ts';
 import { namesFor } from './models.ts';
 import { keyOf, seesAll } from './permissions.ts';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { tenantLimitsFor, type Terms } from '../domain/plan.ts';
 import { readAgreed, readLimits, readTermsInForce } from '../domain/terms-json.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import { homeTenantOf, keyOf } from './permissions.ts';
 import { projectOf, tenantOf } from './read.ts';

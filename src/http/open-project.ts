@@ -3,7 +3,6 @@ import { ENVIRONMENTS, type Environment } from '../domain/limits.ts';
 import { withKeyRules } from '../domain/key-rules.ts';
 import { type Agreed, resolveLimits, type Terms } from '../domain/plan.ts';
 import type { Command } from './command.ts';
-import type { HttpDeps } from './deps.ts';
 import type { KeyIssuer, LiveKey } from './issue-key.ts';
 import { EnvironmentName, LimitsAnswer, limitsAnswer } from './schemas.ts';
 
@@ -56,11 +55,7 @@ export interface OpenedKeys {
 }
 
 /** Finds the keys that the same command has made before, and makes those that are missing. */
-export async function openKeys(
-  deps: HttpDeps,
-  issuer: KeyIssuer,
-  project: NewProjectKeys,
-): Promise<OpenedKeys> {
+export async function openKeys(issuer: KeyIssuer, project: NewProjectKeys): Promise<OpenedKeys> {
   const { command, owner, projectId, terms, agreed, currency } = project;
   const slug = slugOf(project.name) || projectId.toLowerCase();
   const keys: z.output<typeof NewKeyAnswer>[] = [];
@@ -115,7 +110,7 @@ const SLUG_LENGTH_MAX = 60;
 const GERMAN: Readonly<Record<string, string>> = { ä: 'ae', ö: 'oe', ü: 'ue', ß: 'ss' };
 
 /** `Müller & Söhne: Shop` becomes `mueller-soehne-shop`. */
-export function slugOf(name: string): string {
+function slugOf(name: string): string {
   return name
     .normalize('NFC')
     .toLowerCase()

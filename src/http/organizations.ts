@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import { TENANT_ROLES } from '../domain/tenant.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { sharedBudgets } from './budget-view.ts';
 import { changeOrganization, closeOrganization, newOrganization } from './change-organization.ts';
 import { later } from './change-team.ts';

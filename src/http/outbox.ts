@@ -40,7 +40,7 @@ export function outboxRoutes(): FastifyPluginCallbackZod {
   };
 }
 
-export function shownTask(task: OutboxTask): z.infer<typeof Task> {
+function shownTask(task: OutboxTask): z.infer<typeof Task> {
   return {
     id: task.taskId,
     kind: task.kind,

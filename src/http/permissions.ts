@@ -1,5 +1,5 @@
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 
 /**
  * Whose things a caller may read and change. What lies in a tenant that the caller has nothing to do

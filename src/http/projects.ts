@@ -67,7 +67,7 @@ function openRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       const { currency } = await agencyOf(db, row.agency_id);
       const { terms = null, agreed = null } = outcome.state.status === 'absent' ? {} : outcome.state;
       const owner = { agencyId: row.agency_id, tenantId };
-      const opened = await openKeys(deps, issuer, {
+      const opened = await openKeys(issuer, {
         command,
         owner,
         projectId,
@@ -107,11 +107,8 @@ function listRoute(app: App): void {
       if (tenantId !== undefined) rows = rows.where('projects.tenant_id', '=', tenantId);
       if (place !== undefined) {
         const [at, id] = place as [string, string];
-        rows = rows.where((eb) =>
-          eb.or([
-            eb('projects.opened_at', '<', at),
-            eb.and([eb('projects.opened_at', '=', at), eb('projects.project_id', '<', id)]),
-          ]),
+        rows = rows.where(({ eb, refTuple, tuple }) =>
+          eb(refTuple('projects.opened_at', 'projects.project_id'), '<', tuple(at, id)),
         );
       }
       const found = await rows

@@ -69,7 +69,6 @@ export type TenantRow = Tables['tenants'];
 export type ProjectRow = Tables['projects'];
 export type AgencyRow = Tables['agencies'];
 export type AuditorRow = Tables['auditors'];
-export type UserRow = Tables['users'];
 export type Db = Kysely<Tables>;
 
 /** A key as the API shows it. */

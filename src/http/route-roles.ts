@@ -200,6 +200,7 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /api/invoices': [tenantReaders],
   'GET /api/invoices/:id': [tenantReaders],
   'GET /api/invoices/:id/pdf': [tenantReaders],
+  'GET /api/invoices/:id/events': [tenantReaders],
   'GET /api/invoices/:id/xml': [tenantReaders],
   'GET /api/invoices/:id/statement.csv': [tenantReaders],
   'GET /api/invoices/:id/statement.pdf': [tenantReaders],

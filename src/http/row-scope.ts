@@ -1,5 +1,5 @@
 import type { RowScope } from '../scoped-reads.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import { seesAll } from './permissions.ts';
 
@@ -8,7 +8,7 @@ import { seesAll } from './permissions.ts';
  * permissions.ts, which PostgreSQL holds. It is as wide as the widest thing that any route shows the
  * caller, and ends at the tenants that the caller has to do with.
  */
-export function rowScopeOf(caller: Exclude<Caller, { role: 'proxy_admin' }>): RowScope {
+function rowScopeOf(caller: Exclude<Caller, { role: 'proxy_admin' }>): RowScope {
   const nothing = { led: [], known: [], projects: [], teams: [], led_teams: [], users: [], keys: [] };
   if (caller.role === 'auditor') return nothing;
   const { key } = caller;

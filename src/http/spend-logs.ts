@@ -3,7 +3,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { nanosToNumber } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { After, Amount, nanosOf, refusalAnswers } from './schemas.ts';
 import {

@@ -5,7 +5,7 @@ import type { Usage } from '../domain/spend.ts';
 import { readTermsInForce } from '../domain/terms-json.ts';
 import { countChat, countText } from '../domain/tokens.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { keyOf } from './permissions.ts';
 import { tenantOf } from './read.ts';

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { seesAll } from './permissions.ts';
 import { columnFor } from './key-target.ts';
 import type { Db } from './read.ts';

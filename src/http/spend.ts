@@ -13,7 +13,7 @@ export function spendRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     app.register(spendLogRoutes());
     app.register(spendListRoutes());
-    app.register(dailyActivityRoutes(deps));
+    app.register(dailyActivityRoutes());
     app.register(globalSpendRoutes());
     app.register(globalReportRoutes());
     app.register(spendPriceRoutes());

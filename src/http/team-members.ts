@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { readMemberLimits } from '../domain/extra-limits.ts';
 import { NO_MEMBER_LIMITS, PROJECT_ROLES } from '../domain/project.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { later, requireLead } from './change-team.ts';
 import { deleteKeys } from './change-user.ts';
 import { type Command, commandOf, hasRun, partOf, takeEffect } from './command.ts';

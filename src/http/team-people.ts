@@ -2,7 +2,7 @@ import { NO_EXTRA } from '../domain/extra-limits.ts';
 import { UNLIMITED } from '../domain/limits.ts';
 import { Refusal } from '../errors.ts';
 import { derivedId } from '../secrets.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { onUser } from './change-user.ts';
 import { type Command, partOf } from './command.ts';
 import { keepContact, userIdByEmail } from './contacts.ts';

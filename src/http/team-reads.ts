@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { readMemberLimits } from '../domain/extra-limits.ts';
 import { nanosToNumber } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
 import { keyRecord } from './key-record.ts';

@@ -1,5 +1,5 @@
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { HttpDeps } from './deps.ts';
 import { homeTenantOf, isTenantAdmin, notYours, seesAll } from './permissions.ts';
 import type { TenantRow } from './read.ts';

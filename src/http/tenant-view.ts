@@ -46,7 +46,7 @@ export const TenantAnswer = z
     id: z.string(),
     name: z.string().nullable(),
     agency_id: z.string(),
-    own: z.boolean().describe("The agency's own tenant: no contract, never invoiced"),
+    own: z.boolean().describe('A part of the agency: at cost and never invoiced, until it signs a contract'),
     status: z.string(),
     billing: z.record(z.string(), z.string().nullable()).nullable(),
     onboarded_at: z.string(),
@@ -147,7 +147,7 @@ export function plannedAnswer({ effectiveFrom, terms }: ContractVersion): z.outp
 }
 
 /** The contract in force at an instant, and what is agreed for later. */
-export function contractIn(row: TenantRow, at: string) {
+function contractIn(row: TenantRow, at: string) {
   const { contract_id: contractId, effective_from: effectiveFrom } = row;
   const applied =
     contractId === null || effectiveFrom === null

@@ -106,11 +106,8 @@ function listRoute(app: App): void {
       let rows = tenantRows(db);
       if (place !== undefined) {
         const [at, id] = place as [string, string];
-        rows = rows.where((eb) =>
-          eb.or([
-            eb('tenants.onboarded_at', '<', at),
-            eb.and([eb('tenants.onboarded_at', '=', at), eb('tenants.tenant_id', '<', id)]),
-          ]),
+        rows = rows.where(({ eb, refTuple, tuple }) =>
+          eb(refTuple('tenants.onboarded_at', 'tenants.tenant_id'), '<', tuple(at, id)),
         );
       }
       const found = await rows
@@ -172,7 +169,7 @@ async function onboard(
   const opened: z.output<typeof NewTenant>['projects'] = [];
   for (const { projectId, name, environments } of projects) {
     const { terms } = contract;
-    const keys = await openKeys(deps, issuer, {
+    const keys = await openKeys(issuer, {
       command,
       owner,
       projectId,

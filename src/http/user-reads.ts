@@ -2,7 +2,7 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
 import { keyRecord } from './key-record.ts';

@@ -4,7 +4,7 @@ import { Refusal } from '../errors.ts';
 import { generateKey } from './change-key.ts';
 import { changeUser, registerUser, removeUser } from './change-user.ts';
 import { type Command, commandOf, partOf, takeEffect } from './command.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App, HttpDeps } from './deps.ts';
 import type { KeyIssuer } from './issue-key.ts';
 import { KeyWithSecret } from './key-fields.ts';

@@ -16,7 +16,7 @@ export const Integer = z
   .transform(BigInt);
 export const Instant = z.string();
 export const Count = z.number().int();
-export const JsonValue: z.ZodType<Json> = z.json();
+const JsonValue: z.ZodType<Json> = z.json();
 export const JsonRecord: z.ZodType<JsonObject> = z.record(z.string(), JsonValue);
 export const Model = z.object({
   id: z.string(),
@@ -82,7 +82,7 @@ export const MemberLimits = z.object({
   budget: Budget.nullable(),
 });
 
-export const Extra = z.object({
+const Extra = z.object({
   softBudgetNanos: Integer.nullable(),
   budgets: z.array(Budget),
   byModel: z.record(z.string(), MemberLimits),

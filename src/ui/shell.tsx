@@ -110,13 +110,16 @@ function Brand() {
   useEffect(() => (ofAgency || accent === null ? undefined : wear(accent)), [ofAgency, accent]);
   if (!ofAgency && logo !== null)
     return (
-      <Link href="/" className="flex min-w-0 flex-col items-start gap-1.5 rounded-lg leading-tight">
+      <Link
+        href="/"
+        className="flex min-w-0 items-center gap-3 rounded-lg leading-tight lg:flex-col lg:items-start lg:gap-1.5"
+      >
         <img
           src={logo}
           alt={agency.name ?? ''}
-          className="h-10 max-w-44 rounded-md bg-white object-contain object-left p-1"
+          className="h-8 max-w-36 rounded-md bg-white object-contain p-1 lg:h-10 lg:max-w-44"
         />
-        <span className="max-w-48 truncate text-sm text-soft">{first?.name ?? ''}</span>
+        <span className="max-w-36 truncate text-sm text-soft lg:max-w-48">{first?.name ?? ''}</span>
       </Link>
     );
   return (

@@ -181,6 +181,18 @@ describe('a partial export', () => {
   const types = (lines: readonly string[]) =>
     new Set(parsed(lines).flatMap(({ event }) => (event === undefined ? [] : [event.type])));
 
+  test('of an invoice that charges what its requests do not come to is found out by the sums', async () => {
+    const lines = await exported(audited, requests[2]![1]);
+    const entries = parsed(lines);
+    const spend = entries.find(({ event }) => event?.type === 'spend.recorded').event;
+    spend.data = spend.data.replace(
+      /"quantity":(\d+)/,
+      (_: string, count: string) => `"quantity":${Number(count) + 1}`,
+    );
+    const { sums } = failures(await check(withFooter(entries), { trusted }));
+    expect(sums).toMatch(/line \d+ charges \d+ for [\d.]+, the requests come to \d+ for [\d.]+/);
+  });
+
   test.each(requests)('of a %s proves each event and names nobody else', async (_, request) => {
     const lines = await exported(audited, request);
     const report = await check(lines, { trusted });

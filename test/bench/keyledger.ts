@@ -21,7 +21,9 @@ const PROGRAM = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
 const PACKAGE = fileURLToPath(new URL('../../../package.json', import.meta.url));
 const MASTER_KEY = 'sk-bench-0123456789abcdef0123456789abcdef';
 const PLAN = 'bench';
-const READY_WITHIN_MS = 60_000;
+const PLANS = 'plans';
+/** A million keys take a while to load. */
+const READY_WITHIN_MS = 300_000;
 /** Limits of every kind on key and contract, so that all are checked, and so high that none refuses. */
 const LIMITS =
   '{ requests_per_minute: 1000000000, tokens_per_minute: 1000000000, parallel_requests: 100000, models: [], budget: { amount: "1000000.00", window: 30d } }';
@@ -54,12 +56,32 @@ export function keyledgerIsBuilt(): boolean {
 }
 
 export async function startKeyledger(upstreamUrl: string): Promise<Keyledger> {
+  const folder = newFolder();
+  try {
+    const running = await launch(folder, upstreamUrl);
+    const stop = async (): Promise<void> => {
+      await running.stop();
+      rmSync(folder, { recursive: true, force: true });
+    };
+    return { ...running, authorization: `Bearer ${await onboard(running.url)}`, stop };
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** A data folder, and the plan that is measured with. */
+export function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'keyledger-bench-'));
+  mkdirSync(join(folder, PLANS));
+  writeFileSync(join(folder, PLANS, `${PLAN}.yaml`), PLAN_FILE);
+  return folder;
+}
+
+/** The command on a data folder, which stays when it is stopped. */
+export async function launch(folder: string, upstreamUrl: string): Promise<Omit<Keyledger, 'authorization'>> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const plans = join(folder, 'plans');
-  mkdirSync(plans);
-  writeFileSync(join(plans, `${PLAN}.yaml`), PLAN_FILE);
   const child = spawn(process.execPath, [...nodeOptions(), PROGRAM, 'start'], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
@@ -67,21 +89,17 @@ export async function startKeyledger(upstreamUrl: string): Promise<Keyledger> {
       HOME: process.env['HOME'],
       PORT: String(port),
       KEYLEDGER_DATA_DIR: folder,
-      KEYLEDGER_PLANS_DIR: plans,
+      KEYLEDGER_PLANS_DIR: join(folder, PLANS),
       LITELLM_MASTER_KEY: MASTER_KEY,
       UPSTREAM_BASE_URL: upstreamUrl,
       UPSTREAM_API_KEY: 'sk-upstream-bench',
       KEYLEDGER_DEMO: 'off',
     },
   });
-  const stop = async (): Promise<void> => {
-    await stopProcess(child);
-    rmSync(folder, { recursive: true, force: true });
-  };
+  const stop = () => stopProcess(child);
   try {
     await ready(url, () => child.exitCode);
-    const secret = await onboard(url);
-    return { url, authorization: `Bearer ${secret}`, pids: [child.pid ?? 0, ...postgresPids(folder)], stop };
+    return { url, pids: [child.pid ?? 0, ...postgresPids(folder)], stop };
   } catch (error) {
     await stop();
     throw error;
@@ -99,7 +117,8 @@ async function ready(url: string, exitCode: () => number | null): Promise<void> 
   throw new Error('keyledger was not ready in time');
 }
 
-async function onboard(url: string): Promise<string> {
+/** A tenant with a key; its secret. */
+export async function onboard(url: string): Promise<string> {
   const tenant = await post(url, '/api/tenants', {
     name: 'Bench GmbH',
     plan: PLAN,

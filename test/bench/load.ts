@@ -9,7 +9,10 @@ import { endWithParent, report } from './processes.ts';
 
 export interface Job {
   readonly port: number;
+  /** A `#` in it becomes a number below `secrets`, another one for each request. */
   readonly authorization: string;
+  /** 1 when left out. */
+  readonly secrets?: number;
   readonly body: string;
   readonly durationMs: number;
   /** Under way at the same time, or at most under way when `ratePerSecond` is set. */
@@ -45,7 +48,8 @@ const DONE_WITHIN_MS = 10_000;
 
 interface Run {
   readonly job: Job;
-  readonly request: Buffer;
+  /** The bytes of the next request. */
+  readonly request: () => Buffer | string;
   readonly streamed: boolean;
   readonly latencies: number[];
   readonly firstBytes: number[];
@@ -61,10 +65,10 @@ interface Run {
 
 function start(job: Job): Promise<LoadResult> {
   const length = Buffer.byteLength(job.body);
-  const request = Buffer.from(
+  const text =
     `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:${job.port}\r\ncontent-type: application/json\r\n` +
-      `authorization: ${job.authorization}\r\ncontent-length: ${length}\r\n\r\n${job.body}`,
-  );
+    `authorization: ${job.authorization}\r\ncontent-length: ${length}\r\n\r\n${job.body}`;
+  const request = requestsOf(text, job.secrets ?? 1);
   return new Promise((done) => {
     const run: Run = {
       job,
@@ -85,6 +89,17 @@ function start(job: Job): Promise<LoadResult> {
     if (job.ratePerSecond !== null) keepRate(run, 1000 / job.ratePerSecond);
     else for (let i = 0; i < job.connections; i += 1) send(run, openConnection(run));
   });
+}
+
+function requestsOf(text: string, secrets: number): () => Buffer | string {
+  const [before = '', after] = text.split('#', 2);
+  const bytes = Buffer.from(text);
+  if (secrets === 1 || after === undefined) return () => bytes;
+  let next = 0;
+  return () => {
+    next = (next + 1) % secrets;
+    return before + next + after;
+  };
 }
 
 function keepRate(run: Run, gapMs: number): void {
@@ -108,7 +123,7 @@ function send(run: Run, connection: Connection): void {
   connection.head = '';
   connection.tail = '';
   run.underWay += 1;
-  connection.socket.write(run.request);
+  connection.socket.write(run.request());
 }
 
 function openConnection(run: Run): Connection {

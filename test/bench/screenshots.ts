@@ -26,7 +26,7 @@ async function shotsOf({ api }: DemoConsole): Promise<{ shots: readonly Shot[]; 
   );
   const tenantId = figures.data.find(({ own, plan }) => !own && plan !== null)?.id ?? '';
   const { keys } = await api<{ keys: readonly { key_id: string }[] }>(
-    `/key/list?return_full_object=true&include_team_keys=true&size=1&sort_by=spend&organization_id=${tenantId}`,
+    `/key/list?return_full_object=true&include_team_keys=true&size=1&sort_by=spend&sort_order=desc&organization_id=${tenantId}`,
   );
   const keyId = keys[0]?.key_id ?? '';
   await furnish(api, tenantId, keyId);
@@ -68,7 +68,7 @@ async function shotsOf({ api }: DemoConsole): Promise<{ shots: readonly Shot[]; 
 
 /** What a working day adds to the demo: changes of a key, invoices, secrets of others, a verdict. */
 async function furnish(api: DemoConsole['api'], tenantId: string, key: string): Promise<void> {
-  await api('/key/update', { key, max_budget: '250', rpm_limit: 300 });
+  await api('/key/update', { key, max_budget: '80', rpm_limit: 100 });
   await api('/key/block', { key });
   await api('/key/unblock', { key });
   await api(`/key/regenerate`, { key, grace_period: '24h' });

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runInvoices } from '../../src/billing/invoice-run.ts';
 import { contractAtCut } from '../../src/billing/contract-facts.ts';
+import { previewInvoice } from '../../src/billing/preview-invoice.ts';
 import { verifyInvoice } from '../../src/billing/verify-invoice.ts';
 import { tenant } from '../../src/domain/tenant.ts';
 import { parseNanos } from '../../src/domain/money.ts';
@@ -246,6 +247,29 @@ describe('usage', () => {
   });
 });
 
+test('what was used in months before the first contract is not invoiced, later usage is', async () => {
+  const billing = memoryBilling('2026-10-05T10:00:00.000Z');
+  const onboarded = { tenantId: 'ten_1', occurredAt: billing.clock };
+  await billing.append('agency-age_1', [agencyRegistered()], { tenantId: null });
+  await billing.append('tenant-ten_1', [tenantOnboarded({ own: true })], onboarded);
+  await use(billing, '2026-10', 1_000_000);
+  await close(billing, '2026-10');
+  await use(billing, '2026-11', 2_000_000);
+  const signing = '2026-11-20T10:00:00.000Z';
+  await change(billing, signing, plan('starter', '49.00'), '2026-11-30T23:00:00.000Z');
+  const begun = await load(billing.store, tenant, 'tenant-ten_1');
+  const applied = tenant.decide({ type: 'apply-contract', at: '2026-12-01T10:00:00.000Z' }, begun);
+  await billing.append('tenant-ten_1', applied, {
+    tenantId: 'ten_1',
+    occurredAt: '2026-12-01T10:00:00.000Z',
+  });
+  await close(billing, '2026-11');
+  await use(billing, '2026-12', 4_000_000);
+  await close(billing, '2026-12');
+  expect(await invoices(billing)).toEqual({ '2026-12': ['2026-12 fee 49', '2026-12 usage 4'] });
+  await verified(billing);
+});
+
 const discount = (different: Partial<Discount>): Discount => ({
   name: 'Treue',
   of: 'all',
@@ -407,3 +431,21 @@ test('however often a contract changes, also for closed months, the invoices com
     { numRuns: 40 },
   );
 }, 60_000);
+
+test('what a month would have cost under another plan keeps what is agreed apart from the plan', () => {
+  const usage = {
+    projectId: null,
+    model: 'small',
+    unit: 'output',
+    priceRate: RATE,
+    month: '2026-11',
+    quantity: 10_000_000n,
+    priceNanos: parseNanos('10'),
+    costNanos: parseNanos('4'),
+  } as const;
+  const other = plan('other', '20.00', { prices: { models: {}, markupPercent: '50' } });
+  const agreed = { discounts: [discount({ percent: '25' })] };
+  const net = (of: Agreed | null) => previewInvoice(other, '2026-11', [usage], [], of).draft.netCents;
+  // 20.00 and 4.00 plus 50 %; a quarter off.
+  expect([net(null), net(agreed)]).toEqual([2_600n, 1_950n]);
+});

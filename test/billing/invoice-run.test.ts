@@ -397,6 +397,30 @@ describe('tenants that are worked on side by side', () => {
     ]);
   });
 
+  test('are left to the next run when the lock is lost, and that one finds what was done', async () => {
+    const ids = Array.from({ length: 20 }, (_, n) => `ten_${String(n).padStart(2, '0')}`);
+    for (const tenantId of ids) await onboard(tenantId);
+    const losing = new AbortController();
+    let kept = 0;
+    const records = {
+      ...billing.records,
+      exclusively: <T>(_: string, task: (lost: AbortSignal) => Promise<T>) => task(losing.signal),
+      keepDocument: (document: Parameters<typeof billing.records.keepDocument>[0]) => {
+        kept += 1;
+        if (kept === 5) losing.abort();
+        return billing.records.keepDocument(document);
+      },
+    };
+    await expect(run('2026-11', { ...billing, records })).rejects.toThrow('lost its lock');
+    expect(billing.documents.size).toBeLessThan(20);
+    expect((await types()).filter((type) => type === 'invoice.finalized')).toHaveLength(
+      billing.documents.size,
+    );
+    const { invoices } = await run();
+    expect(new Set(invoices.map(({ number }) => number)).size).toBe(20);
+    expect(invoices.filter(({ status }) => status === 'repeated')).toHaveLength(kept);
+  });
+
   test('are all told of, those too whom the run does not concern', async () => {
     await run();
     await onboard('ten_late', { effectiveFrom: '2026-11-15T00:00:00.000Z' });

@@ -105,7 +105,7 @@ export function memoryBilling(clock: string): MemoryBilling {
       if (running.has(agencyId)) throw new Error(`two runs of ${agencyId} at once`);
       running.add(agencyId);
       try {
-        return await task();
+        return await task(new AbortController().signal);
       } finally {
         running.delete(agencyId);
       }

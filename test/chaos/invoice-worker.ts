@@ -44,7 +44,7 @@ const store = stepping(
 const kept = billingRecords(database);
 const records: BillingRecords = {
   ...stepping(kept, ['keepDocument'], step),
-  exclusively: locked ? kept.exclusively : async (_, work) => await work(),
+  exclusively: locked ? kept.exclusively : async (_, work) => await work(new AbortController().signal),
 };
 
 /** The read models are kept by another process, as by a server beside the command. */

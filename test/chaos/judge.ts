@@ -114,7 +114,7 @@ function problemsOf(
 }
 
 /** Nanos, without the code that is being tested. */
-export function priceOf({ inputTokens, cachedInputTokens, outputTokens }: Usage, rates: Rates): bigint {
+function priceOf({ inputTokens, cachedInputTokens, outputTokens }: Usage, rates: Rates): bigint {
   return (
     BigInt(inputTokens - cachedInputTokens) * rates.input +
     BigInt(cachedInputTokens) * rates['cached-input'] +

@@ -6,7 +6,7 @@ import type { World } from './world.ts';
  * What is done to the processes while requests are under way. Each ends with everything up again.
  * Times are drawn at random, so that kills fall into starts, recoveries and stops too.
  */
-export const BLOWS = ['server', 'start', 'stop', 'database', 'log', 'both', 'hang'] as const;
+const BLOWS = ['server', 'start', 'stop', 'database', 'log', 'both', 'hang'] as const;
 export type Blow = (typeof BLOWS)[number];
 
 const WEIGHTS: Readonly<Record<World['store'], readonly (readonly [Blow, number])[]>> = {

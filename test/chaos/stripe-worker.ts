@@ -58,7 +58,8 @@ const deps = {
     settled: () => Promise.resolve(),
     serverSecret: SERVER_SECRET,
     log,
-    settings: { STRIPE_URL: stripeUrl },
+    health: () => [],
+    settings: { STRIPE_URL: stripeUrl, ALERT_HOSTS_ALLOWED: [] },
   }),
   openCollector: (key: string) => stepping(stripeCollector(stripeUrl)(key), CALLS, step),
 };

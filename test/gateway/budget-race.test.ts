@@ -2,13 +2,11 @@ import { afterEach, expect, test } from 'vitest';
 import { UNLIMITED } from '../../src/domain/limits.ts';
 import type { LevelName } from '../../src/gateway/levels.ts';
 import { customerRegistered, projectMemberAdded, userRegistered } from '../support/events.ts';
-import { startWorld, type World } from './harness.ts';
+import { ONE, startWorld, type World } from './harness.ts';
 
 let world: World;
 afterEach(() => world.stop());
 
-/** 9 tokens of prompt at 2 and at most 10 of completion at 3: the worst case, which the answer also is. */
-const ONE = 48n;
 const REQUESTS = 1_000;
 const PAID = 100n;
 const budget = (nanos: bigint) => ({ nanos, window: null });

@@ -10,7 +10,7 @@ import {
   tenantSuspended,
   terms,
 } from '../support/events.ts';
-import { errorOf, PRICES, startWorld, type World } from './harness.ts';
+import { ONE, errorOf, PRICES, startWorld, type World } from './harness.ts';
 
 let world: World;
 afterEach(() => world.stop());
@@ -123,7 +123,7 @@ describe('a contract that throttles beyond its included usage', () => {
       'The usage that the contract of organization: ten_1 includes is spent for this month; beyond it 2 requests per minute are served',
     );
     expect(detail).toMatchObject({ limit: 2, renewsAt: '2026-11-30T23:00:00.000Z' });
-    expect((await world.spends()).reduce((sum, { priceNanos }) => sum + priceNanos, 0n)).toBe(5n * 48n);
+    expect((await world.spends()).reduce((sum, { priceNanos }) => sum + priceNanos, 0n)).toBe(5n * ONE);
     later.now += 61_000;
     expect((await world.chat()).status).toBe(200);
     // The next month includes three again.

@@ -264,6 +264,25 @@ describe('the official Anthropic client', () => {
   });
 });
 
+test('a deployment’s own headers go along, and the client’s do not', async () => {
+  const other = await startWorld({
+    terms: { prices: { models, markupPercent: null } },
+    deployment: { baseUrl: `${apis.url}/v1`, extraHeaders: { 'x-of-the-deployment': 'yes' } },
+  });
+  try {
+    const headers = { 'x-of-the-client': 'no', cookie: 'a=b', 'x-forwarded-for': '1.2.3.4' };
+    expect((await other.post('/v1/embeddings', { model: 'text', input: 'x' }, headers)).status).toBe(200);
+    const [sent] = apis.sent;
+    expect(sent!.headers).toMatchObject({
+      'x-of-the-deployment': 'yes',
+      authorization: `Bearer ${UPSTREAM_KEY}`,
+    });
+    for (const name of Object.keys(headers)) expect(sent!.headers[name]).toBeUndefined();
+  } finally {
+    await other.stop();
+  }
+});
+
 describe('every route', () => {
   const bodies: Readonly<Record<string, object>> = {
     'chat/completions': { model: 'text', messages: say },

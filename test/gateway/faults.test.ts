@@ -195,6 +195,13 @@ describe('an upstream', () => {
     expect(other.logged).toMatchObject([{ message: 'usage above the worst case' }]);
   });
 
+  test('has a time of its own for streams', async () => {
+    other = await startWorld({ deployment: { timeoutMs: 60_000, streamTimeoutMs: 300 } });
+    const response = await other.chat({ stream: true, metadata: { simulate: 'hang' } });
+    expect([response.status, errorOf(await response.json()).reason]).toEqual([504, 'upstream_timeout']);
+    expect(await other.spends()).toMatchObject([{ outcome: 'timed-out', usageSource: 'none' }]);
+  });
+
   test('that says nothing for too long in the middle is given up', async () => {
     other = await startWorld({ deps: { timeouts: { quietMs: 100 } } });
     const response = await other.chat({ stream: true, metadata: { simulate: 'hang-mid' } });

@@ -54,6 +54,12 @@ export const PRICES = {
   'demo-free': { inputRate: 0n, cachedInputRate: 0n, outputRate: 0n },
 };
 
+/**
+ * What one `world.chat()` costs: 9 tokens of prompt at 2 and at most 10 of completion at 3, the worst case,
+ * which the answer also is.
+ */
+export const ONE = 48n;
+
 export interface World {
   readonly url: string;
   readonly gateway: Gateway;

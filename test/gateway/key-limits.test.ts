@@ -4,13 +4,11 @@ import { type Limits, UNLIMITED } from '../../src/domain/limits.ts';
 import type { LedgerQuestion } from '../../src/gateway/limiter.ts';
 import { keyChanged, keySettings, keySpendAdjusted, projectChanged } from '../support/events.ts';
 import { NO_PROJECT_SETTINGS } from '../../src/domain/project.ts';
-import { errorOf, startWorld, until, type World, type WorldOptions } from './harness.ts';
+import { errorOf, ONE, startWorld, until, type World, type WorldOptions } from './harness.ts';
 
 let world: World;
 afterEach(() => world.stop());
 
-/** What one `world.chat()` costs, worst case = actual. */
-const ONE = 48n;
 const HOUR = 3_600_000;
 const budget = (count: bigint, window: string | null = null) => ({ nanos: count * ONE, window });
 const NO_MODEL_LIMITS = { requestsPerMinute: null, tokensPerMinute: null, budget: null };

@@ -17,6 +17,7 @@ import {
 import {
   errorOf,
   MASTER_KEY,
+  ONE,
   scripted,
   startWorld,
   until,
@@ -32,8 +33,6 @@ const start = async (events: readonly DomainEvent[], options: WorldOptions = {})
   world.apply(...events);
 };
 
-/** What one `world.chat()` costs, worst case = actual. */
-const ONE = 48n;
 const budget = (count: bigint, window: string | null = null) => ({ nanos: count * ONE, window });
 const some = (limits: Partial<Limits>): Limits => ({ ...UNLIMITED, ...limits });
 const PERSONAL: WorldOptions = { settings: { userId: 'usr_1', projectId: null } };

@@ -4,6 +4,7 @@ import { UNLIMITED } from '../../src/domain/limits.ts';
 import {
   errorOf,
   MASTER_KEY,
+  ONE,
   scripted,
   startWorld,
   until,
@@ -18,8 +19,6 @@ const start = async (options: WorldOptions = {}): Promise<void> => {
   world = await startWorld(options);
 };
 
-/** 9 tokens of prompt at 2 and 10 of completion at 3: what one `world.chat()` costs, worst case = actual. */
-const ONE = 48n;
 const clock = (startMs = 1_000_000) => {
   const now = { ms: startMs };
   const wallStart = Date.parse('2026-11-20T10:00:00.000Z') - startMs;

@@ -3,13 +3,11 @@ import { NO_EXTRA } from '../../src/domain/extra-limits.ts';
 import { type Limits, UNLIMITED } from '../../src/domain/limits.ts';
 import type { DomainEvent } from '../../src/events.ts';
 import { budgetDefined, customerRegistered, tagDefined } from '../support/events.ts';
-import { errorOf, startWorld, type World, type WorldOptions } from './harness.ts';
+import { errorOf, ONE, startWorld, type World, type WorldOptions } from './harness.ts';
 
 let world: World;
 afterEach(() => world.stop());
 
-/** What one `world.chat()` costs, worst case = actual. */
-const ONE = 48n;
 const some = (limits: Partial<Limits>): Limits => ({ ...UNLIMITED, ...limits });
 const budget = (count: bigint) => ({ nanos: count * ONE, window: null });
 const tagged = (...tags: string[]) => ({ metadata: { tags } });

@@ -1,6 +1,6 @@
-import { deflateSync, crc32 } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Admin, OWN, startAdmin } from '../support/admin.ts';
+import { onePixel } from '../support/images.ts';
 import { people, type People } from '../support/people.ts';
 
 let admin: Admin;
@@ -79,22 +79,7 @@ test('the currency stays while there are contracts in it', async () => {
   });
 });
 
-/** One white pixel. */
-function pixel(): string {
-  const chunk = (name: string, data: Buffer) => {
-    const body = Buffer.concat([Buffer.from(name), data]);
-    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
-    length.writeUInt32BE(data.length);
-    sum.writeUInt32BE(crc32(body));
-    return Buffer.concat([length, body, sum]);
-  };
-  return Buffer.concat([
-    Buffer.from('89504e470d0a1a0a', 'hex'),
-    chunk('IHDR', Buffer.from([0, 0, 0, 1, 0, 0, 0, 1, 8, 2, 0, 0, 0])),
-    chunk('IDAT', deflateSync(Buffer.from([0, 255, 255, 255]))),
-    chunk('IEND', Buffer.alloc(0)),
-  ]).toString('base64');
-}
+const pixel = (): string => onePixel().toString('base64');
 
 test('a tenant’s people see logo and colour of the agency, and nothing of its settings', async () => {
   const url = `/api/agencies/${OWN.agencyId}/brand`;

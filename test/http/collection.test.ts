@@ -8,6 +8,7 @@ import { fillOutbox, type OutboxDeps, workOutbox } from '../../src/billing/outbo
 import { paymentLinks } from '../../src/billing/payment-links.ts';
 import { reconcileOpen } from '../../src/billing/reconcile.ts';
 import { runScheduled } from '../../src/billing/scheduled-run.ts';
+import { openDatabase } from '../../src/database.ts';
 import { pdfText } from '../billing/documents/pdf-text.ts';
 import { SELLER } from '../billing/documents/invoices.ts';
 import { type Admin, OWN, startAdmin } from '../support/admin.ts';
@@ -173,10 +174,18 @@ describe('a month', () => {
     admin.setNow('2026-12-01T22:59:59.000Z');
     expect(await runScheduled(schedule, admin.deps.now())).toEqual([]);
     admin.setNow('2026-12-01T23:00:00.000Z');
+    // As another instance over the same database does.
+    const other = openDatabase({
+      url: admin.pool.options.connectionString!,
+      poolMax: 2,
+      applicationName: 'test',
+    });
+    const { store, log, runInvoices: run } = schedule;
     const both = await Promise.all([
       runScheduled(schedule, admin.deps.now()),
-      runScheduled(schedule, admin.deps.now()),
+      runScheduled({ store, log, runInvoices: run, pool: other.pool }, admin.deps.now()),
     ]);
+    await other.close();
     expect(both.flat()).toEqual([OWN.agencyId]);
     const runs = (await admin.call({ url: '/api/invoice-runs' })).body.data;
     expect(runs).toMatchObject([

@@ -253,6 +253,31 @@ test('what is no change of a contract is refused', async () => {
   expect(own).toMatchObject({ status: 409, body: { error: { reason: 'no_contract' } } });
 });
 
+describe('an organization that was made without a plan', () => {
+  test('signs one with a single call, gives its address, and its keys follow', async () => {
+    admin.setNow('2026-11-11T10:00:00.000Z');
+    const body = { organization_alias: 'Kiosk' };
+    const { organization_id: id } = (await admin.call({ url: '/organization/new', body })).body;
+    const key = (await admin.call({ url: '/key/generate', body: { organization_id: id, rpm_limit: 5 } }))
+      .body;
+    const url = `/api/tenants/${id}/contract`;
+    expect((await admin.call({ url, body: { end: true } })).body.error.reason).toBe('no_contract');
+    const nameless = await admin.call({ url, body: { plan: 'starter' } });
+    expect([nameless.status, nameless.body.error.param]).toEqual([400, 'billing']);
+
+    const signing = { url, body: { plan: 'starter', billing }, headers: { 'idempotency-key': `sign ${id}` } };
+    const signed = await admin.call(signing);
+    expect(signed.body).toMatchObject({ kind: 'upgrade', before: null, after: { plan: 'starter' } });
+    expect((await admin.call(signing)).status).toBe(200);
+    const shown = (await admin.call({ url: `/api/tenants/${id}` })).body;
+    expect(shown.tenant).toMatchObject({ name: 'Kiosk', own: false, billing: { street: 'Markt 3' } });
+    expect(shown.contract).toMatchObject({ plan: 'starter' });
+    const { info } = (await admin.call({ url: `/key/info?key=${key.key}` })).body;
+    // Set lower by hand, and so left alone; everything else is the contract's.
+    expect(info).toMatchObject({ rpm_limit: 5, tpm_limit: 120_000, max_parallel_requests: 20 });
+  });
+});
+
 describe('the rules of a plan', () => {
   test('hold for every way to make a key or a project', async () => {
     const tenant = await onboarded('ruled');

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { billingRecords, type BillingTables } from '../../src/billing/billing-records.ts';
 import { runOrPreview } from '../../src/billing/dry-run.ts';
 import { type Admin, OWN, startAdmin } from '../support/admin.ts';
+import { check } from '../audit/bundles.ts';
 import { pdfText } from '../billing/documents/pdf-text.ts';
 import { SELLER } from '../billing/documents/invoices.ts';
 import { spendRecorded, uuid } from '../support/events.ts';
@@ -150,6 +151,25 @@ describe('an invoice', () => {
     const statement = await bytesOf('/api/invoices/RE-2026-00001/statement.pdf');
     expect(pdfText(statement.rawPayload).join('\n')).toContain('Nutzungsnachweis zur Rechnung RE-2026-00001');
     expect((await admin.call({ url: '/api/invoices/RE-2026-09999/pdf' })).status).toBe(404);
+  });
+
+  test('comes with the events behind it, whose sum anybody can check without this installation', async () => {
+    const { statusCode, body } = await bytesOf('/api/invoices/RE-2026-00001/events');
+    expect(statusCode).toBe(200);
+    const lines = body.trimEnd().split('\n');
+    const { checks } = await check(lines);
+    const sums = checks.find(({ name }) => name === 'sums');
+    expect(sums).toMatchObject({
+      ok: true,
+      detail: expect.stringMatching(/^the usage lines are the sum of 1 req.*EUR/),
+    });
+    const isSpend = (line: string) => line.includes('"type":"spend.recorded"');
+    const without = await check(lines.filter((line) => !isSpend(line)));
+    expect(without.checks.find(({ name }) => name === 'sums')).toMatchObject({
+      ok: false,
+      at: [{ problem: expect.stringContaining('the requests come to 0 for 0') }],
+    });
+    expect((await admin.call({ url: '/api/invoices/RE-2026-09999/events' })).status).toBe(404);
   });
 
   test('is downloaded by a signed link without a key, until the link expires or is changed', async () => {

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { startStripeServer, type StripeServer } from '../support/stripe-server.ts';
 import { type Server, startServer, temporaryDataDir } from './server.ts';
 
@@ -9,15 +10,18 @@ import { type Server, startServer, temporaryDataDir } from './server.ts';
 const KEY = 'sk_test_journey0123456789';
 const AGENCY = 'age_main';
 const data = temporaryDataDir();
+let database: TestDatabase;
 let stripe: StripeServer;
 let server: Server | null = null;
 
 beforeAll(async () => {
+  database = await testDatabase();
   stripe = await startStripeServer({ secretKey: KEY });
 });
 afterAll(async () => {
   await server?.stop();
   await stripe?.close();
+  await database?.drop();
   data.remove();
 });
 
@@ -28,6 +32,7 @@ const start = () =>
   startServer(
     data.path,
     {
+      DATABASE_URL: database.url,
       STRIPE_URL: stripe.url,
       AGENCY_NAME: 'Agentur Nord GmbH',
       AGENCY_STREET: 'Speicherstraße 7',

@@ -3,7 +3,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
 import type { StandInOrder } from '../support/eventstoredb/main.ts';
+import { beginOwnLog } from './own-log.ts';
 import { freePort, MASTER_KEY, runCommand, type Server, startServer, temporaryDataDir } from './server.ts';
 
 /**
@@ -22,6 +25,7 @@ interface KeyInfo {
 const realUrl = process.env['EVENTSTORE_TEST_URL'];
 const folder = temporaryDataDir();
 let standIn: ChildProcess | null = null;
+let database: TestDatabase;
 let port = 0;
 let server: Server;
 let made: Onboarded;
@@ -34,7 +38,12 @@ const AGENCY = {
   AGENCY_CITY: 'Kiel',
   AGENCY_VAT_ID: 'DE811569869',
 };
-const settings = () => ({ ...AGENCY, EVENT_STORE: 'eventstoredb', EVENTSTOREDB_URL: url() });
+const settings = () => ({
+  ...AGENCY,
+  DATABASE_URL: database.url,
+  EVENT_STORE: 'eventstoredb',
+  EVENTSTOREDB_URL: url(),
+});
 
 async function startLog(): Promise<void> {
   if (realUrl !== undefined) return;
@@ -56,6 +65,7 @@ async function killLog(): Promise<void> {
 }
 
 beforeAll(async () => {
+  database = await testDatabase();
   port = await freePort();
   await startLog();
   server = await startServer(folder.path, settings());
@@ -64,6 +74,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await server?.stop();
   await killLog();
+  await database?.drop();
   folder.remove();
 });
 
@@ -151,22 +162,28 @@ test('lost answers, cut connections and silent subscriptions cost nothing and do
     if ((await chat(body.key)) === 200) answered += 1;
   }
   expect(answered).toBe(faults.length);
-  const { body: audit } = await server.api<{ spend: { requests: number }[] }>(
-    'GET',
-    '/api/audit/keys/faults',
-  );
-  expect(audit.spend.reduce((sum, { requests }) => sum + requests, 0)).toBe(answered);
+  expect(await requestsOf('faults')).toBe(answered);
 });
 
-test('the log is killed and comes back, the program is killed and comes back, and all is as it was', async () => {
+async function requestsOf(alias: string): Promise<number> {
+  const { body } = await server.api<{ spend: { requests: number }[] }>('GET', `/api/audit/keys/${alias}`);
+  return body.spend.reduce((sum, { requests }) => sum + requests, 0);
+}
+
+test('the log is killed and comes back, the program is killed right after answers, and all is as it was', async () => {
   const before = await infoOf(secret());
   await killLog();
   if (realUrl === undefined) {
     expect((await server.api('POST', '/key/block', { key: secret() })).status).toBe(503);
   }
   await startLog();
+  const { body } = await server.api<{ key: string }>('POST', '/key/generate', { key_alias: 'survivor' });
+  expect(await Promise.all([1, 2, 3].map(() => chat(body.key)))).toEqual([200, 200, 200]);
   await server.kill();
+  await killLog();
+  await startLog();
   server = await startServer(folder.path, settings());
+  expect(await requestsOf('survivor')).toBe(3);
   expect(await infoOf(secret())).toEqual(before);
   expect(await chat(secret())).toBe(200);
   expect((await infoOf(secret())).spend).toBeGreaterThan(before.spend);
@@ -193,15 +210,16 @@ test('a read model is rebuilt from the log, and the whole log verifies', async (
 });
 
 test('a database that has held a log is not read with another', async () => {
-  const other = temporaryDataDir();
-  const first = await startServer(other.path);
-  await first.stop();
+  const [other, held] = [temporaryDataDir(), await testDatabase()];
+  await beginOwnLog(held);
   const refused = await runCommand(['audit', 'verify'], {
     KEYLEDGER_DATA_DIR: other.path,
     LITELLM_MASTER_KEY: MASTER_KEY,
     ...settings(),
+    DATABASE_URL: held.url,
   });
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('This database holds a log of its own');
+  await held.drop();
   other.remove();
 });

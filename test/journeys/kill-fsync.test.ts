@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../chaos/outage.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { type Server, startServer, temporaryDataDir } from './server.ts';
 
 /**
@@ -12,16 +13,19 @@ import { type Server, startServer, temporaryDataDir } from './server.ts';
  */
 const traceable = spawnSync('strace', ['-V']).status === 0;
 const folder = temporaryDataDir();
+let database: TestDatabase;
 let server: Server;
 let key: string;
 
 beforeAll(async () => {
-  server = await startServer(folder.path, { SIMULATED_CHUNK_DELAY_MS: '1' });
+  database = await testDatabase();
+  server = await startServer(folder.path, { DATABASE_URL: database.url, SIMULATED_CHUNK_DELAY_MS: '1' });
   ({ key } = (await server.api<{ key: string }>('POST', '/key/generate', {})).body);
   await ask('first', false);
 });
 afterAll(async () => {
   await server?.stop();
+  await database?.drop();
   folder.remove();
 });
 

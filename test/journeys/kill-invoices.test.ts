@@ -21,9 +21,9 @@ const progress = (): void => undefined;
 test('invoice runs at once that die by SIGKILL number every invoice once, without gaps, and change nothing that is final', {
   timeout: 120_000,
 }, async () => {
-  const sizes = { processes: 2, lanes: 4, kills: 2, agencies: 2, tenants: 4, months: 2 };
+  const sizes = { processes: 2, lanes: 4, kills: 2, agencies: 2, tenants: 4, months: 1 };
   const result = await killInvoiceRuns({ ...sizes, url, seed: 11, progress });
-  expect(result).toMatchObject({ violations: [], invoices: 16 });
+  expect(result).toMatchObject({ violations: [], invoices: 8 });
   expect(result.kills).toBeGreaterThan(0);
 });
 

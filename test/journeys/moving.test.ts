@@ -8,7 +8,9 @@ import { readModels } from '../../src/read-models.ts';
 import { eventStoreDb } from '../../src/store/eventstoredb.ts';
 import { dump } from '../../src/table-dump.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+
 import { type StandIn, startStandIn } from '../support/eventstoredb/stand-in.ts';
+import { beginOwnLog } from './own-log.ts';
 import { MASTER_KEY, runCommand, type Server, startServer, temporaryDataDir } from './server.ts';
 
 /**
@@ -195,8 +197,7 @@ test('from there it comes back into a fresh PostgreSQL, byte for byte', async ()
 
 test('a bundle is not imported over another log, nor read models over an empty one', async () => {
   const other = await place();
-  const server = await startServer(other.folder.path, other.settings);
-  await server.stop();
+  await beginOwnLog(other.database);
   const onto = await runCommand(['import', bundleOf(origin!)], other.settings);
   expect(onto).toMatchObject({
     code: 1,

@@ -47,7 +47,14 @@ afterAll(async () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-const BODY = { model: 'demo-small', messages: [{ role: 'user', content: 'Hallo' }], max_tokens: 5 };
+const BODY = {
+  model: 'demo-small',
+  messages: [{ role: 'user', content: 'Hallo' }],
+  max_tokens: 5,
+  user: 'someone',
+};
+/** The requests of the others do not count here. */
+const SOMEONE = { ...BODY, user: 'someone-else' };
 
 function post(at: number, path: string, body: object, bearer = MASTER_KEY): Promise<Response> {
   return fetch(`${apps[at]!.url}${path}`, {
@@ -63,8 +70,22 @@ async function newKey(at: number, limits: object): Promise<string> {
   return ((await answer.json()) as { key: string }).key;
 }
 
-async function statusOf(at: number, secret: string): Promise<number> {
-  const response = await post(at, '/v1/chat/completions', BODY, secret);
+async function made(path: string, body: object): Promise<Record<string, string>> {
+  const answer = await post(0, path, body);
+  expect(answer.status).toBe(200);
+  return (await answer.json()) as Record<string, string>;
+}
+
+/** A key, its project, its tenant and whom its requests name: each with the same budget. */
+async function keyOnFourLevels(max_budget: number): Promise<string> {
+  const { organization_id } = await made('/organization/new', { organization_alias: 'four', max_budget });
+  const { team_id } = await made('/team/new', { organization_id, max_budget });
+  await made('/customer/new', { user_id: SOMEONE.user, max_budget });
+  return await newKey(0, { team_id, max_budget });
+}
+
+async function statusOf(at: number, secret: string, body: object = BODY): Promise<number> {
+  const response = await post(at, '/v1/chat/completions', body, secret);
   await response.arrayBuffer();
   return response.status;
 }
@@ -74,14 +95,17 @@ test('budgets and rates that were begun by one alone are kept to the last reques
   const cost = Number(probe.headers.get('x-litellm-response-cost'));
   expect(cost).toBeGreaterThan(0);
   const paid = 40;
-  const secrets = [
-    await newKey(0, { max_budget: Number((cost * paid).toFixed(9)) }),
-    await newKey(0, { rpm_limit: paid }),
-  ];
-  for (const secret of secrets) for (let i = 0; i < 7; i += 1) expect(await statusOf(0, secret)).toBe(200);
+  const budget = Number((cost * paid).toFixed(9));
+  const callers = [
+    [await newKey(0, { max_budget: budget }), BODY],
+    [await newKey(0, { rpm_limit: paid }), BODY],
+    [await keyOnFourLevels(budget), SOMEONE],
+  ] as const;
+  for (const [secret, body] of callers)
+    for (let i = 0; i < 7; i += 1) expect(await statusOf(0, secret, body)).toBe(200);
   await startInstance(folders[1]!);
-  for (const secret of secrets) {
-    const answers = await Promise.all(Array.from({ length: 120 }, (_, i) => statusOf(i % 2, secret)));
+  for (const [secret, body] of callers) {
+    const answers = await Promise.all(Array.from({ length: 120 }, (_, i) => statusOf(i % 2, secret, body)));
     expect(new Set(answers).size).toBe(2);
     expect(7 + answers.filter((status) => status === 200).length).toBe(paid);
   }

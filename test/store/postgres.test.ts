@@ -297,6 +297,7 @@ describe('a subscription', () => {
     await append(store, freshStream(), 'none', 1);
     await second.until(() => second.events().length === 1_201);
     await second.stop();
+    expect(second.events().map(({ id }) => id)).toEqual((await all(store.readLog(0n))).map(({ id }) => id));
     await store.close();
   });
 

@@ -47,6 +47,7 @@ export async function startConsole(): Promise<Console> {
     PORT: '0',
     SIMULATED_LATENCY_MS: '0',
     SIMULATED_CHUNK_DELAY_MS: '0',
+    ALERT_HOSTS_ALLOWED: '127.0.0.1',
     AGENCY_NAME: 'Nordlicht Digital GmbH',
     AGENCY_STREET: 'Speicherstraße 7',
     AGENCY_POSTAL_CODE: '24103',

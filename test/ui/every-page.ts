@@ -34,7 +34,8 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
       const things = [tenantPath, keyPath, `${keyPath}?tab=history`];
       const invoices = data.map((invoice) => `/invoices/${invoice.id}`);
       const own = ['/tenants', '/tenants/new', '/plans', '/audit', '/team', '/access'];
-      agency = [...PORTAL, ...own, ...things, ...invoices];
+      const parts = ['brand', 'payments', 'alerts', 'you'].map((part) => `/settings?part=${part}`);
+      agency = [...PORTAL, ...own, ...parts, ...things, ...invoices];
       theirs = await console().join(tenant.id);
     });
 
@@ -116,7 +117,8 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
           ['/models', 'Add model'],
           ['/team', 'Invite'],
           ['/access', 'Create credential', 'Appoint auditor'],
-          ['/settings', 'Connect Stripe'],
+          ['/settings?part=payments', 'Connect Stripe'],
+          ['/settings?part=alerts', 'Add a target'],
         ];
         for (const [path, ...buttons] of actions) {
           await go(page, path);

@@ -6,7 +6,7 @@ import { violationsOf } from './rules.ts';
 import { ublXml } from './ubl.ts';
 
 /** The XML of an invoice in the three forms that recipients ask for. */
-export const XML_FORMATS = ['cii', 'xrechnung-cii', 'xrechnung-ubl'] as const;
+const XML_FORMATS = ['cii', 'xrechnung-cii', 'xrechnung-ubl'] as const;
 export type XmlFormat = (typeof XML_FORMATS)[number];
 
 const PROFILE: Readonly<Record<XmlFormat, Profile>> = {

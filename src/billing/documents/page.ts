@@ -18,7 +18,7 @@ export const SHEET = {
 
 export const INK = '#1a1d21';
 export const GREY = '#626a73';
-export const RULE = '#d9dde2';
+const RULE = '#d9dde2';
 
 export interface Sheet {
   readonly pdf: Pdf;
@@ -71,7 +71,7 @@ function fittingSize(pdf: Pdf, text: string, font: Pen['font'], size: number, wi
 }
 
 /** The largest of the sizes at which lines below each other are no higher than so much; else the last. */
-export function sizeWithin(
+function sizeWithin(
   pdf: Pdf,
   lines: readonly string[],
   {

@@ -8,7 +8,7 @@ export const LANGUAGES = ['de', 'en'] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 /** How an invoice is delivered to machines: ZUGFeRD is the PDF with its XML inside. */
-export const E_INVOICE_FORMATS = ['zugferd', 'xrechnung-cii', 'xrechnung-ubl'] as const;
+const E_INVOICE_FORMATS = ['zugferd', 'xrechnung-cii', 'xrechnung-ubl'] as const;
 export type EInvoiceFormat = (typeof E_INVOICE_FORMATS)[number];
 
 const Text = z.string().trim().min(1);

@@ -134,10 +134,17 @@ export interface Seal {
   readonly key_id: string;
 }
 
+export interface FoundProblem {
+  readonly position: string | null;
+  readonly problem: string;
+}
+
 export interface VerificationCheck {
   readonly name: string;
   readonly ok: boolean;
   readonly detail: string;
+  /** The first problems. */
+  readonly at: readonly FoundProblem[];
 }
 
 export interface Verification {

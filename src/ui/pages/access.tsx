@@ -46,12 +46,18 @@ function Credentials() {
     },
     {
       title: t('role'),
-      cell: ({ role }) => (isWord(`role.${role}`) ? t(`role.${role}` as 'role.org_admin') : role),
+      cell: ({ role }) => (
+        <div className="sm:min-w-44">
+          {isWord(`role.${role}`) ? t(`role.${role}` as 'role.org_admin') : role}
+        </div>
+      ),
     },
     {
       title: t('access.scope'),
       from: 'md',
-      cell: ({ tenant_id: id }) => (id === null ? t('access.agency') : names.tenant(id)),
+      cell: ({ tenant_id: id }) => (
+        <div className="min-w-44">{id === null ? t('access.agency') : names.tenant(id)}</div>
+      ),
     },
     { title: t('since'), from: 'lg', cell: ({ created_at: at }) => <Time at={at} as="date" /> },
     { title: t('access.expires'), from: 'sm', cell: (one) => <Expiry at={one.expires_at} /> },

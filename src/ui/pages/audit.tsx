@@ -1,10 +1,11 @@
-import type { Verification } from '../api/shapes-people.ts';
+import type { Verification, VerificationCheck } from '../api/shapes-people.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useT } from '../context.tsx';
 import { Badge, Button, Card, Facts, Page, Time } from '../parts/basics.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
 import { Table } from '../parts/table.tsx';
+import { isWord } from '../words/words.ts';
 import { Bundles, Consultations } from './audit-records.tsx';
 
 /** Is the log what was sealed? Ask here, while everything goes on. */
@@ -75,10 +76,16 @@ function Verdict({ of: state }: { readonly of: Verification }) {
         </p>
       </div>
     );
-  if (state.status === 'failed') return <p className="py-4 text-bad">{t('verify.failed')}</p>;
+  if (state.status === 'failed')
+    return (
+      <p role="alert" className="py-4 text-bad">
+        {t('verify.failed')}
+      </p>
+    );
   return (
     <div className="flex flex-col gap-5">
       <div
+        role="status"
         className={`flex items-center gap-4 rounded-xl px-5 py-4 ${state.ok === true ? 'bg-good-tint text-good' : 'bg-bad-tint text-bad'}`}
       >
         <Icon name={state.ok === true ? 'check' : 'alert'} className="size-8" />
@@ -93,17 +100,6 @@ function Verdict({ of: state }: { readonly of: Verification }) {
           </p>
         </div>
       </div>
-      <ul className="divide-y divide-line">
-        {state.checks.map(({ name, ok, detail }) => (
-          <li key={name} className="flex items-start justify-between gap-4 py-2.5">
-            <span>
-              <span className="font-medium">{name}</span>
-              <span className="block text-sm text-soft">{detail}</span>
-            </span>
-            <Badge tone={ok ? 'good' : 'bad'}>{ok ? t('state.good') : t('state.bad')}</Badge>
-          </li>
-        ))}
-      </ul>
       <Facts
         items={[
           [t('verify.at'), <Time key="at" at={state.started_at} />],
@@ -117,7 +113,59 @@ function Verdict({ of: state }: { readonly of: Verification }) {
           ],
         ]}
       />
+      <Checks of={state.checks} />
     </div>
+  );
+}
+
+/** Read models are many and alike: they stand behind one line unless one of them is wrong. */
+const READ_MODEL = /^read model /;
+
+function Checks({ of: checks }: { readonly of: readonly VerificationCheck[] }) {
+  const t = useT();
+  const apart = checks.filter(({ name, ok }) => !ok || !READ_MODEL.test(name));
+  const alike = checks.filter(({ name, ok }) => ok && READ_MODEL.test(name));
+  return (
+    <div>
+      <ul className="divide-y divide-line">
+        {apart.map((check) => (
+          <Check key={check.name} of={check} />
+        ))}
+      </ul>
+      {alike.length > 0 && (
+        <details className="border-t border-line">
+          <summary className="flex items-center justify-between gap-4 rounded py-2.5 font-medium">
+            {t('verify.models', { count: alike.length })}
+            <Badge tone="good">{t('state.good')}</Badge>
+          </summary>
+          <ul className="divide-y divide-line pl-4">
+            {alike.map((check) => (
+              <Check key={check.name} of={check} />
+            ))}
+          </ul>
+        </details>
+      )}
+    </div>
+  );
+}
+
+function Check({ of: { name, ok, detail, at } }: { readonly of: VerificationCheck }) {
+  const t = useT();
+  const word = `check.${name}`;
+  return (
+    <li className="flex items-start justify-between gap-4 py-2.5">
+      <div className="min-w-0">
+        <span className="font-medium">{isWord(word) ? t(word) : name.replace(READ_MODEL, '')}</span>
+        <span className="block text-sm break-words text-soft">{detail}</span>
+        {at.map(({ position, problem }) => (
+          <span key={`${position} ${problem}`} className="block text-sm break-words text-bad">
+            {position === null ? '' : `#${position}: `}
+            {problem}
+          </span>
+        ))}
+      </div>
+      <Badge tone={ok ? 'good' : 'bad'}>{ok ? t('state.good') : t('state.bad')}</Badge>
+    </li>
   );
 }
 

@@ -3,8 +3,10 @@ import type { Agreement, ContractDifference } from '../api/shapes-desk.ts';
 import { useRead } from '../api/hooks.ts';
 import { useFormats, useT } from '../context.tsx';
 import { Badge, Button, Card, Time } from '../parts/basics.tsx';
+import { Icon } from '../parts/icons.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { isWord } from '../words/words.ts';
+import { windowName } from './limit-table.tsx';
 
 /** How the contract came to be what it is: every agreement, who made it, and what it changed. */
 export function ContractHistory({ tenantId }: { readonly tenantId: string }) {
@@ -83,6 +85,7 @@ function Entry({ of: agreement, isLast }: { readonly of: Agreement; readonly isL
 
 function Differences({ of: changes }: { readonly of: readonly ContractDifference[] }) {
   const t = useT();
+  const textOf = useValues();
   return (
     <ul className="flex flex-col divide-y divide-line rounded-lg border border-line text-sm">
       {changes.map(({ place, what, before, after }) => (
@@ -92,8 +95,9 @@ function Differences({ of: changes }: { readonly of: readonly ContractDifference
             {place !== 'terms' && ` · ${placeOf(place, t)}`}
           </span>
           <span className="break-words">
-            <span className="text-soft line-through">{valueOf(before, t)}</span>{' '}
-            <span aria-hidden="true">→</span> <span className="font-medium">{valueOf(after, t)}</span>
+            <span className="text-soft line-through">{textOf(before)}</span>
+            <Icon name="right" className="mx-1 inline size-3.5 text-soft" />
+            <span className="font-medium">{textOf(after)}</span>
           </span>
         </li>
       ))}
@@ -115,7 +119,22 @@ function placeOf(place: string, t: Translate): string {
   return isWord(word) ? t(word) : place;
 }
 
-function valueOf(text: string | null, t: Translate): string {
-  if (text === null) return '–';
-  return text === 'unlimited' ? t('unlimited') : text === 'every model' ? t('all') : text;
+/** `600000` and `500.00 EUR per 1mo` as people in the user's language write them. */
+function useValues(): (text: string | null) => string {
+  const t = useT();
+  const formats = useFormats();
+  return (text) => {
+    if (text === null) return '–';
+    if (text === 'unlimited') return t('unlimited');
+    if (text === 'every model') return t('all');
+    if (/^\d+$/.test(text)) return formats.number(Number(text));
+    const [, window] = / per (\w+)$/.exec(text) ?? [];
+    const amounts = text
+      .replace(/ (per \w+|in all)$/, '')
+      .replaceAll(/(\d+\.\d+) ([A-Z]{3})\b/g, (_, amount: string, currency: string) =>
+        formats.money({ amount, currency }),
+      );
+    if (window !== undefined) return `${amounts} ${windowName(window, t)}`;
+    return text.endsWith(' in all') ? `${amounts} ${windowName(null, t)}` : amounts;
+  };
 }

@@ -51,7 +51,7 @@ export default function Invoices() {
       }
     >
       <Card flush>
-        <search className="grid gap-3 px-5 pt-4 pb-3 sm:grid-cols-3">
+        <search className="grid grid-cols-2 gap-3 px-5 pt-4 pb-3 sm:grid-cols-3">
           <SelectField
             label={t('status')}
             value={get('status')}

@@ -105,8 +105,10 @@ function Filters({ names }: { readonly names: Names }) {
   const tenant = get('tenant');
   const projects = names.projects.filter(({ tenant_id: id }) => tenant === '' || id === tenant);
   return (
-    <search className="grid gap-3 px-5 pt-4 pb-3 sm:grid-cols-2 lg:grid-cols-5">
-      <TextField label={t('key.alias')} type="search" value={typed} onText={setTyped} />
+    <search className="grid grid-cols-2 gap-3 px-5 pt-4 pb-3 lg:grid-cols-5">
+      <div className="col-span-2 lg:col-span-1">
+        <TextField label={t('key.alias')} type="search" value={typed} onText={setTyped} />
+      </div>
       {names.tenants.length > 1 && (
         <SelectField
           label={t('tenant')}

@@ -23,7 +23,7 @@ export function LimitTable({
           t('unlimited')
         ) : (
           <>
-            {formats.money(budget, { whole: true })}
+            {formats.money(budget, { whole: Number.isInteger(Number(budget.amount)) })}
             <span className="block text-soft">{windowName(budget.window, t)}</span>
           </>
         ),

@@ -4,6 +4,7 @@ import type {
   AttentionScope,
   AttentionTight,
   InvoiceSum,
+  Money,
   Usage,
 } from '../api/shapes-money.ts';
 import type { Readiness } from '../api/shapes-people.ts';
@@ -79,8 +80,7 @@ export default function Overview() {
       <Shown of={overview}>
         {(data) => (
           <div className="grid gap-5 lg:grid-cols-2">
-            <TightKeys keys={data.tight} />
-            <TightScopes scopes={data.tight_scopes} />
+            <NearBudget keys={data.tight} scopes={data.tight_scopes} />
             <ExpiringKeys keys={data.expiring} />
             <OpenInvoices sums={data.invoices} />
             {agency && <State />}
@@ -145,32 +145,60 @@ function Figures({ usage, agency }: { readonly usage: Usage; readonly agency: bo
   );
 }
 
-function TightKeys({ keys }: { readonly keys: readonly AttentionTight[] }) {
+interface Tight {
+  readonly id: string;
+  readonly name: string;
+  /** What it is, and whose. */
+  readonly note: string;
+  readonly to: string;
+  readonly spent: Money;
+  readonly budget: Money;
+}
+
+/** Tenants first, then projects, then single keys: the wider the budget, the more stops with it. */
+function NearBudget({ keys, scopes }: Pick<Attention, 'keys' | 'scopes'>) {
   const t = useT();
   const formats = useFormats();
   const names = useNames();
+  const { agency } = useRights();
+  const usageOf = (kind: string, id: string) =>
+    kind === 'project' ? `/usage?by=key&project=${id}` : '/usage?by=key';
+  const rows: readonly Tight[] = [
+    ...scopes.map(({ kind, id, tenant_id: tenant, spent, budget }) => ({
+      id,
+      name: kind === 'tenant' ? names.tenant(id) : names.project(id),
+      note: kind === 'tenant' ? t('tenant') : `${t('project')} · ${names.tenant(tenant)}`,
+      to: agency ? `/tenants/${tenant}` : usageOf(kind, id),
+      spent,
+      budget,
+    })),
+    ...keys.map(({ key_id: id, alias, tenant_id: tenant, spent, budget }) => ({
+      id,
+      name: alias ?? id,
+      note: `${t('key')} · ${names.tenant(tenant)}`,
+      to: `/keys/${id}`,
+      spent,
+      budget,
+    })),
+  ];
   return (
     <Card title={t('overview.tight')} flush>
-      {keys.length === 0 ? (
+      {rows.length === 0 ? (
         <Empty icon="check" title={t('overview.tight.none')} />
       ) : (
         <ul className="divide-y divide-line">
-          {keys.map((key) => (
-            <li key={key.key_id} className="flex flex-col gap-1.5 px-5 py-3">
+          {rows.map(({ id, name, note, to, spent, budget }) => (
+            <li key={id} className="flex flex-col gap-1.5 px-5 py-3">
               <div className="flex items-baseline justify-between gap-3">
-                <Link href={`/keys/${key.key_id}`} className="truncate rounded font-medium hover:underline">
-                  {key.alias ?? key.key_id}
+                <Link href={to} className="truncate rounded font-medium hover:underline">
+                  {name}
                 </Link>
                 <span className="num text-sm text-soft">
-                  {formats.money(key.spent)} / {formats.money(key.budget)}
+                  {formats.money(spent)} / {formats.money(budget)}
                 </span>
               </div>
-              <Meter
-                used={amountOf(key.spent)}
-                of={amountOf(key.budget)}
-                label={t('meter.budget', { name: key.alias ?? key.key_id })}
-              />
-              <span className="text-sm text-soft">{names.tenant(key.tenant_id)}</span>
+              <Meter used={amountOf(spent)} of={amountOf(budget)} label={t('meter.budget', { name })} />
+              <span className="text-sm text-soft">{note}</span>
             </li>
           ))}
         </ul>
@@ -179,47 +207,9 @@ function TightKeys({ keys }: { readonly keys: readonly AttentionTight[] }) {
   );
 }
 
-function TightScopes({ scopes }: { readonly scopes: readonly AttentionScope[] }) {
-  const t = useT();
-  const formats = useFormats();
-  const names = useNames();
-  const { agency } = useRights();
-  return (
-    <Card title={t('overview.scopes')} flush>
-      {scopes.length === 0 ? (
-        <Empty icon="check" title={t('overview.scopes.none')} />
-      ) : (
-        <ul className="divide-y divide-line">
-          {scopes.map(({ kind, id, tenant_id: tenant, spent, budget }) => {
-            const name = kind === 'tenant' ? names.tenant(id) : names.project(id);
-            return (
-              <li key={id} className="flex flex-col gap-1.5 px-5 py-3">
-                <div className="flex items-baseline justify-between gap-3">
-                  <Link
-                    href={
-                      agency
-                        ? `/tenants/${tenant}`
-                        : `/usage?by=key${kind === 'project' ? `&project=${id}` : ''}`
-                    }
-                    className="truncate rounded font-medium hover:underline"
-                  >
-                    {name}
-                  </Link>
-                  <span className="num text-sm text-soft">
-                    {formats.money(spent)} / {formats.money(budget)}
-                  </span>
-                </div>
-                <Meter used={amountOf(spent)} of={amountOf(budget)} label={t('meter.budget', { name })} />
-                <span className="text-sm text-soft">
-                  {kind === 'tenant' ? t('tenant') : `${t('project')} · ${names.tenant(tenant)}`}
-                </span>
-              </li>
-            );
-          })}
-        </ul>
-      )}
-    </Card>
-  );
+interface Attention {
+  readonly keys: readonly AttentionTight[];
+  readonly scopes: readonly AttentionScope[];
 }
 
 function ExpiringKeys({ keys }: { readonly keys: readonly AttentionExpiring[] }) {

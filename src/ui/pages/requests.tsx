@@ -44,7 +44,7 @@ export default function Requests() {
   return (
     <Page title={t('requests')} lead={t('requests.lead')}>
       <Card flush>
-        <search className="grid items-end gap-3 px-5 pt-4 pb-3 sm:grid-cols-2 lg:grid-cols-6">
+        <search className="grid grid-cols-2 items-end gap-3 px-5 pt-4 pb-3 lg:grid-cols-6">
           <TextField label={t('from')} type="date" value={get('from')} onText={filter('from')} />
           <TextField label={t('to')} type="date" value={get('to')} onText={filter('to')} />
           {agency && (

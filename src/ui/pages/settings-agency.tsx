@@ -2,6 +2,7 @@ import { type FormEvent, useState } from 'react';
 import type { Agency } from '../api/shapes-people.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
+import { useProblems } from '../problems.ts';
 import { Badge, Button, Card } from '../parts/basics.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
@@ -77,7 +78,7 @@ function AgencyForm({ of: agency }: { readonly of: Agency }) {
   const [draft, setDraft] = useState(() => draftOf(agency));
   const [rules, setRules] = useState(agency);
   const change = useWrite('PUT /api/agencies/:id');
-  const problems = change.error?.fields ?? {};
+  const problems = useProblems(change.error);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     change.mutate({ params: { id: agency.id }, body: bodyOf(draft, rules) });

@@ -2,6 +2,7 @@ import { type FormEvent, useState } from 'react';
 import type { AlertTarget } from '../api/shapes-desk.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT, useTongue } from '../context.tsx';
+import { useProblems } from '../problems.ts';
 import { Badge, Button, Card, Time, type Tone } from '../parts/basics.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { CheckField, SelectField, TextField } from '../parts/form.tsx';
@@ -162,6 +163,8 @@ function TargetForm({
   const add = useWrite('POST /api/agencies/:id/alerts', ({ secret }) => secret === null && onClose());
   const change = useWrite('PUT /api/agencies/:id/alerts/:target', onClose);
   const renew = useWrite('POST /api/agencies/:id/alerts/:target/secret');
+  const error = add.error ?? change.error ?? renew.error;
+  const problems = useProblems(error);
   const secret = add.data?.secret ?? renew.data?.secret ?? null;
   if (secret !== null) return <SigningSecret secret={secret} onClose={onClose} />;
   const params = { id: agencyId, target: known?.id ?? '' };
@@ -172,10 +175,9 @@ function TargetForm({
     if (known === null) add.mutate({ params, body: { channel, ...wanted, ...moved } });
     else change.mutate({ params, body: { ...wanted, ...moved } });
   };
-  const error = add.error ?? change.error ?? renew.error;
   return (
     <Dialog title={t(known === null ? 'alert.add' : 'alert.edit')} onClose={onClose}>
-      {error !== null && error.fields['address'] === undefined && <Problem error={error} />}
+      {error !== null && problems['address'] === undefined && <Problem error={error} />}
       <form onSubmit={submit} className="flex flex-col gap-4">
         {known === null && (
           <SelectField
@@ -199,7 +201,7 @@ function TargetForm({
           autoComplete="off"
           value={address}
           onText={setAddress}
-          problem={error?.fields['address']}
+          problem={problems['address']}
         />
         <fieldset>
           <legend className="mb-1.5 text-sm font-medium">{t('alert.kinds')}</legend>

@@ -1,7 +1,7 @@
 import { type ChangeEvent, type FormEvent, useId, useState } from 'react';
 import type { Brand, BrandLogo, BrandTexts } from '../api/shapes-desk.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
-import { contrast, forDark, isColour } from '../brand.ts';
+import { contrast, forDark, isColour } from '../colour.ts';
 import { useRights, useSession, useT } from '../context.tsx';
 import { Button, Card } from '../parts/basics.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
@@ -129,8 +129,15 @@ function LogoField({
       <label htmlFor={id} className="text-sm font-medium">
         {t('brand.logo')}
       </label>
-      <div className="flex flex-wrap items-center gap-4">
-        {logo !== null && <Logo of={logo} />}
+      {logo !== null && (
+        <div className="flex flex-wrap items-center gap-3">
+          <Logo of={logo} />
+          <Button kind="quiet" onClick={() => onLogo(null)}>
+            {t('brand.logo.remove')}
+          </Button>
+        </div>
+      )}
+      <div>
         <input
           id={id}
           type="file"
@@ -139,11 +146,6 @@ function LogoField({
           aria-describedby={`${id}-hint`}
           className="max-w-full text-sm file:mr-3 file:min-h-10 file:cursor-pointer file:rounded-lg file:border file:border-strong file:bg-surface file:px-3.5 file:font-medium file:text-ink"
         />
-        {logo !== null && (
-          <Button kind="quiet" onClick={() => onLogo(null)}>
-            {t('brand.logo.remove')}
-          </Button>
-        )}
       </div>
       <p
         id={`${id}-hint`}

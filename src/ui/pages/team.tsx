@@ -70,7 +70,7 @@ export default function Team() {
                           <span className="font-medium">
                             {user.user_alias ?? user.user_email ?? user.user_id}
                           </span>
-                          <span className="block text-sm break-all text-soft">
+                          <span className="block text-sm [overflow-wrap:anywhere] text-soft">
                             {user.user_email ?? user.user_id}
                           </span>
                         </>
@@ -101,7 +101,7 @@ export default function Team() {
                             title: t('actions'),
                             right: true,
                             cell: (user: User) => (
-                              <span className="flex justify-end">
+                              <span className="flex flex-col items-end sm:flex-row sm:justify-end">
                                 <Button
                                   kind="quiet"
                                   onClick={() => again.mutate({ body: { user_id: user.user_id } })}

@@ -1,5 +1,5 @@
 import { useState } from 'react';
-import type { Contract, Planned } from '../api/shapes-keys.ts';
+import type { Contract, Limits, Planned } from '../api/shapes-keys.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
 import { Button, Card, Facts, Time } from '../parts/basics.tsx';
 import { Empty } from '../parts/states.tsx';
@@ -40,8 +40,12 @@ export function ContractCard({
   );
 }
 
+/** What is agreed apart from the plan holds in its place. */
+type Agreed = Readonly<Partial<Record<'production' | 'staging' | 'tenant', Partial<Limits>>>>;
+
 function Terms({ of: contract }: { readonly of: Contract }) {
   const t = useT();
+  const agreed = (contract.agreed ?? {}) as Agreed;
   const formats = useFormats();
   return (
     <>
@@ -57,9 +61,9 @@ function Terms({ of: contract }: { readonly of: Contract }) {
       <h3 className="mt-5 mb-2 text-sm font-semibold">{t('limits')}</h3>
       <LimitTable
         columns={[
-          [t('env.production'), contract.limits.production],
-          [t('env.staging'), contract.limits.staging],
-          [t('tenant'), contract.tenant_limits],
+          [t('env.production'), { ...contract.limits.production, ...agreed.production }],
+          [t('env.staging'), { ...contract.limits.staging, ...agreed.staging }],
+          [t('tenant'), { ...contract.tenant_limits, ...agreed.tenant }],
         ]}
       />
     </>

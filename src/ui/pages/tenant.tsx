@@ -154,9 +154,10 @@ function Projects({ projects }: { readonly projects: readonly Project[] }) {
           keyOf={({ key }) => key.id}
           rows={rows}
           columns={[
-            { title: t('project'), wide: true, cell: ({ project }) => project.name ?? project.id },
+            { title: t('project'), cell: ({ project }) => project.name ?? project.id },
             {
               title: t('key'),
+              wide: true,
               cell: ({ key }) => (
                 <Link href={`/keys/${key.id}`} className="rounded font-medium hover:underline">
                   {key.alias ?? key.id}

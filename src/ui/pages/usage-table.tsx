@@ -83,7 +83,7 @@ function Name({
 }) {
   const { agency } = useRights();
   const name = nameOf(id);
-  const style = 'rounded text-left font-medium break-all hover:underline';
+  const style = 'rounded text-left font-medium wrap-anywhere hover:underline';
   if (id === null) return <span className="text-soft">–</span>;
   const page = subject === 'key' ? `/keys/${id}` : subject === 'tenant' && agency ? `/tenants/${id}` : null;
   if (page !== null)

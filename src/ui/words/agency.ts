@@ -143,15 +143,13 @@ export const agencyWords = {
   'time.day': ['Days', 'Tage'],
   'time.week': ['Weeks', 'Wochen'],
   'time.month': ['Months', 'Monate'],
-  'usage.week': ['Week from {day}', 'Woche ab {day}'],
+  'usage.week': ['from {day}', 'ab {day}'],
   'usage.only': ['Only {what}: {name}', 'Nur {what}: {name}'],
   'usage.widen': ['Remove the filter {what}: {name}', 'Filter {what}: {name} entfernen'],
   'usage.truncated': [
     'There is more than fits: what is shown are the first 5,000 sums. Narrow it down.',
     'Es gibt mehr, als hierher passt: gezeigt sind die ersten 5.000 Summen. Grenzen Sie ein.',
   ],
-  'overview.scopes': ['Tenants and projects near their budget', 'Mandanten und Projekte nahe am Budget'],
-  'overview.scopes.none': ['None is near its budget', 'Keiner ist nahe am Budget'],
   'live.on': ['Live', 'Live'],
   'live.off': ['Every 10 s', 'Alle 10 s'],
 } as const;

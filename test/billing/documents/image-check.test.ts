@@ -1,14 +1,6 @@
-import { crc32, deflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { imageProblem } from '../../../src/billing/documents/image-check.ts';
-
-function chunk(name: string, data: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(name, 'latin1'), data]);
-  const frame = Buffer.alloc(8);
-  frame.writeUInt32BE(data.length, 0);
-  frame.writeUInt32BE(crc32(body), 4);
-  return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
-}
+import { pngOf } from '../../support/images.ts';
 
 interface Png {
   readonly width?: number;
@@ -24,12 +16,7 @@ function png({ width = 3, height = 2, colour = 6, interlace = 0, bytes }: Png = 
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
   const pixels = Buffer.alloc(bytes ?? (width * 4 + 1) * height);
-  return Buffer.concat([
-    Buffer.from('89504e470d0a1a0a', 'hex'),
-    chunk('IHDR', header),
-    chunk('IDAT', deflateSync(pixels)),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
+  return pngOf(header, pixels);
 }
 
 /** Start, one frame header with the size, end. */
