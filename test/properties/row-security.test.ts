@@ -87,7 +87,7 @@ describe('with the checks of the API switched off, PostgreSQL', () => {
         for (const [index, { status, body }] of answers.entries()) {
           const text = JSON.stringify(body);
           const shown = target.canaries.find((canary) => text.includes(canary));
-          if (shown !== undefined || status >= 500)
+          if (shown !== undefined || status === 500)
             leaks.push(`${some[index]!.name} as ${person}: ${status} ${shown}`);
           if (status < 400) answered += 1;
         }
