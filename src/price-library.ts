@@ -1,4 +1,5 @@
 import type { ModelPrice } from '@pydantic/genai-prices';
+import { Decimal } from 'decimal.js';
 import type { Deployment } from './domain/deployment.ts';
 import type { OtherUnit, Rates } from './domain/spend.ts';
 
@@ -19,8 +20,8 @@ const OTHERS: readonly (readonly [unit: OtherUnit, name: string, perMillion: num
   ['search', 'web_searches_kcount', THOUSANDS],
 ];
 
-/** `usdRate`: one US dollar in the agency's currency; null leaves every deployment as it is. */
-export async function seedCosts(usdRate: number | null): Promise<SeedCosts> {
+/** `usdRate`: one US dollar in the agency's currency, as a decimal; null leaves every deployment as it is. */
+export async function seedCosts(usdRate: string | null): Promise<SeedCosts> {
   if (usdRate === null) return (deployment) => deployment;
   // Two megabytes that only few installations have a use for.
   const { calcPrice } = await import('@pydantic/genai-prices');
@@ -33,10 +34,12 @@ export async function seedCosts(usdRate: number | null): Promise<SeedCosts> {
 }
 
 /** Null where a price per token is missing. */
-function ratesOf(price: ModelPrice, usdRate: number): Rates | null {
+function ratesOf(price: ModelPrice, usdRate: string): Rates | null {
   const rate = (name: string, perMillion = 1): bigint | null => {
     const dollars = dearest(price[name]);
-    return dollars === null ? null : BigInt(Math.ceil(dollars * perMillion * usdRate * NANOS));
+    if (dollars === null) return null;
+    const nanos = new Decimal(dollars).mul(perMillion).mul(usdRate).mul(NANOS);
+    return BigInt(nanos.ceil().toFixed(0));
   };
   const input = rate('input_mtok');
   if (input === null) return null;

@@ -7,7 +7,7 @@ import { refusals } from '../src/refusals.ts';
 const levels: readonly RegExp[] = [
   /^src\/(errors|refusals|log)\.ts$/,
   /^src\/domain\//,
-  /^src\/(config|litellm-config|litellm-routing|litellm-keys|networks|secrets|master-key|credentials|yaml-file|embedded-postgres|embedded-postgres-files|instance-lock)\.ts$/,
+  /^src\/(config|environment|litellm-config|litellm-routing|litellm-keys|networks|secrets|master-key|credentials|yaml-file|embedded-postgres|embedded-postgres-files|instance-lock)\.ts$/,
   /^src\/events\.ts$/,
   /^src\/(projection|column-values)\.ts$/,
   /^projections\//,

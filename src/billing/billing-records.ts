@@ -12,14 +12,19 @@ import { Refusal } from '../errors.ts';
 import type { RowIn } from '../projection.ts';
 import { exclusively } from './exclusive.ts';
 
+export interface TenantOfAgency {
+  readonly agencyId: string;
+  readonly tenantId: string;
+}
+
 /** What billing reads and keeps beside the log. Property tests hold it in memory. */
 export interface BillingRecords {
   /** The agency's tenants that have a contract, in the order of their ids. */
   tenantIds(agencyId: string): Promise<readonly string[]>;
   /** What the close of the period put on the tenant's invoice of that period. */
-  usage(tenantId: string, period: string): Promise<readonly UsageSum[]>;
+  usage(tenant: TenantOfAgency, period: string): Promise<readonly UsageSum[]>;
   /** What a close of the period would put there now. */
-  openUsage(tenantId: string, period: string): Promise<readonly UsageSum[]>;
+  openUsage(tenant: TenantOfAgency, period: string): Promise<readonly UsageSum[]>;
   /** By month, in nanos: what invoices have granted of the tenant's included usage so far. */
   includedGranted(tenantId: string): Promise<ReadonlyMap<string, bigint>>;
   /** Lines of the tenant's invoices so far, without those of cancelled ones. */
@@ -103,12 +108,12 @@ export function billingRecords(database: {
         .execute();
       return rows.map((row) => row.tenant_id);
     },
-    async usage(tenantId, period) {
-      const rows = await usageRows(db, tenantId).where('invoice_period', '=', period).execute();
+    async usage(tenant, period) {
+      const rows = await usageRows(db, tenant).where('invoice_period', '=', period).execute();
       return rows.map(usageSum);
     },
-    async openUsage(tenantId, period) {
-      const open = usageRows(db, tenantId).where('invoice_period', '=', OPEN);
+    async openUsage(tenant, period) {
+      const open = usageRows(db, tenant).where('invoice_period', '=', OPEN);
       const rows = await open.where(sql<boolean>`month collate "C" <= ${period}`).execute();
       return rows.map(usageSum);
     },
@@ -186,10 +191,12 @@ export function billingRecords(database: {
   };
 }
 
-function usageRows(db: Kysely<BillingTables>, tenantId: string) {
+/** The agency is asked for as well, since the table is sorted by it. */
+function usageRows(db: Kysely<BillingTables>, { agencyId, tenantId }: TenantOfAgency) {
   return db
     .selectFrom('usage')
     .select(['project_id', 'model', 'unit', 'price_rate', 'month', 'quantity', 'requests', 'price_nanos'])
+    .where('agency_id', '=', agencyId)
     .where('tenant_id', '=', tenantId);
 }
 

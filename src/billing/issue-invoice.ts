@@ -164,7 +164,7 @@ async function newDraft(
     terms,
     feeDue: true,
     contract: await contractFacts(place, contract, await records.billed(tenantId)),
-    usage: await records.usage(tenantId, run.period),
+    usage: await records.usage({ agencyId, tenantId }, run.period),
     includedGranted: await records.includedGranted(tenantId),
     taxCase: DOMESTIC,
     taxStatuses: await taxStatusesAt(store, run.agencyId, null),

@@ -41,7 +41,7 @@ export async function recomputeDraft(
     terms: atCut?.versions.findLast((version) => version.terms !== null)?.terms ?? contract.terms,
     feeDue: holdsIn(contract, period, zone),
     ...(atCut === null ? {} : { contract: await contractFacts(place, atCut, invoice.billed) }),
-    usage: await records.usage(tenantId, period),
+    usage: await records.usage({ agencyId, tenantId }, period),
     includedGranted,
     taxCase,
     taxStatuses: await taxStatusesAt(store, agencyId, drafted.position),

@@ -8,6 +8,7 @@ import type { InvoiceRunReport } from '../billing/invoice-run.ts';
 import { findDocument } from '../billing/kept-documents.ts';
 import { paymentLinks } from '../billing/payment-links.ts';
 import { type InvoiceProof, verifyInvoice } from '../billing/verify-invoice.ts';
+import { Refusal } from '../errors.ts';
 import type { Installation } from '../installation.ts';
 import { masterKeyOf, serverSecretOf } from '../master-key.ts';
 import { type CommandContext, toJson, usage, withInstallation } from './context.ts';
@@ -24,13 +25,25 @@ export async function invoiceRun(context: CommandContext): Promise<number> {
   return withInstallation(context, (installation) =>
     withReadModels(context, installation, async (settled) => {
       const reports: InvoiceRunReport[] = [];
+      const refused: { readonly agency_id: string; readonly reason: string; readonly message: string }[] = [];
       for (const agencyId of await agencyIds(context, installation)) {
-        reports.push(await runOne(context, installation, { period, agencyId, settled }));
+        try {
+          reports.push(await runOne(context, installation, { period, agencyId, settled }));
+        } catch (error) {
+          // The others have months to invoice all the same.
+          if (!(error instanceof Refusal)) throw error;
+          refused.push({ agency_id: agencyId, reason: error.code, message: error.message });
+        }
       }
       context.progress('');
-      if (context.options.json) context.say(toJson(reports));
-      else for (const report of reports) context.say(formatReport(report));
-      return reports.some(({ invoices }) => invoices.some(({ status }) => status === 'failed')) ? 1 : 0;
+      if (context.options.json) context.say(toJson([...reports, ...refused]));
+      else {
+        for (const report of reports) context.say(formatReport(report));
+        for (const { agency_id: agencyId, message } of refused)
+          context.say(`${agencyId}, ${period}: ${message}`);
+      }
+      const failed = reports.some(({ invoices }) => invoices.some(({ status }) => status === 'failed'));
+      return failed || refused.length > 0 ? 1 : 0;
     }),
   );
 }

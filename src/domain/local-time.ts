@@ -8,6 +8,15 @@ import { Temporal } from 'temporal-polyfill';
 
 export const DAY_MS = 86_400_000;
 
+/** Whether it names an IANA zone, such as Europe/Berlin. */
+export function isZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
 /** What the clock in `zone` shows at an instant. Throws RangeError for an unknown zone. */
 export function wallMsAt(ms: number, zone: string): number {
   return ms + Math.trunc(zoned(ms, zone).offsetNanoseconds / 1_000_000);

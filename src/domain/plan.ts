@@ -161,6 +161,19 @@ export function overageFor({ overage, includedUsageNanos }: Terms): OverageLimit
   return { includedNanos: includedUsageNanos, rates: { requestsPerMinute, tokensPerMinute } };
 }
 
+/** Whether usage beyond the included is limited more than before. */
+export function limitsOverageMore(before: Terms, after: Terms): boolean {
+  const [was, is] = [before.overage, after.overage];
+  const rank = (overage: Overage | undefined): number =>
+    overage === undefined ? 0 : overage.policy === 'throttle' ? 1 : 2;
+  if (was?.policy !== 'throttle' || is?.policy !== 'throttle') return rank(is) > rank(was);
+  const isLower = (most: number | null, now: number | null): boolean =>
+    now !== null && (most === null || now < most);
+  return (
+    isLower(was.requestsPerMinute, is.requestsPerMinute) || isLower(was.tokensPerMinute, is.tokensPerMinute)
+  );
+}
+
 export interface OverageLimit {
   /** Of a whole month. */
   readonly includedNanos: bigint;

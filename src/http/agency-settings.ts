@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { agency, type AgencySettings } from '../domain/agency.ts';
 import { isIban } from '../domain/iban.ts';
 import { canonicalJson, type JsonObject } from '../domain/json.ts';
+import { isZone } from '../domain/local-time.ts';
 import { TAX_STATUSES } from '../domain/tax.ts';
 import { Refusal } from '../errors.ts';
 import { transact } from '../transact.ts';
@@ -206,12 +207,4 @@ async function keepContact(db: Db, agencyId: string, contact: JsonObject): Promi
     .executeTakeFirst();
   if (kept === 0n) throw new Refusal('stream_changed');
   return version;
-}
-
-function isZone(zone: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
 }

@@ -7,7 +7,7 @@ import { canonicalJson } from '../domain/json.ts';
 import { ENVIRONMENTS, type Environment, type Limits, UNLIMITED } from '../domain/limits.ts';
 import { DAY_MS, firstInstantAt, isoInstant } from '../domain/local-time.ts';
 import { localDate, nextPeriod, periodBounds, periodOf } from '../domain/period.ts';
-import { type Agreed, guard, tenantLimitsFor, type Terms } from '../domain/plan.ts';
+import { type Agreed, guard, limitsOverageMore, tenantLimitsFor, type Terms } from '../domain/plan.ts';
 import { feeShare, monthlySum, partsOf } from '../domain/proration.ts';
 import { standing } from '../domain/tenant-contract.ts';
 import { readTerms } from '../domain/terms-json.ts';
@@ -227,6 +227,7 @@ function isUpgrade(before: ContractVersion, terms: Terms, agreed: Agreed | null)
   const rise = terms.monthlyFeeNanos - before.terms.monthlyFeeNanos;
   if (rise !== 0n) return rise > 0n;
   if (terms.includedUsageNanos < before.terms.includedUsageNanos) return false;
+  if (limitsOverageMore(before.terms, terms)) return false;
   return ENVIRONMENTS.every((environment) => {
     const old = keyLimitsOf(before)![environment];
     return allows(terms, environment, old, agreed);

@@ -1,9 +1,10 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { ContractVersion } from '../domain/contract.ts';
+import type { Discount } from '../domain/discount.ts';
 import { ENVIRONMENTS } from '../domain/limits.ts';
 import { formatNanos } from '../domain/money.ts';
-import { limitsFor, tenantLimitsFor, type Terms } from '../domain/plan.ts';
+import { type Agreed, limitsFor, tenantLimitsFor, type Terms, termsInForce } from '../domain/plan.ts';
 import { tenant } from '../domain/tenant.ts';
 import type { EventOf } from '../events.ts';
 import type { EventStore } from '../store/event-store.ts';
@@ -155,7 +156,8 @@ function textsOf(version: ContractVersion | null, currency: string): ReadonlyMap
     ['terms plan', `${terms.plan} v${terms.planVersion}`],
     ['terms monthly_fee', amount(terms.monthlyFeeNanos)],
     ['terms included_usage', amount(terms.includedUsageNanos)],
-    ['terms prices', pricesText(terms, amount)],
+    ['terms prices', pricesText(termsInForce(terms, agreed), amount)],
+    ...discountsIn(agreed, amount),
     ...otherTerms(terms, amount).map(([what, text]) => [`terms ${what}`, text] as const),
     ...scopes.flatMap(([place, limits]) =>
       Object.entries(limitTexts(limits, currency)).map(([what, text]) => [`${place} ${what}`, text] as const),
@@ -178,6 +180,20 @@ function otherTerms(terms: Terms, amount: (nanos: bigint) => string): (readonly 
     ['notice', notice],
   ];
   return given.flatMap(([what, text]) => (text === undefined ? [] : [[what, text] as const]));
+}
+
+/** All of them as one text; nothing when there is none. */
+function discountsIn(agreed: Agreed | null, amount: (nanos: bigint) => string): [string, string][] {
+  const texts = (agreed?.discounts ?? []).map((one) => discountText(one, amount));
+  return texts.length === 0 ? [] : [['terms discounts', texts.join('; ')]];
+}
+
+function discountText(
+  { name, of, percent, nanos, from, until }: Discount,
+  amount: (nanos: bigint) => string,
+) {
+  const size = percent === null ? amount(nanos) : `${percent} %`;
+  return `${name}: ${size} of ${of}, ${from} to ${until ?? '…'}`;
 }
 
 function pricesText({ prices }: Terms, amount: (nanos: bigint) => string): string {

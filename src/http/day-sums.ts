@@ -215,13 +215,13 @@ async function namesOf(db: Db, parts: readonly PartSums[], entity: Entity): Prom
     db
       .selectFrom('keys')
       .select(['key_id', 'token_hash', 'alias', 'project_id'])
-      .where('key_id', 'in', ['', ...named('key')])
+      .where(sql<boolean>`key_id = any(${named('key')})`)
       .execute(),
     entity === 'project_id'
       ? db
           .selectFrom('project_names')
           .select(['project_id', 'name'])
-          .where('project_id', 'in', ['', ...named('entity')])
+          .where(sql<boolean>`project_id = any(${named('entity')})`)
           .execute()
       : [],
   ]);

@@ -67,7 +67,7 @@ const Summary = z.object({
 const Invoice = Summary.extend({
   lines: z.array(
     z.object({
-      kind: z.string().describe('fee, project-fee, correction, usage, tier, included or commitment'),
+      kind: z.string().describe('fee, project-fee, correction, usage, tier, included, commitment or discount'),
       project_id: z.string().nullable(),
       model: z.string().nullable(),
       unit: z.string().nullable(),

@@ -144,6 +144,21 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /tag/delete': [tenantAdmins],
   'POST /tag/info': [tenantReaders],
   'GET /tag/list': [tenantReaders],
+  'GET /tag/dau': [tenantReaders],
+  'GET /tag/wau': [tenantReaders],
+  'GET /tag/mau': [tenantReaders],
+  'GET /tag/distinct': [tenantReaders],
+  'GET /tag/summary': [tenantReaders],
+
+  'GET /config/cost_discount_config': [viewers],
+  'PATCH /config/cost_discount_config': [admin],
+  'GET /config/cost_margin_config': [viewers],
+  'PATCH /config/cost_margin_config': [admin],
+  'GET /active/callbacks': [viewers],
+  'GET /settings': [viewers],
+  'GET /routes': [everybody],
+  'GET /test': [everybody],
+  'GET /.well-known/litellm-ui-config': [everybody],
 
   ...spendRows(),
 

@@ -125,7 +125,7 @@ export function ofEntity(entity: Entity): RawBuilder<boolean> {
 
 async function takeBackLate(db: Db): Promise<void> {
   const news = await sql<{ some: boolean }>`
-    select exists (select from spend_log where position > (select position from day_sums_checked)) as some`.execute(
+    select coalesce((select max(position) from spend_log), 0) > position as some from day_sums_checked`.execute(
     db,
   );
   if (!news.rows[0]!.some) return;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
-import { type DemoConsole, startDemoConsole } from './demo-console.ts';
+import { complete, type DemoConsole, startDemoConsole } from './demo-console.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 7);
 const ASSETS = fileURLToPath(new URL('../../ui/assets', import.meta.url));
@@ -28,10 +28,9 @@ async function load(demo: DemoConsole, path: string): Promise<Load> {
   const page = await context.newPage();
   const began = performance.now();
   await page.goto(`${demo.url}/ui${path}`);
-  await page.getByRole('heading', { level: 1 }).waitFor();
-  await page.waitForFunction('document.querySelectorAll(".skeleton").length === 0');
+  await complete(page);
   const completeMs = performance.now() - began;
-  await page.waitForFunction('performance.getEntriesByName("first-contentful-paint").length > 0');
+  await page.waitForTimeout(300);
   const [firstPaintMs, bytes] = (await page.evaluate(
     `[performance.getEntriesByName('first-contentful-paint')[0].startTime,
       [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
@@ -51,20 +50,13 @@ const interactions: Readonly<Record<string, (page: Page) => Promise<void>>> = {
   'type into a filter': (page) => page.getByLabel('Alias').pressSequentially('shop'),
   'open a dialog': (page) => page.getByRole('button', { name: 'Create key' }).click(),
   'close it': (page) => page.keyboard.press('Escape'),
-  'change the appearance': async (page) => {
-    await page.getByLabel('Appearance').selectOption('dark');
-  },
-  'change the language': async (page) => {
-    await page.getByLabel('Language').selectOption('de');
-  },
 };
 
 async function interact(demo: DemoConsole): Promise<ReadonlyMap<string, number>> {
   const context = await demo.open(VIEW);
   const page = await context.newPage();
   await page.goto(`${demo.url}/ui/`);
-  await page.getByRole('heading', { level: 1 }).waitFor();
-  await page.waitForLoadState('networkidle');
+  await complete(page);
   await page.evaluate(WATCH);
   const waits = new Map<string, number>();
   for (const [name, act] of Object.entries(interactions)) {

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Browser, BrowserContext, BrowserContextOptions } from 'playwright-core';
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { launchBrowser } from '../ui/browser.ts';
 import { stopProcess } from './processes.ts';
 
@@ -84,6 +84,12 @@ export async function startDemoConsole(): Promise<DemoConsole> {
   }
 }
 
+/** Until everything on the page has come. */
+export async function complete(page: Page): Promise<void> {
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await page.locator('.skeleton').first().waitFor({ state: 'detached' });
+}
+
 /** A new person who leads the tenant, and the way in. */
 async function invite(
   call: (path: string, body?: unknown) => Promise<never>,
@@ -107,7 +113,7 @@ async function addressIn(output: NodeJS.ReadableStream, ended: Promise<unknown[]
     output.on('data', (text: Buffer) => {
       said += text.toString();
       const [url] = /http:\/\/localhost:\d+/.exec(said) ?? [];
-      if (url !== undefined) resolve(url);
+      if (url !== undefined && said.includes('Keyledger is ready')) resolve(url);
     });
   });
   const late = new Promise<never>((_resolve, reject) => {

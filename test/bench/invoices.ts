@@ -33,6 +33,7 @@ const NEEDED = ['agencies', 'tenants', 'usage', 'included_usage', 'billed_lines'
 const CATCH_UP_MS_MAX = 4 * 3_600_000;
 const APPEND_MS_MAX = 300_000;
 const TELLING_MS = 10_000;
+const RUNS_MAX = 5;
 const log = pino({ level: 'silent' });
 
 interface Result {
@@ -151,7 +152,10 @@ async function runStep(step: string, url: string): Promise<Result> {
     }, 1_000);
     try {
       await settled(await store.head());
-      return verb === 'fill' ? { said: `${projections.length} tables` } : await run(what, settled);
+      if (verb !== 'fill') return await run(what, settled);
+      // This PostgreSQL has no autovacuum, which does it elsewhere.
+      await pool.query('analyze');
+      return { said: `${projections.length} tables` };
     } finally {
       clearInterval(watching);
       await projector.stop();
@@ -161,21 +165,25 @@ async function runStep(step: string, url: string): Promise<Result> {
   async function run(period: string, settled: (position: bigint) => Promise<void>) {
     const times: Times = {};
     const agent = { actor: { kind: 'system', id: 'bench' }, correlationId: 'bench' } as const;
-    const report = await runInvoices(
-      {
-        store: timed(store, 'store', times),
-        records: timed(billingRecords(database), 'records', times),
-        ...timed({ settled }, 'read models', times),
-        now: () => new Date().toISOString(),
-        log,
-        paymentLink: () => Promise.resolve(null),
-      },
-      { period, agencyId: AGENCY, ...agent },
-    );
-    const counts = new Map<string, number>();
-    for (const { status } of report.invoices) counts.set(status, (counts.get(status) ?? 0) + 1);
+    const deps = {
+      store: timed(store, 'store', times),
+      records: timed(billingRecords(database), 'records', times),
+      ...timed({ settled }, 'read models', times),
+      now: () => new Date().toISOString(),
+      log,
+      paymentLink: () => Promise.resolve(null),
+    };
+    const said: string[] = [];
+    // A tenant that failed (a machine that stood still) is through after another run, as for anybody.
+    for (let failed = 1; failed > 0 && said.length < RUNS_MAX; ) {
+      const report = await runInvoices(deps, { period, agencyId: AGENCY, ...agent });
+      const counts = new Map<string, number>();
+      for (const { status } of report.invoices) counts.set(status, (counts.get(status) ?? 0) + 1);
+      failed = counts.get('failed') ?? 0;
+      said.push([...counts].map(([status, count]) => `${count} ${status}`).join(', '));
+    }
     delete times['records.exclusively'];
-    return { said: [...counts].map(([status, count]) => `${count} ${status}`).join(', '), times };
+    return { said: said.join('; then '), times };
   }
 
   /** Usage as the read model adds it up against the lines of the invoices in the log. */
@@ -194,9 +202,25 @@ async function runStep(step: string, url: string): Promise<Result> {
       `select count(*) as count, max(right(number, 5)::int) - count(*) as gaps from invoices where number is not null`,
     );
     const { gaps, count } = whole.rows[0]!;
-    if (BigInt(billed) + BigInt(open) !== BigInt(used)) throw new Error(`${billed} + ${open} is not ${used}`);
+    if (BigInt(billed) + BigInt(open) !== BigInt(used)) {
+      throw new Error(`${billed} + ${open} is not ${used}\n${(await differences()).join('\n')}`);
+    }
     if (gaps !== 0n) throw new Error(`${gaps} numbers are missing`);
     return `${billed} nanos of ${used} on ${count} invoices, ${open} open, no gap in the numbers`;
+  }
+
+  /** By tenant, invoice and month of service. */
+  async function differences(): Promise<readonly string[]> {
+    const { rows } = await pool.query<Record<string, string>>(
+      `select * from (
+         select tenant_id, invoice_period as period, month, sum(price_nanos)::text as used
+         from usage where invoice_period <> 'open' group by 1, 2, 3) u
+       full join (
+         select tenant_id, period, month, sum(nanos)::text as billed, count(*)::text as lines
+         from billed_lines where kind = 'usage' group by 1, 2, 3) b using (tenant_id, period, month)
+       where u.used is distinct from b.billed order by 1, 2, 3 limit 20`,
+    );
+    return rows.map((row) => JSON.stringify(row));
   }
 }
 

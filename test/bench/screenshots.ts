@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
-import { type DemoConsole, startDemoConsole } from './demo-console.ts';
+import { complete, type DemoConsole, startDemoConsole } from './demo-console.ts';
 
 const [, , folder = 'dist/screenshots', only = ''] = process.argv;
 const WIDTHS = [1440, 390] as const;
@@ -84,9 +84,9 @@ async function furnish(api: DemoConsole['api'], tenantId: string, key: string): 
 
 async function photograph(page: Page, url: string, { name, path }: Shot, look: string): Promise<void> {
   await page.goto(`${url}/ui${path}`);
-  await page.getByRole('heading', { level: 1 }).waitFor();
-  await page.waitForLoadState('networkidle');
-  await page.waitForFunction('document.querySelectorAll(".skeleton").length === 0');
+  await complete(page);
+  // Live figures keep a connection open, so the network never rests.
+  await page.waitForTimeout(500);
   // As tall as the page, so that what sticks to the window is where it belongs.
   const { width } = page.viewportSize() ?? { width: WIDTHS[0] };
   const tall = (await page.evaluate('document.documentElement.scrollHeight')) as number;

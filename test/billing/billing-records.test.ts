@@ -33,7 +33,7 @@ test('the tenants with a contract come in the order of their ids', async () => {
 });
 
 test('the usage of a period is what its close stamped', async () => {
-  const usage = await records.usage('ten_1', '2026-10');
+  const usage = await records.usage({ agencyId: 'age_1', tenantId: 'ten_1' }, '2026-10');
   expect(usage.toSorted((a, b) => a.unit.localeCompare(b.unit))).toEqual([
     {
       projectId: 'prj_1',

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { runOrPreview } from '../../src/billing/dry-run.ts';
 import { type InvoiceRunReport, runInvoices } from '../../src/billing/invoice-run.ts';
+import type { TenantOfAgency } from '../../src/billing/billing-records.ts';
 import type { InvoiceDocument } from '../../src/billing/documents/invoice-document.ts';
 import type { InvoiceRunDeps } from '../../src/billing/issue-invoice.ts';
 import type { DomainEvent } from '../../src/events.ts';
@@ -368,9 +369,10 @@ describe('tenants that are worked on side by side', () => {
       ...billing,
       records: {
         ...billing.records,
-        async usage(tenantId: string, period: string) {
-          for (let turns = Number(tenantId.slice(4)) % 9; turns > 0; turns -= 1) await Promise.resolve();
-          return billing.records.usage(tenantId, period);
+        async usage(tenant: TenantOfAgency, period: string) {
+          for (let turns = Number(tenant.tenantId.slice(4)) % 9; turns > 0; turns -= 1)
+            await Promise.resolve();
+          return billing.records.usage(tenant, period);
         },
       },
     };

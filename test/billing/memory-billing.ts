@@ -74,13 +74,13 @@ export function memoryBilling(clock: string): MemoryBilling {
           .map((row) => row.tenant_id)
           .toSorted(),
       ),
-    usage: (tenantId, period) =>
+    usage: ({ tenantId }, period) =>
       Promise.resolve(
         [...tables.usage.rows()]
           .filter((row) => row.tenant_id === tenantId && row.invoice_period === period)
           .map(usageSum),
       ),
-    openUsage: (tenantId, period) =>
+    openUsage: ({ tenantId }, period) =>
       Promise.resolve(
         [...tables.usage.rows()]
           .filter((row) => row.tenant_id === tenantId && row.invoice_period === OPEN && row.month <= period)

@@ -1,4 +1,4 @@
-/** A process of test/chaos/invoice-kills.ts: several invoice runs at once, until it is through or dies where it was told. */
+/** A process of test/chaos/invoice-run-kills.ts: several invoice runs at once, until it is through or dies where it was told. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import {

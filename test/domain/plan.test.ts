@@ -3,7 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { budgetWindow } from '../../src/domain/duration.ts';
 import { canonicalJson } from '../../src/domain/json.ts';
 import type { Budget, Limits } from '../../src/domain/limits.ts';
-import { guard, plan, type PlanEvent, resolveLimits, type Terms } from '../../src/domain/plan.ts';
+import {
+  guard,
+  limitsOverageMore,
+  plan,
+  type PlanEvent,
+  resolveLimits,
+  type Terms,
+} from '../../src/domain/plan.ts';
 import { readLimits, readTerms, termsToJson } from '../../src/domain/terms-json.ts';
 import { refusalOf, specification } from '../support/specification.ts';
 import { someLimits, someTerms } from '../support/terms.ts';
@@ -265,3 +272,13 @@ function mostIn(outer: string, { nanos, window }: { nanos: bigint; window: strin
     most += nanos;
   return most;
 }
+
+test('usage beyond the included is limited more by a lower rate, by a rate at all, and most by none', () => {
+  const throttle = (requestsPerMinute: number | null, tokensPerMinute: number | null) =>
+    someTerms({ overage: { policy: 'throttle', requestsPerMinute, tokensPerMinute } });
+  const block = someTerms({ overage: { policy: 'block' } });
+  const ascending = [someTerms(), throttle(30, null), throttle(20, null), throttle(20, 1_000), block];
+  for (const [i, before] of ascending.entries()) {
+    for (const [j, after] of ascending.entries()) expect(limitsOverageMore(before, after)).toBe(j > i);
+  }
+});

@@ -182,6 +182,7 @@ const scenarios: readonly Scenario[] = [
     }),
     [200, 'completed'],
   ),
+  both('answers twice in one', twice, [200, 'completed']),
   both(
     'sends informational answers first',
     (socket, stream) => {
@@ -191,6 +192,21 @@ const scenarios: readonly Scenario[] = [
     [200, 'completed'],
   ),
 ];
+
+/** Two choices, of which nobody asked for the second. */
+function twice(socket: Socket, stream: boolean): void {
+  const choices = [0, 1].map((index) => ({
+    index,
+    message: { role: 'assistant', content: 'one two' },
+    finish_reason: 'stop',
+  }));
+  const text = stream
+    ? [delta('one', 0), delta('two', 1), delta('', 0, 'stop'), delta('', 1, 'stop')].join('') +
+      `${event({ id: 'c', choices: [], usage: USAGE })}data: [DONE]\n\n`
+    : JSON.stringify({ id: 'c', choices, usage: USAGE });
+  const head = stream ? SSE_HEAD : JSON_HEAD;
+  socket.end(`${head}content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+}
 
 function drip(socket: Socket, pieces: readonly string[]): void {
   let at = 0;

@@ -301,7 +301,8 @@ describe('the history of a contract', () => {
       { kind: 'signed', plan: 'starter', in_force: true, by: { kind: 'master', id: 'default_user_id' } },
     ]);
     admin.setNow('2026-11-12T10:00:00.000Z');
-    const agreed = { production: { requests_per_minute: 700 } };
+    const discounts = [{ name: 'Loyalty', percent: '10' }];
+    const agreed = { production: { requests_per_minute: 700 }, discounts };
     await admin.call({ url: tenant.url, body: { plan: 'studio', agreed } });
     await admin.call({ url: tenant.url, body: { plan: 'starter', effective: '2027-01-01' } });
     await admin.call({ url: tenant.url, body: { end: true, effective: '2026-12-01' } });
@@ -319,6 +320,11 @@ describe('the history of a contract', () => {
       expect.arrayContaining([
         { place: 'terms', what: 'monthly_fee', before: '49.00 EUR', after: '149.00 EUR' },
         { place: 'production', what: 'requests_per_minute', before: '100', after: '700' },
+        expect.objectContaining({
+          what: 'discounts',
+          before: null,
+          after: expect.stringMatching(/^Loyalty: 10 % of /),
+        }),
       ]),
     );
     expect(upgraded.changes.some(({ place }: { place: string }) => place === 'staging')).toBe(false);

@@ -68,6 +68,7 @@ describe('the description of the API', () => {
     const open = operations().filter(({ operation }) => operation.security!.length === 0);
     expect(open.map(({ name }) => name).toSorted()).toEqual([
       'DELETE /api/session',
+      'GET /.well-known/litellm-ui-config',
       'GET /api/audit/public-key',
       'GET /api/downloads/{id}/{file}',
       'GET /api/payments/{id}',
@@ -76,6 +77,8 @@ describe('the description of the API', () => {
       'GET /health/readiness',
       'GET /metrics',
       'GET /openapi.json',
+      'GET /routes',
+      'GET /test',
       'POST /api/session',
       'POST /api/session/invitation',
       'POST /api/stripe/webhook/{agency}',

@@ -57,7 +57,7 @@ describe('the table of route x role', () => {
     }
     expect(opened).toBeGreaterThan(5);
     if (person !== 'proxy_admin') expect(refused).toBeGreaterThan(20);
-  });
+  }, 120_000);
 
   test('lets nobody in without a key but where it says so', async () => {
     for (const { method, url, roles } of routes()) {

@@ -142,19 +142,25 @@ test('a key that is blocked at one is blocked at the other within a second, ten 
   }
 });
 
-test('a stream at one ends with an error soon after its key was blocked at the other', async () => {
-  const secret = await newKey(0, {});
-  const answer = await post(1, '/v1/chat/completions', { ...BODY, max_tokens: 200, stream: true }, secret);
-  expect(answer.status).toBe(200);
-  const reader = answer.body!.getReader();
-  await reader.read();
-  await post(0, '/key/block', { key: secret });
-  const blockedMs = performance.now();
-  let text = '';
-  const decoder = new TextDecoder();
-  for (let part = await reader.read(); !part.done; part = await reader.read())
-    text += decoder.decode(part.value);
-  expect(performance.now() - blockedMs).toBeLessThan(5_000);
-  expect(text).toContain('"error"');
-  expect(text).not.toContain('[DONE]');
-});
+test.each([
+  ['blocked', '/key/block', (key: string) => ({ key })],
+  ['deleted', '/key/delete', (key: string) => ({ keys: [key] })],
+] as const)(
+  'a stream at one ends with an error soon after its key was %s at the other',
+  async (_, path, body) => {
+    const secret = await newKey(0, {});
+    const answer = await post(1, '/v1/chat/completions', { ...BODY, max_tokens: 200, stream: true }, secret);
+    expect(answer.status).toBe(200);
+    const reader = answer.body!.getReader();
+    await reader.read();
+    expect((await post(0, path, body(secret))).status).toBe(200);
+    const blockedMs = performance.now();
+    let text = '';
+    const decoder = new TextDecoder();
+    for (let part = await reader.read(); !part.done; part = await reader.read())
+      text += decoder.decode(part.value);
+    expect(performance.now() - blockedMs).toBeLessThan(5_000);
+    expect(text).toContain('"error"');
+    expect(text).not.toContain('[DONE]');
+  },
+);

@@ -170,6 +170,14 @@ test('every text is there in both languages, with the same places to fill', () =
   }
 });
 
+test('no text has two meanings: a later list would replace the earlier one without a word', () => {
+  const names = readdirSync('src/ui/words')
+    .map((name) => readFileSync(join('src/ui/words', name), 'utf8'))
+    .flatMap((source) => [...source.matchAll(/^ {2}'?([^':\n]+)'?: \[/gm)].map(([, name]) => name!));
+  expect(names.length).toBeGreaterThan(400);
+  expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+});
+
 test('no text of the console is there for nothing', () => {
   const sources = readdirSync('src/ui', { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.tsx?$/.test(name) && !name.startsWith('words'))

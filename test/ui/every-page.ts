@@ -205,7 +205,7 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
   test('the first page loads with less than 250 kB, everything included', async () => {
     const page = await console().visit('/');
     await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
-    await page.waitForLoadState('networkidle');
+    await expect.poll(() => page.locator('.skeleton').count()).toBe(0);
     const bytes = (await page.evaluate(LOADED)) as number;
     expect(bytes).toBeGreaterThan(50_000);
     expect(bytes).toBeLessThan(250_000);

@@ -196,7 +196,7 @@ function eLine(line: DocumentLine, { language }: InvoiceDocument): ELine {
   return {
     id: String(line.place),
     name: line.description,
-    description: isUsage ? (project === null ? word.noProject : `${word.project}: ${project}`) : null,
+    description: project === null ? (isUsage ? word.noProject : null) : `${word.project}: ${project}`,
     quantity: isUsage ? line.quantity : isNegative ? '-1' : '1',
     unitCode: line.kind === 'fee' ? 'MON' : 'C62',
     net: line.net,

@@ -100,7 +100,8 @@ const FEES: ReadonlySet<string> = new Set(['fee', 'project-fee', 'correction', '
 function detailOf({ document, word }: Sheet, line: DocumentLine): string {
   const { language, period } = document;
   const days = `${formatDate(line.service_from, language)} – ${formatDate(line.service_to, language)}`;
-  const project = line.unit_price === null ? null : (line.project_name ?? line.project_id ?? word.noProject);
+  const named = line.project_name ?? line.project_id;
+  const project = named ?? (line.unit_price === null ? null : word.noProject);
   const isLate = !FEES.has(line.kind) && line.service_from.slice(0, 7) < period;
   const late = isLate ? word.late : null;
   return [project, days, late].filter((part) => part !== null).join(' · ');

@@ -82,7 +82,7 @@ export function Consultations() {
                   {
                     title: t('looked.who'),
                     from: 'sm',
-                    cell: ({ auditor_id: id }) => auditorOf(id),
+                    cell: ({ auditor_id: id }) => <div className="min-w-40">{auditorOf(id)}</div>,
                   },
                   {
                     title: t('looked.what'),

@@ -58,7 +58,7 @@ function Entry({ of: agreement, isLast }: { readonly of: Agreement; readonly isL
           {fee !== null && (
             <span className="num text-soft">{t('per.month', { sum: formats.money(fee) })}</span>
           )}
-          {agreement.in_force && <Badge tone="good">{t('history.now')}</Badge>}
+          {agreement.in_force && <Badge tone="good">{t('history.in_force')}</Badge>}
           {agreement.superseded && <Badge tone="calm">{t('history.superseded')}</Badge>}
         </p>
         <p className="text-sm text-soft">

@@ -95,4 +95,5 @@ export const deskMoneyWords = {
   'line.correction': ['Correction', 'Korrektur'],
   'line.tier': ['By tiers', 'Nach Staffel'],
   'line.commitment': ['Up to the minimum', 'Bis zum Mindestumsatz'],
+  'line.discount': ['Discount', 'Rabatt'],
 } as const;
