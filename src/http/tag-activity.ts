@@ -2,7 +2,7 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { nanosToNumber } from '../domain/money.ts';
-import type { Caller } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import type { App } from './deps.ts';
 import type { Db } from './read.ts';
 import { After, refusalAnswers } from './schemas.ts';

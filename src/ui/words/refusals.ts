@@ -7,7 +7,6 @@ export const germanRefusals: Readonly<Record<string, string>> = {
   malformed_key: 'Der API-Key hat nicht die erwartete Form „Bearer …“.',
   not_a_virtual_key: 'Das ist kein virtueller Key: Er muss mit „sk-“ beginnen.',
   unknown_key: 'Dieser Key ist unbekannt.',
-  key_generation_denied: 'Dieser Key darf nicht angelegt werden: {problem}',
   key_blocked: 'Der Key ist gesperrt.',
   key_expired: 'Der Key ist am {expiredAt} abgelaufen.',
   project_blocked: 'Das Projekt {projectId} ist gesperrt.',
