@@ -8,10 +8,9 @@ const ALONE = [
   // Programs of their own, browsers, and processes that are killed.
   'test/journeys/**/*.test.ts',
   'test/ui/journeys.test.ts',
-  // They change the zone, the environment or the listeners of their process, or measure its memory.
+  // They change the zone of their process, or count what nobody has caught in it.
   'test/domain/period.test.ts',
   'test/store/eventstoredb-faults.test.ts',
-  'test/projector.test.ts',
 ];
 
 const common = { pool: 'forks', testTimeout: 30_000, hookTimeout: 60_000 } as const;
