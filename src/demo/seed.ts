@@ -94,7 +94,7 @@ export async function seedDemo(deps: DemoDeps): Promise<(DemoResult & { readonly
   const fresh = live.keys.length + gone.keys.length === 0;
   if (fresh && others.length > 0) return null;
   const say = fresh ? deps.say : () => undefined;
-  if (fresh && before.data.length === 0)
+  if (fresh && before.data.every(({ own }) => own))
     say('This is the first start: the demo sets up an agency and its customers.');
   else if (fresh) say('The demo was interrupted: it goes on where it was.');
   const tenants = await onboard(api, say);

@@ -60,12 +60,14 @@ describe('a Ctrl-C', () => {
     await server.printed('Online-Shop, production');
     expect(await server.stop()).toBe(0);
     const before = server.output();
+    expect(before).toContain('This is the first start');
     expect(before).toContain('the demo is interrupted');
     expect(before).not.toContain('life of a key');
     server = await startServer(other.path, slow);
     await server.printed('npm run reset removes it.');
     const after = server.output();
     const sums = (output: string) => /Online-Shop, production: .*/.exec(output)![0];
+    expect(after).toContain('The demo was interrupted');
     expect(sums(after)).toBe(sums(before));
     expect(after).toContain('Online-Shop, production: 6 requests');
     expect(after).toContain('200  a trial key with a budget of 0.0003 EUR, first call');
