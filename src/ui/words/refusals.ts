@@ -25,6 +25,7 @@ export const germanRefusals: Readonly<Record<string, string>> = {
   not_from_console: 'Diese Änderung kam nicht von einer Seite dieser Konsole und wurde abgelehnt.',
   two_credentials: 'Die Anfrage trägt mehr als eine Anmeldung ({headers}).',
   duplicate_header: 'Der Header {header} kam doppelt.',
+  key_generation_denied: 'Hier dürfen Sie keinen Key anlegen: {problem}',
   not_yours: 'Das steht Ihnen nicht zu: {problem}',
   member_permission: 'Mitglieder des Projekts {teamId} dürfen das nicht. Wer es leitet, kann es erlauben.',
   wider_than_maker:
