@@ -20,9 +20,10 @@ import { type SimulatedUpstream, startSimulatedUpstream } from './demo/simulated
 import type { Deployment } from './domain/deployment.ts';
 import { type Follower, follow, loadTable } from './follow.ts';
 import { gatewayTables } from './gateway-tables.ts';
+import { deploymentProviders } from './gateway/deployment-providers.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
+import type { GatewayDeps } from './gateway/gateway-deps.ts';
 import { createLedger } from './gateway/ledger.ts';
-import type { SpentSince } from './gateway/ledger-question.ts';
 import { withCustomAuth } from './custom-auth.ts';
 import { type CustomModules, customModules } from './custom-modules.ts';
 import { createQuote } from './gateway/quote.ts';
@@ -215,7 +216,8 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
   };
   const writerId = randomUUID();
   const { startPosition, database } = options;
-  const spentSince = createLedger({ pool: database.pool, startPosition, settled });
+  const providers = deploymentProviders(database.pool, options.book.current);
+  const spentSince = createLedger({ pool: database.pool, startPosition, settled, providers });
   const known = (position: bigint) => follower.reached(position, SETTLE_MS_MAX);
   const part = takePart({
     ...options,
@@ -226,7 +228,7 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
     writerId,
     monotonicMs,
   });
-  const gateway = gatewayOf(options, spentSince, part);
+  const gateway = gatewayOf(options, { spentSince, providers }, part);
   closers.push(() => part.leave(gateway.backlog().spends === 0));
   const live = liveOf(options, gateway, settled);
   const http = httpOf(options, gateway, settled, part, closers, live);
@@ -251,7 +253,11 @@ async function serve(options: ServeOptions, closers: Closers): Promise<Server> {
   return server;
 }
 
-function gatewayOf(options: ServeOptions, spentSince: SpentSince, { writerId, newRequestId }: Part): Gateway {
+function gatewayOf(
+  options: ServeOptions,
+  ledger: Pick<GatewayDeps, 'spentSince' | 'providers'>,
+  { writerId, newRequestId }: Part,
+): Gateway {
   const { config, store, tables, follower, own } = options;
   const outageMsMax = Math.max(config.settings.LOG_OUTAGE_SECONDS_MAX * 1_000, STALE_MS_MAX);
   return createGateway({
@@ -263,7 +269,7 @@ function gatewayOf(options: ServeOptions, spentSince: SpentSince, { writerId, ne
     masterKey: options.masterKey,
     ownTenantId: own.tenantId,
     installation: config.installation,
-    spentSince,
+    ...ledger,
     keyHeader: config.keyHeader,
     budgetExceededStatus: config.budgetExceededStatus,
     bodyBytesMax: config.settings.BODY_BYTES_MAX,
@@ -318,6 +324,7 @@ function httpOf(
     credentials: options.credentials,
     upstreamBaseUrl: config.settings.UPSTREAM_BASE_URL,
     status: () => statusOf(options, gateway),
+    providerSpends: gateway.providerSpends,
     metrics: () => [
       ...background.metrics(),
       ...logMetrics({ ...options, seals: options.seals.facts }),

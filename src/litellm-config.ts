@@ -41,6 +41,7 @@ export const ModelEntry = z.looseObject({
   model_name: Name,
   litellm_params: z.looseObject({
     model: Name,
+    custom_llm_provider: Name.nullish(),
     api_base: z.url({ protocol: /^https?$/ }).optional(),
     api_key: z.string().nullish(),
     weight: z.number().positive().optional(),
@@ -178,6 +179,7 @@ export function deploymentFrom(entry: z.infer<typeof ModelEntry>, baseUrl: strin
   return {
     id: info?.id ?? id,
     publicName,
+    provider: params.custom_llm_provider ?? providerIn(params.model),
     upstreamModel: model.includes('*') ? null : model,
     baseUrl: withVersionPath(baseUrl),
     apiKey: params.api_key ?? null,
@@ -215,6 +217,12 @@ function costRatesOf(params: z.infer<typeof ModelEntry>['litellm_params']): Rate
     output: rateFromPerToken(output ?? 0),
     ...Object.fromEntries(given.map(([unit, cost]) => [unit, rateFromPerToken(cost!)])),
   };
+}
+
+/** What stands before the first slash. */
+function providerIn(model: string): string | undefined {
+  const at = model.indexOf('/');
+  return at > 0 ? model.slice(0, at) : undefined;
 }
 
 /** `openai/gpt-4o` is `gpt-4o` at an OpenAI-compatible endpoint. */

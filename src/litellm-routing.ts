@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { parseDuration } from './domain/duration.ts';
+import { nanosFromNumber } from './domain/money.ts';
 import { type Fallbacks, type Routing, ROUTING_DEFAULT, type Strategy } from './domain/routing.ts';
 
 /** The parts of a `litellm_config.yaml` that say how requests find a deployment. */
@@ -6,7 +8,20 @@ const Names = z.array(z.string().min(1));
 const FallbackList = z.array(z.record(z.string().min(1), Names)).nullish();
 const Whole = z.number().int().nonnegative().nullish();
 const Seconds = z.number().nonnegative().nullish();
+const AMOUNT_MAX = 999_999_999;
 const Retries = z.number().int().min(0).max(10).nullish();
+
+/** As text too, so that an amount may come from the environment. */
+const Amount = z
+  .union([z.number().nonnegative(), z.string().regex(/^\d{1,9}(\.\d{1,9})?$/)])
+  .refine((amount) => Number(amount) <= AMOUNT_MAX, `expected at most ${AMOUNT_MAX}`);
+const Period = z.string().superRefine((text, context) => {
+  try {
+    parseDuration(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as RangeError).message });
+  }
+});
 
 /** In `router_settings`; some of it may stand in `litellm_settings` too. */
 const shared = {
@@ -32,6 +47,9 @@ export const routerSettings = {
   retry_after: Seconds,
   disable_cooldowns: z.boolean().nullish(),
   max_fallbacks: Whole,
+  provider_budget_config: z
+    .record(z.string().min(1), z.strictObject({ budget_limit: Amount, time_period: Period }))
+    .nullish(),
   model_group_alias: z
     .record(z.string().min(1), z.union([z.string().min(1), z.looseObject({ model: z.string().min(1) })]))
     .nullish(),
@@ -72,6 +90,12 @@ export function routingOf(
       Object.entries(router.model_group_alias ?? {}).map(([name, to]) => [
         name,
         typeof to === 'string' ? to : to.model,
+      ]),
+    ),
+    providerBudgets: Object.fromEntries(
+      Object.entries(router.provider_budget_config ?? {}).map(([provider, budget]) => [
+        provider,
+        { nanos: nanosFromNumber(budget.budget_limit), window: budget.time_period },
       ]),
     ),
     healthCheckMs: checks ? seconds(general.health_check_interval ?? HEALTH_CHECK_SECONDS_DEFAULT, 0) : null,

@@ -150,6 +150,11 @@ export const refusals = {
     'budget_exceeded',
     'Budget has been exceeded! The budget of the whole installation is spent. Limit resets at: {resetsAt}.',
   ],
+  provider_budget_exceeded: [
+    429,
+    'budget_exceeded',
+    'No deployments available for selected model: the budget for its provider is spent. Limit resets at: {resetsAt}. Passed model={model}.',
+  ],
   installation_busy: [
     429,
     'throttling_error',

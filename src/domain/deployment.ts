@@ -6,6 +6,8 @@ export interface Deployment {
   readonly id: string;
   /** What clients ask for; `*` or `prefix/*` serves any matching name under that name. */
   readonly publicName: string;
+  /** Who is paid for it, such as `openai`; left out where nobody says. */
+  readonly provider?: string | undefined;
   /** What the upstream calls it; null passes the requested name on. */
   readonly upstreamModel: string | null;
   /** Without a trailing slash; `/chat/completions` is appended. */

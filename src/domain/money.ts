@@ -87,6 +87,11 @@ export function amountAt(rate: bigint, tokens: number): bigint {
   return divideHalfUp(rate * BigInt(tokens), TOKENS_PER_RATE);
 }
 
+/** A rate rounded up to whole nanos per token: no division of the tokens into lines comes to more. */
+export function wholeRate(rate: bigint): bigint {
+  return ((rate + TOKENS_PER_RATE - 1n) / TOKENS_PER_RATE) * TOKENS_PER_RATE;
+}
+
 /** A rate rounded half up to whole nanos per token, so that any number of tokens is priced exactly. */
 export function priceRate(rate: bigint): bigint {
   return divideHalfUp(rate, TOKENS_PER_RATE) * TOKENS_PER_RATE;

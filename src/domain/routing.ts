@@ -11,6 +11,12 @@ export type Strategy = (typeof STRATEGIES)[number];
 /** By public model name: what is tried instead, in this order. */
 export type Fallbacks = Readonly<Record<string, readonly string[]>>;
 
+/** What a provider may be paid per window; nanos of the agency's currency. */
+export interface ProviderBudget {
+  readonly nanos: bigint;
+  readonly window: string;
+}
+
 export interface Routing {
   readonly strategy: Strategy;
   /** Further attempts per model, while nothing was delivered. */
@@ -31,6 +37,8 @@ export interface Routing {
   readonly aliases: Readonly<Record<string, string>>;
   /** How often deployments are looked at while nobody asks; null never. */
   readonly healthCheckMs: number | null;
+  /** By provider; one whose budget is spent is not asked. */
+  readonly providerBudgets: Readonly<Record<string, ProviderBudget>>;
 }
 
 export const ROUTING_DEFAULT: Routing = {
@@ -45,4 +53,5 @@ export const ROUTING_DEFAULT: Routing = {
   fallbacksMax: 5,
   aliases: {},
   healthCheckMs: null,
+  providerBudgets: {},
 };

@@ -28,7 +28,7 @@ interface Place {
 /**
  * Throws Refusal(model_not_allowed | key_expired | project_blocked | tenant_suspended | contract_ended |
  * user_blocked | end_user_blocked | missing_parameter | route_not_allowed | unknown_model |
- * all_deployments_in_cooldown).
+ * all_deployments_in_cooldown | provider_budget_exceeded).
  */
 export function admit(
   caller: Caller,
@@ -68,9 +68,9 @@ function placeFor(
   try {
     deployment = router.pick(model, wish);
   } catch (resting) {
-    const place = isRefusal(resting, 'all_deployments_in_cooldown')
-      ? fallbackFor(caller, subjects, model, router, wish)
-      : null;
+    const isOut =
+      isRefusal(resting, 'all_deployments_in_cooldown') || isRefusal(resting, 'provider_budget_exceeded');
+    const place = isOut ? fallbackFor(caller, subjects, model, router, wish) : null;
     if (place === null) throw resting;
     return place;
   }

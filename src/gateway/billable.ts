@@ -1,8 +1,8 @@
 import { type OtherUnit, type Rates, rateOf } from '../domain/spend.ts';
-import { amountAt } from '../domain/money.ts';
+import { amountAt, wholeRate } from '../domain/money.ts';
 import { Refusal } from '../errors.ts';
 import type { Call } from './call.ts';
-import type { Offer } from './offers.ts';
+import { type Offer, worstOf } from './offers.ts';
 
 /**
  * Whether all that a call may use has a price, so that nothing is served for nothing unnoticed.
@@ -40,6 +40,14 @@ export function otherNanos({ quantities }: Call, prices: Rates): bigint {
     nanos += amountAt(rateOf(prices, unit) ?? 0n, quantity);
   }
   return nanos;
+}
+
+/** What a call may cost the agency at most, however its tokens are divided among what has a rate. */
+export function worstCost(call: Call, costs: Rates, inputTokens: number, outputTokens: number): bigint {
+  const { input, 'cached-input': cached, output } = worstOf(costs);
+  const dearest = wholeRate(input > cached ? input : cached);
+  const tokens = amountAt(dearest, inputTokens) + amountAt(wholeRate(output), outputTokens);
+  return otherNanos(call, costs) + tokens;
 }
 
 function notPriced(unit: string): Refusal {

@@ -3,12 +3,14 @@ import type { Deployment } from '../domain/deployment.ts';
 import type { Routing } from '../domain/routing.ts';
 import type { Refusal } from '../errors.ts';
 import { allowsInstead, pickQuietly } from './admission.ts';
-import { isBillable } from './billable.ts';
+import { isBillable, worstCost } from './billable.ts';
 import { binaryRelay } from './binary-relay.ts';
 import { upstreamBody } from './call.ts';
-import { cancelClaim, settleClaim } from './claims.ts';
+import { settleClaim } from './claims.ts';
 import { amend, begin, type Exchange } from './exchange.ts';
+import type { Offer } from './offers.ts';
 import { errorRelay, invalid, jsonRelay } from './json-relay.ts';
+import type { ProviderBudgets } from './provider-budgets.ts';
 import {
   failUnbilled,
   type Relay,
@@ -18,6 +20,7 @@ import {
   troubleOf,
   waitingRelay,
 } from './relay.ts';
+import { leaveRoom, type Room, roomAtOnce } from './room.ts';
 import type { Router } from './router.ts';
 import { type Failure, noteAnswer, noteFailure, retryAfterMs } from './standing.ts';
 import { streamRelay } from './stream-relay.ts';
@@ -57,6 +60,7 @@ export interface Dispatcher {
 export interface DispatcherDeps extends RelayDeps {
   readonly upstreams: Upstreams;
   readonly router: Router;
+  readonly costs: ProviderBudgets;
   readonly routing: Routing;
   readonly random: () => number;
   /** A deployment is left alone from now on, for so long. */
@@ -64,7 +68,7 @@ export interface DispatcherDeps extends RelayDeps {
 }
 
 /** Where the next attempt goes. */
-type Next = Pick<Exchange, 'model' | 'deployment' | 'offer' | 'claim'>;
+type Next = Pick<Exchange, 'model' | 'deployment' | 'offer' | keyof Room>;
 
 const BACKOFF_MS = 200;
 const BACKOFF_MS_MAX = 2_000;
@@ -76,7 +80,7 @@ const WORTH_FALLING_BACK: ReadonlySet<number> = new Set([401, 403, 404]);
 const NO_ANSWER: Failure = { status: 0, retryAfterMs: null };
 
 export function createDispatcher(deps: DispatcherDeps): Dispatcher {
-  const { books, upstreams, router, routing, random, onCooled } = deps;
+  const { books, upstreams, router, costs, routing, random, onCooled } = deps;
   const { monotonicMs, log } = books;
 
   function start(exchange: Exchange, nextFallback: number, refused: (refusal: Refusal) => void): Running {
@@ -94,7 +98,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
       if (refusal === null) return send(running);
       exchange.concluded = true;
       books.limiter.release(exchange.reservation);
-      cancelClaim(exchange.claim);
+      leaveRoom(exchange);
       refused(refusal);
     });
     return running;
@@ -185,11 +189,11 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     const backoff = Math.min(BACKOFF_MS * 2 ** done, BACKOFF_MS_MAX) * (0.5 + random() / 2);
     const waitMs = next === exchange.deployment ? Math.max(backoff, routing.retryAfterMs, asked ?? 0) : 0;
     if (waitMs > RETRY_WAIT_MS_MAX) return false;
-    const claim = router.claimAtOnce(next, exchange.reservation.tokens, waitMs);
-    if (claim === null) return false;
+    const room = roomAt(exchange, next, offer, waitMs);
+    if (room === null) return false;
     running.retriesLeft -= 1;
     exchange.retries += 1;
-    sendTo(running, { model: exchange.model, deployment: next, offer, claim }, waitMs);
+    sendTo(running, { model: exchange.model, deployment: next, offer, ...room }, waitMs);
     return true;
   }
 
@@ -202,14 +206,22 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
       const deployment = allowsInstead(caller, exchange.subjects, model) ? pickQuietly(router, model) : null;
       const offer = deployment === null ? null : caller.tariff.offer(model, deployment);
       if (deployment === null || offer === null || !isBillable(call, offer)) continue;
-      const claim = router.claimAtOnce(deployment, exchange.reservation.tokens, 0);
-      if (claim === null) continue;
+      const room = roomAt(exchange, deployment, offer, 0);
+      if (room === null) continue;
       exchange.fallbacks += 1;
       running.retriesLeft = routing.retries;
-      sendTo(running, { model, deployment, offer, claim }, 0);
+      sendTo(running, { model, deployment, offer, ...room }, 0);
       return true;
     }
     return false;
+  }
+
+  /** Of the deployment's own limits and its provider's budget; null when either has too little. */
+  function roomAt(exchange: Exchange, next: Deployment, offer: Offer, waitMs: number): Room | null {
+    const { call, inputTokens, reservation } = exchange;
+    const nanos = worstCost(call, offer.costs, inputTokens, reservation.outputTokens * call.choices);
+    const { hold } = exchange;
+    return roomAtOnce(router, costs, next, { tokens: reservation.tokens, nanos }, { hold, waitMs });
   }
 
   function sendTo(running: Running, next: Next, waitMs: number): void {
@@ -222,6 +234,8 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     exchange.firstByteAtMs = null;
     settleClaim(exchange.claim, 0);
     exchange.claim = next.claim;
+    exchange.hold.settle(null);
+    exchange.hold = next.hold;
     if (next.deployment !== exchange.deployment) {
       exchange.model = next.model;
       exchange.deployment = next.deployment;

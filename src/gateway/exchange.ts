@@ -9,6 +9,8 @@ import { type Claim, settleClaim } from './claims.ts';
 import type { Subject } from './named-subjects.ts';
 import type { Limiter, Reservation } from './limiter.ts';
 import type { Offer } from './offers.ts';
+import type { Hold } from './provider-budgets.ts';
+import type { Room } from './room.ts';
 import type { FailureLog } from './drain.ts';
 import type { SpendWriter, Ticket } from './spend-writer.ts';
 import type { Estimate, Intent, SpendToRecord } from './spool-records.ts';
@@ -16,7 +18,7 @@ import { rawUsage } from './usage.ts';
 import type { UpstreamCall } from './upstream.ts';
 
 /** One admitted request on its way: what was decided about it, and how far it is. */
-export interface Exchange {
+export interface Exchange extends Room {
   /** Ours; no two requests share one. */
   readonly requestId: string;
   /** The client's own id for the call, when it sent one; else the request id. */
@@ -34,8 +36,8 @@ export interface Exchange {
   deployment: Deployment;
   offer: Offer;
   readonly reservation: Reservation;
-  /** Of the deployment's own limits. */
   claim: Claim;
+  hold: Hold;
   readonly inputTokens: number;
   readonly tags: readonly string[];
   readonly endUser: string | null;
@@ -187,7 +189,12 @@ export function conclude(
       const tokens = usage.inputTokens + usage.outputTokens;
       books.limiter.settle(reservation, tokens, spend, place);
       settleClaim(exchange.claim, usageSource === 'none' ? 0 : tokens);
-    } else books.limiter.release(reservation);
+      const { admittedMs } = reservation;
+      exchange.hold.settle({ admittedMs, nanos: spend.data.costNanos, place });
+    } else {
+      books.limiter.release(reservation);
+      exchange.hold.settle(null);
+    }
     try {
       answer(refusal);
     } catch (error) {

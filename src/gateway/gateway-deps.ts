@@ -1,6 +1,7 @@
 import type { Routing } from '../domain/routing.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { InstallationLimits } from './caller-levels.ts';
+import type { DeploymentProviders } from './deployment-providers.ts';
 import type { FailureLog } from './drain.ts';
 import type { KeyTables } from './key-table.ts';
 import type { SpentSince } from './ledger-question.ts';
@@ -22,6 +23,8 @@ export interface GatewayDeps {
   /** Limits of the whole installation; null when there are none. */
   readonly installation: InstallationLimits | null;
   readonly spentSince: SpentSince;
+  /** Needed where providers have budgets. */
+  readonly providers?: DeploymentProviders;
   /** Lower-case name of the header that carries the key instead of the usual ones; null for those. */
   readonly keyHeader: string | null;
   readonly budgetExceededStatus: number;

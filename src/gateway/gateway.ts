@@ -6,20 +6,28 @@ import { ROUTING_DEFAULT } from '../domain/routing.ts';
 import { Refusal } from '../errors.ts';
 import { admit, callIdOf, endUserOf, tagsOf } from './admission.ts';
 import { sendDefect, sendRefusal } from './answers.ts';
-import { otherNanos, requirePrices } from './billable.ts';
+import { otherNanos, requirePrices, worstCost } from './billable.ts';
 import { readBody } from './body.ts';
 import type { GatewayDeps } from './gateway-deps.ts';
 import { createCooldownNews } from './cooldown-news.ts';
-import { cancelClaim, type Claim } from './claims.ts';
 import { type Call, countInput, formCall, readCall } from './call.ts';
 import { createDispatcher, type Running } from './dispatch.ts';
 import type { Books, Exchange } from './exchange.ts';
 import { readForm } from './form.ts';
 import { createKeyTable } from './key-table.ts';
 import type { Instant, Level } from './levels.ts';
-import { createLimiter, type Demand, type Limiter, mostTokens, type Reservation } from './limiter.ts';
+import {
+  createLimiter,
+  type Demand,
+  type Limiter,
+  mostOutput,
+  mostTokens,
+  type Reservation,
+} from './limiter.ts';
 import { createNamedSubjects, levelsOf } from './named-subjects.ts';
 import { createPlaces } from './places.ts';
+import { createProviderBudgets, type ProviderSpend, providerSpends } from './provider-budgets.ts';
+import { leaveRoom, type Room, roomFor } from './room.ts';
 import { createRouter } from './router.ts';
 import { isAbsolute, requireRoute, routeOf, type Target } from './routes.ts';
 import { createSpendWriter } from './spend-writer.ts';
@@ -51,6 +59,8 @@ export interface Gateway {
   softBudgetsReached(): number;
   /** How each deployment is doing. */
   deployments(): readonly DeploymentHealth[];
+  /** What providers were paid in the current windows of their budgets. */
+  providerSpends(): Promise<readonly ProviderSpend[]>;
   /** Null when a new request would be served; else why not. */
   trouble(): Refusal | null;
   /** Refuses what is new, lets what is running finish for so long, breaks off the rest, writes what is to be written. */
@@ -124,7 +134,14 @@ export function createGateway(deps: GatewayDeps): Gateway {
   });
   const subjects = createNamedSubjects(deps.tables, limiter.accounts);
   const routing = deps.routing ?? ROUTING_DEFAULT;
-  const router = createRouter(deps.deployments, deps.random, routing, monotonicMs);
+  const costs = createProviderBudgets({
+    budgets: routing.providerBudgets,
+    accounts: limiter.accounts,
+    providers: deps.providers ?? null,
+    zone: keyTable.ownZone,
+    wallMs,
+  });
+  const router = createRouter(deps.deployments, deps.random, routing, monotonicMs, costs);
   const upstreams = createUpstreams({
     connectionsMax: CONNECTIONS_MAX,
     timeouts: { ...TIMEOUTS, ...deps.timeouts },
@@ -138,6 +155,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     version,
     upstreams,
     router,
+    costs,
     routing,
     random,
     onCooled: cooldowns.tell,
@@ -219,8 +237,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
     sendDefect(response, callId);
   }
 
-  /** `without`: deployments that had no room for the request. */
-  function serve(visit: Visit, call: Call, without: readonly Deployment[] = NO_DEPLOYMENTS): void {
+  /** `without`: deployments that had no room for the request; `unpaid`: those whose provider's budget had none. */
+  function serve(visit: Visit, call: Call, without = NO_DEPLOYMENTS, unpaid = NO_DEPLOYMENTS): void {
     const { request, response } = visit;
     if (response.destroyed) return;
     const now = { wallMs: wallMs(), monotonicMs: monotonicMs() };
@@ -228,7 +246,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     const endUser = endUserOf(call, request.headers);
     const tags = tagsOf(caller, call, request.headers);
     const named = subjects.of(caller, endUser, tags);
-    const wish = { arrivedMs: visit.startedMs, without };
+    const wish = { arrivedMs: visit.startedMs, without, unpaid };
     const admission = admit(caller, call, named, router, now.wallMs, wish);
     const { firstModel, model, deployment, offer, nextFallback } = admission;
     const levels = levelsOf(caller, named, firstModel);
@@ -251,10 +269,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
     const lacking = limiter.lack(levels, demand, now, visit.startedMs);
     if (lacking !== null) return serveAfter(lacking, visit, call);
     const time = { nowMs: now.monotonicMs, arrivedMs: visit.startedMs };
-    const claim = router.claim(deployment, mostTokens(demand), time);
-    if (claim === null) return serve(visit, call, [...without, deployment]);
-    if (claim instanceof Promise) return serveAfter(claim, visit, call);
-    const reservation = reserve(levels, demand, now, claim);
+    const nanos = worstCost(call, offer.costs, inputTokens, mostOutput(demand));
+    const room = roomFor(router, costs, deployment, { tokens: mostTokens(demand), nanos }, time);
+    if (room instanceof Promise) return serveAfter(room, visit, call);
+    if (room === 'full') return serve(visit, call, [...without, deployment], unpaid);
+    if (room === 'unpaid') return serve(visit, call, [...without, deployment], [...unpaid, deployment]);
+    const reservation = reserve(levels, demand, now, room);
     const exchange: Exchange = {
       requestId: visit.requestId,
       callId: visit.callId,
@@ -268,7 +288,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
       deployment,
       offer,
       reservation,
-      claim,
+      ...room,
       inputTokens,
       tags,
       endUser,
@@ -286,11 +306,11 @@ export function createGateway(deps: GatewayDeps): Gateway {
   }
 
   /** On all levels, or nothing anywhere. */
-  function reserve(levels: readonly Level[], demand: Demand, now: Instant, claim: Claim): Reservation {
+  function reserve(levels: readonly Level[], demand: Demand, now: Instant, room: Room): Reservation {
     try {
       return limiter.reserve(levels, demand, now);
     } catch (error) {
-      cancelClaim(claim);
+      leaveRoom(room);
       throw error;
     }
   }
@@ -349,11 +369,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
     async share(sharing) {
       cooldowns.share(sharing.tell ?? null);
       router.share(sharing.shares);
+      costs.share(sharing.shares);
       await limiter.share(sharing);
     },
     told: cooldowns.told,
     softBudgetsReached: () => softBudgetsReached,
     deployments: health.all,
+    providerSpends: () => providerSpends(costs, deps.spentSince, () => writer.flush()),
     trouble: () => (closing ? new Refusal('shutting_down') : writer.refusal()),
     async close(graceMs) {
       closing = true;

@@ -43,6 +43,8 @@ export interface KeyTable {
   find(secret: string, nowMs: number): Caller;
   /** Why what a caller has running must end; null when it may go on. */
   revocation(caller: Caller, nowMs: number): Refusal | null;
+  /** Of the agency that runs the installation. Throws Refusal(key_table_stale). */
+  ownZone(): string;
 }
 
 export interface KeyTableOptions {
@@ -164,7 +166,11 @@ export function createKeyTable(options: KeyTableOptions): KeyTable {
     return null;
   }
 
-  return { find, revocation };
+  return {
+    find,
+    revocation,
+    ownZone: () => known(tables.agencies.get(known(tables.tenants.get(ownTenantId)).agency_id)).zone,
+  };
 }
 
 type People = Pick<CallerRows, 'user' | 'member' | 'tenantMember' | 'userBudget' | 'tenantBudget'>;

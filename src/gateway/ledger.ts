@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import type { DeploymentProviders } from './deployment-providers.ts';
 import type { LevelName } from './levels.ts';
 import type { SpentSince } from './limiter.ts';
 
@@ -30,8 +31,11 @@ const OWN_ROWS: Readonly<Record<LevelName, string>> = {
   'tenant-member': `s.user_id = ${AFTER} and s.tenant_id = ${BEFORE}`,
   'end-user': `s.end_user = ${AFTER} and s.tenant_id = ${BEFORE}`,
   tag: `s.tags @> array[${AFTER}] and s.tenant_id = ${BEFORE}`,
+  provider: 's.deployment in (select deployment from deployment_providers where provider = $1)',
   installation: "$1 = '' and s.tenant_id in (select tenant_id from tenants)",
 };
+
+const WITHOUT_TOTAL: ReadonlySet<LevelName> = new Set(['tenant-member', 'provider']);
 
 export interface LedgerOptions {
   readonly pool: Pool;
@@ -39,14 +43,17 @@ export interface LedgerOptions {
   readonly startPosition: bigint;
   /** Resolves when all read models have the log up to a position. */
   readonly settled: (position: bigint) => Promise<void>;
+  /** Without them only what was noted before is known of providers. */
+  readonly providers?: Pick<DeploymentProviders, 'note'>;
 }
 
-export function createLedger({ pool, startPosition, settled }: LedgerOptions): SpentSince {
+export function createLedger({ pool, startPosition, settled, providers }: LedgerOptions): SpentSince {
   return async (question) => {
     const { level, id, model, since, after, mustInclude, tag = null } = question;
     await settled(mustInclude > startPosition ? mustInclude : startPosition);
+    if (level === 'provider') await providers?.note();
     const hasTotal =
-      level !== 'tenant-member' && model === null && since === null && after === null && tag === null;
+      !WITHOUT_TOTAL.has(level) && model === null && since === null && after === null && tag === null;
     const { rows } = hasTotal
       ? await pool.query<Row>(totalOf(level), [level, id])
       : await pool.query<Row>(sumOf(level), [id, since, after, model, prefixOf(model), tag]);
@@ -68,7 +75,7 @@ function totalOf(level: LevelName): string {
 
 function sumOf(level: LevelName): string {
   return `
-    select p.position, coalesce(sum(s.price_nanos), 0)::text as nanos
+    select p.position, coalesce(sum(s.${level === 'provider' ? 'cost_nanos' : 'price_nanos'}), 0)::text as nanos
     from projections p left join spend_log s on ${OWN_ROWS[level]}
       and s.admitted_at >= coalesce($2::timestamptz, '-infinity')
       and s.position > coalesce($3::bigint, 0)

@@ -14,6 +14,8 @@ export type LevelName =
   | 'tenant-member'
   | 'end-user'
   | 'tag'
+  /** What the agency pays: of no request's levels, and counted in costs instead of prices. */
+  | 'provider'
   | 'installation';
 
 /** Null is unlimited. */

@@ -209,8 +209,13 @@ function needsOf(
 }
 
 /** Of prompt and answers together, whatever budgets may still cut off. */
-export function mostTokens({ inputTokens, choices, namedOutputTokens, outputTokensMax }: Demand): number {
-  return inputTokens + (namedOutputTokens ?? outputTokensMax) * choices;
+export function mostTokens(demand: Demand): number {
+  return demand.inputTokens + mostOutput(demand);
+}
+
+/** Of all answers. */
+export function mostOutput({ choices, namedOutputTokens, outputTokensMax }: Demand): number {
+  return (namedOutputTokens ?? outputTokensMax) * choices;
 }
 
 /** More was used than reserved, or without a reservation: the others have to know. */

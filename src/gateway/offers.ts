@@ -83,7 +83,7 @@ function eachRate(rates: Rates, change: (rate: bigint) => bigint): Rates {
  * The rates by which a request's worst case is reserved: all of the prompt and of the completion at
  * the dearest rate that any part of it can have. The same object where there are no such parts.
  */
-function worstOf(prices: Rates): Rates {
+export function worstOf(prices: Rates): Rates {
   const { 'cache-write': written = 0n, 'audio-input': heard = 0n, 'audio-output': spoken = 0n } = prices;
   const input = dearest(prices.input, written, heard);
   const output = dearest(prices.output, spoken);

@@ -1,9 +1,11 @@
 import type { Deployment } from '../domain/deployment.ts';
 import { type Routing, ROUTING_DEFAULT } from '../domain/routing.ts';
 import { unreachable } from '../domain/decider.ts';
+import { isoInstant } from '../domain/local-time.ts';
 import { Refusal } from '../errors.ts';
 import { matchesName } from './model-names.ts';
 import { type Claim, claimAtOnce, claimFor, type ClaimTime, isAvailable, shareStanding } from './claims.ts';
+import { NO_PROVIDER_BUDGETS, type ProviderBudgets } from './provider-budgets.ts';
 import type { Shares } from './shares.ts';
 import { newStanding, type Standing } from './standing.ts';
 
@@ -15,7 +17,7 @@ export interface Router {
   serves(model: string): boolean;
   /**
    * Null when no deployment has the name or a wildcard for it. Throws
-   * Refusal(all_deployments_in_cooldown) when none of them may be asked.
+   * Refusal(all_deployments_in_cooldown | provider_budget_exceeded) when none of them may be asked.
    */
   pick(model: string, wish?: Wish): Deployment | null;
   /** Another one after `failed`; the same when there is no other, null when that is left alone too. */
@@ -52,6 +54,8 @@ export interface Wish {
   readonly arrivedMs?: number | undefined;
   /** Where there was no room for it. */
   readonly without: readonly Deployment[];
+  /** Of those, whose provider's budget had no room for it. */
+  readonly unpaid?: readonly Deployment[];
 }
 
 const NONE: readonly string[] = [];
@@ -62,6 +66,7 @@ export function createRouter(
   random: () => number,
   routing: Routing = ROUTING_DEFAULT,
   nowMs: () => number = () => 0,
+  costs: ProviderBudgets = NO_PROVIDER_BUDGETS,
 ): Router {
   const countsTokens = routing.strategy === 'usage-based-routing';
   const source = typeof deployments === 'function' ? deployments : () => deployments;
@@ -87,7 +92,23 @@ export function createRouter(
     const now = nowMs();
     const time = { nowMs: now, arrivedMs: wish?.arrivedMs ?? now };
     return group.filter(
-      (standing) => isAvailable(standing, time) && wish?.without.includes(standing.deployment) !== true,
+      (standing) =>
+        isAvailable(standing, time) &&
+        wish?.without.includes(standing.deployment) !== true &&
+        costs.hasRoom(standing.deployment, time),
+    );
+  }
+
+  function refusalFor(model: string, group: readonly Standing[], wish: Wish | null): Refusal {
+    const now = nowMs();
+    const time = { nowMs: now, arrivedMs: wish?.arrivedMs ?? now };
+    const isSpent = ({ deployment }: Standing) =>
+      wish?.unpaid?.includes(deployment) === true || !costs.hasRoom(deployment, time);
+    if (!group.every(isSpent)) return restingRefusal(model, group, now);
+    const resets = group.map(({ deployment }) => costs.resets(deployment));
+    return spentRefusal(
+      model,
+      resets.reduce((first, next) => (next.atMs < first.atMs ? next : first)),
     );
   }
 
@@ -136,10 +157,11 @@ export function createRouter(
     pick(model, wish) {
       const group = groupOf(model);
       if (group === undefined) return null;
-      if (group.length === 1 && !isLimited(group[0]!)) return group[0]!.deployment;
+      const only = group.length === 1 ? group[0]! : null;
+      if (only !== null && !isLimited(only) && !costs.limits(only.deployment)) return only.deployment;
       const available = availableIn(group, wish ?? null);
       if (available.length > 0) return choose(available).deployment;
-      throw restingRefusal(model, group, nowMs());
+      throw refusalFor(model, group, wish ?? null);
     },
     again(model, failed) {
       const available = availableIn(groupOf(model) ?? [], null);
@@ -200,6 +222,13 @@ function restingRefusal(model: string, group: readonly Standing[], nowMs: number
   const waits = group.map(({ cooledUntilMs }) => cooledUntilMs - nowMs).filter((ms) => ms > 0);
   const retryAfterSeconds = Math.max(Math.ceil(Math.min(...waits, 5_000) / 1_000), 1);
   return new Refusal('all_deployments_in_cooldown', { model, retryAfterSeconds }, { retryAfterSeconds });
+}
+
+/** What was spent, and with whom, is the agency's business. */
+function spentRefusal(model: string, resets: { readonly atMs: number; readonly inMs: number }): Refusal {
+  const retryAfterSeconds = Math.max(Math.ceil(resets.inMs / 1_000), 1);
+  const detail = { model, resetsAt: isoInstant(resets.atMs) };
+  return new Refusal('provider_budget_exceeded', detail, { retryAfterSeconds });
 }
 
 function chooser(

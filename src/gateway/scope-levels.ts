@@ -34,6 +34,7 @@ const LITELLM_SCOPES: Readonly<Record<LevelName, string>> = {
   'tenant-member': 'organization_member',
   'end-user': 'end_user',
   tag: 'tag',
+  provider: 'provider',
   installation: 'installation',
 };
 const MODEL_SCOPES: Readonly<Partial<Record<LevelName, string>>> = {

@@ -66,6 +66,15 @@ export interface HttpDeps {
   readonly upstreamBaseUrl: string | undefined;
   /** What a request with this usage would be charged; null for unknown models. */
   readonly quote: (terms: Terms | null, model: string, usage: Usage) => bigint | 'unpriced' | null;
+  /** What providers that have a budget were paid in its current window, nanos. */
+  readonly providerSpends: () => Promise<
+    readonly {
+      readonly provider: string;
+      readonly budget: { readonly nanos: bigint; readonly window: string };
+      readonly endsAt: string;
+      readonly nanos: bigint;
+    }[]
+  >;
   readonly status: () => HealthFacts;
   readonly metrics: () => readonly Metric[];
   readonly runInvoices: RunInvoices;

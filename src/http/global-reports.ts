@@ -15,11 +15,11 @@ const Text = z.string().max(500).optional();
 /** So many groups of a report, the dearest of the period. */
 const GROUPS_MAX = 1_000;
 
-export function globalReportRoutes(): FastifyPluginCallbackZod {
+export function globalReportRoutes(deps: Pick<HttpDeps, 'providerSpends'>): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     reportRoute(app);
     activityRoutes(app);
-    budgetsRoute(app);
+    budgetsRoute(app, deps);
     done();
   };
 }
@@ -242,16 +242,39 @@ function sumUp(days: z.output<typeof DayActivity>[]): z.output<typeof Activity> 
   };
 }
 
-function budgetsRoute(app: App): void {
+/** In the agency's currency; what is left of a budget can be a little less while requests are running. */
+const ProviderBudgetNow = z.object({
+  budget_limit: z.number(),
+  time_period: z.string(),
+  spend: z.number().describe('What the provider is paid for requests admitted in the window'),
+  budget_reset_at: z.string(),
+});
+
+function budgetsRoute(app: App, { providerSpends }: Pick<HttpDeps, 'providerSpends'>): void {
   app.get(
     '/provider/budgets',
     {
       schema: {
-        ...route('Budgets of providers; there are none, budgets belong to those who pay'),
+        ...route('What each provider may be paid per window, and what it was paid in this one'),
         querystring: After,
-        response: { 200: z.object({ providers: z.record(z.string(), AnyJson) }), ...refusalAnswers },
+        response: {
+          200: z.object({ providers: z.record(z.string(), ProviderBudgetNow) }),
+          ...refusalAnswers,
+        },
       },
     },
-    () => ({ providers: {} }),
+    async () => ({
+      providers: Object.fromEntries(
+        (await providerSpends()).map(({ provider, budget, endsAt, nanos }) => [
+          provider,
+          {
+            budget_limit: nanosToNumber(budget.nanos),
+            time_period: budget.window,
+            spend: nanosToNumber(nanos),
+            budget_reset_at: endsAt,
+          },
+        ]),
+      ),
+    }),
   );
 }

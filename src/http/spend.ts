@@ -15,7 +15,7 @@ export function spendRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
     app.register(spendListRoutes());
     app.register(dailyActivityRoutes());
     app.register(globalSpendRoutes());
-    app.register(globalReportRoutes());
+    app.register(globalReportRoutes(deps));
     app.register(spendPriceRoutes());
     app.register(spendResetRoute(deps));
     done();

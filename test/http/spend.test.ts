@@ -263,7 +263,6 @@ describe('sums over everything', () => {
     '/global/spend/provider',
     '/global/spend/tags',
     '/global/spend/all_tag_names',
-    '/provider/budgets',
     ...['team', 'organization', 'customer', 'internal_user', 'api_key'].map(
       (by) => `/global/spend/report?group_by=${by}&${NOVEMBER}`,
     ),

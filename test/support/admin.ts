@@ -134,6 +134,7 @@ export async function startAdmin(options: AdminOptions = {}): Promise<Admin> {
       upstreamBaseUrl: undefined,
       quote: (_terms, model, { inputTokens, outputTokens }) =>
         model === 'demo-small' ? BigInt(inputTokens * 1_000 + outputTokens * 2_000) : null,
+      providerSpends: () => Promise.resolve([]),
       status: () => ({
         head: appended,
         keyTableAgeMs: 0,

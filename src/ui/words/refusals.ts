@@ -42,6 +42,8 @@ export const germanRefusals: Readonly<Record<string, string>> = {
   unknown_model: 'Ein Modell „{model}“ gibt es nicht.',
   budget_exceeded: 'Das Budget reicht nicht: ausgegeben {spent} von {limit}. Es beginnt neu: {resetsAt}.',
   installation_budget_exceeded: 'Das Budget der ganzen Installation ist aufgebraucht, bis {resetsAt}.',
+  provider_budget_exceeded:
+    'Für „{model}“ ist das Budget des Anbieters aufgebraucht. Es beginnt neu: {resetsAt}.',
   installation_busy: 'Die ganze Installation ist ausgelastet. Bitte versuchen Sie es gleich noch einmal.',
   rate_limited: 'Das Limit {kind} ist erreicht ({limit}). Es geht weiter: {resetsAt}.',
   all_deployments_in_cooldown:
