@@ -97,7 +97,7 @@ function fallbackFor(
 }
 
 /** Null as well when none of several may be asked. */
-export function pickQuietly(router: Router, model: string, wish?: Wish): Deployment | null {
+export function pickQuietly(router: Router, model: string, wish: Wish): Deployment | null {
   try {
     return router.pick(model, wish);
   } catch {

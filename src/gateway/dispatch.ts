@@ -203,7 +203,10 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     while (running.nextFallback < models.length) {
       const model = models[running.nextFallback]!;
       running.nextFallback += 1;
-      const deployment = allowsInstead(caller, exchange.subjects, model) ? pickQuietly(router, model) : null;
+      const wish = { without: [], from: exchange.deployment };
+      const deployment = allowsInstead(caller, exchange.subjects, model)
+        ? pickQuietly(router, model, wish)
+        : null;
       const offer = deployment === null ? null : caller.tariff.offer(model, deployment);
       if (deployment === null || offer === null || !isBillable(call, offer)) continue;
       const room = roomAt(exchange, deployment, offer, 0);

@@ -56,6 +56,8 @@ export interface Wish {
   readonly without: readonly Deployment[];
   /** Of those, whose provider's budget had no room for it. */
   readonly unpaid?: readonly Deployment[];
+  /** Where it was until now: the room that it has in that provider's budget, it keeps. */
+  readonly from?: Deployment;
 }
 
 const NONE: readonly string[] = [];
@@ -95,7 +97,7 @@ export function createRouter(
       (standing) =>
         isAvailable(standing, time) &&
         wish?.without.includes(standing.deployment) !== true &&
-        costs.hasRoom(standing.deployment, time),
+        (isPaidFor(standing.deployment, wish) || costs.hasRoom(standing.deployment, time)),
     );
   }
 
@@ -164,7 +166,7 @@ export function createRouter(
       throw refusalFor(model, group, wish ?? null);
     },
     again(model, failed) {
-      const available = availableIn(groupOf(model) ?? [], null);
+      const available = availableIn(groupOf(model) ?? [], { without: [], from: failed });
       const others = available.filter(({ deployment }) => deployment !== failed);
       if (others.length > 0) return choose(others).deployment;
       return available.length > 0 ? failed : null;
@@ -222,6 +224,10 @@ function restingRefusal(model: string, group: readonly Standing[], nowMs: number
   const waits = group.map(({ cooledUntilMs }) => cooledUntilMs - nowMs).filter((ms) => ms > 0);
   const retryAfterSeconds = Math.max(Math.ceil(Math.min(...waits, 5_000) / 1_000), 1);
   return new Refusal('all_deployments_in_cooldown', { model, retryAfterSeconds }, { retryAfterSeconds });
+}
+
+function isPaidFor({ provider }: Deployment, wish: Wish | null): boolean {
+  return wish?.from !== undefined && wish.from.provider === provider;
 }
 
 /** What was spent, and with whom, is the agency's business. */
