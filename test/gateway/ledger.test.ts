@@ -4,6 +4,8 @@ import { projects } from '../../projections/projects.ts';
 import { spendLog } from '../../projections/spend-log.ts';
 import { spendTotals } from '../../projections/spend-totals.ts';
 import { tenants } from '../../projections/tenants.ts';
+import type { Deployment } from '../../src/domain/deployment.ts';
+import { deploymentProviders } from '../../src/gateway/deployment-providers.ts';
 import type { LevelName } from '../../src/gateway/levels.ts';
 import type { LedgerQuestion } from '../../src/gateway/limiter.ts';
 import { createLedger } from '../../src/gateway/ledger.ts';
@@ -128,4 +130,46 @@ test('the ledger waits for what this process has written itself', async () => {
   await spentSince(question('key', 'key_1', null, 3n));
   await spentSince(question('key', 'key_1', null, 9n));
   expect(waited).toEqual([5n, 9n]);
+});
+
+test('the ledger knows what providers were paid, by deployments that are configured and by those that were', async () => {
+  const served = ['upstream-1', 'other'].map((id) => ({ id, provider: 'openai' }) as Deployment);
+  const sum = async (
+    configured: readonly Deployment[],
+    provider: string,
+    more: Partial<LedgerQuestion> = {},
+  ) => {
+    const spentSince = createLedger({
+      pool: database.pool,
+      startPosition: 5n,
+      settled: (position) => projector.reached(position, 10_000),
+      providers: deploymentProviders(database.pool, () => configured),
+    });
+    return (await spentSince(question('provider', provider, MIDNIGHT, 0n, more))).nanos;
+  };
+  const each = spendRecorded().data.costNanos;
+  expect(await sum([], 'openai')).toBe(0n);
+  expect(await sum(served, 'openai')).toBe(3n * each);
+  expect(await sum([], 'openai', { after: 6n })).toBe(each);
+  expect(await sum([], 'openai', { tag: 'r2' })).toBe(each);
+  expect(await sum([{ ...served[0]!, provider: undefined }], 'azure')).toBe(0n);
+  // Whose it was is not known for each request: it counts for both.
+  expect(await sum([{ ...served[0]!, provider: 'azure' }], 'azure')).toBe(3n * each);
+  expect(await sum([], 'openai')).toBe(3n * each);
+});
+
+test('what can be served is noted once, and what is added is noted before it is asked', async () => {
+  const one = { id: 'one', provider: 'p' } as Deployment;
+  const two = { id: 'two', provider: 'p' } as Deployment;
+  let current = [one];
+  const providers = deploymentProviders(database.pool, () => current);
+  expect(providers.isNoted(one)).toBe(false);
+  await providers.note();
+  expect([providers.isNoted(one), providers.isNoted(two)]).toEqual([true, false]);
+  current = [one, two];
+  await Promise.all([providers.note(), providers.note()]);
+  const { rows } = await database.pool.query(
+    `select deployment from deployment_providers where provider = 'p' order by 1`,
+  );
+  expect(rows).toEqual([{ deployment: 'one' }, { deployment: 'two' }]);
 });

@@ -1,6 +1,10 @@
+import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Deployment } from '../../src/domain/deployment.ts';
 import type { ProviderBudget } from '../../src/domain/routing.ts';
+import { type Rates, rate } from '../../src/domain/spend.ts';
+import { worstCost } from '../../src/gateway/billable.ts';
+import type { Call } from '../../src/gateway/call.ts';
 import type { LedgerQuestion } from '../../src/gateway/ledger-question.ts';
 import {
   createProviderBudgets,
@@ -186,6 +190,30 @@ test('what was paid before a restart comes from the ledger, and is told with the
   expect(await world.gateway.providerSpends()).toMatchObject([
     { provider: 'openai', nanos: 2n * ONE, endsAt: MIDNIGHT },
   ]);
+});
+
+test('no division of the tokens costs more than what is held', () => {
+  const rates = fc.record({
+    input: fc.bigInt(0n, 5_000_000n),
+    'cached-input': fc.bigInt(0n, 5_000_000n),
+    output: fc.bigInt(0n, 5_000_000n),
+    'cache-write': fc.option(fc.bigInt(0n, 5_000_000n), { nil: undefined }),
+    'audio-output': fc.option(fc.bigInt(0n, 5_000_000n), { nil: undefined }),
+  });
+  const tokens = fc.tuple(fc.nat(500), fc.nat(500), fc.nat(500), fc.nat(500), fc.nat(500));
+  fc.assert(
+    fc.property(rates, tokens, (given, [fresh, cached, written, said, spoken]) => {
+      const costs = Object.fromEntries(
+        Object.entries(given).filter(([, rate]) => rate !== undefined),
+      ) as unknown as Rates;
+      const [inputTokens, outputTokens] = [fresh + cached + written, said + spoken];
+      const units = { 'cache-write': written, 'audio-output': spoken };
+      const usage = { inputTokens, cachedInputTokens: cached, outputTokens, reasoningTokens: 0, units };
+      const paid = rate(usage, costs, costs).reduce((sum, { costNanos }) => sum + costNanos, 0n);
+      const call = { quantities: null } as Call;
+      expect(paid).toBeLessThanOrEqual(worstCost(call, costs, inputTokens, outputTokens));
+    }),
+  );
 });
 
 describe('of several processes', () => {

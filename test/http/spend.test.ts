@@ -10,7 +10,9 @@ const keyOf: Record<string, Spender> = {};
 const ONE = 0.0002625;
 
 beforeAll(async () => {
-  admin = await startAdmin();
+  const budget = { nanos: 100_000_000_000n, window: '1d' };
+  const openai = { provider: 'openai', budget, endsAt: '2026-11-20T23:00:00.000Z', nanos: 1_500_000_000n };
+  admin = await startAdmin({ deps: { providerSpends: () => Promise.resolve([openai]) } });
   who = await people(admin);
   const make = async (name: string, body: object) =>
     void (keyOf[name] = (
@@ -251,6 +253,15 @@ describe('daily activity', () => {
     const own = await entities(`/organization/daily/activity?${NOVEMBER}&organization_ids=${who.tenantId}`);
     expect(own).toEqual({ [who.tenantId]: 3 });
   });
+});
+
+test('what providers were paid is the administrator’s to know, in the shape of LiteLLM', async () => {
+  const { body } = await as('master', '/provider/budgets');
+  const budget = { budget_limit: 100, time_period: '1d', spend: 1.5 };
+  expect(body).toEqual({ providers: { openai: { ...budget, budget_reset_at: '2026-11-20T23:00:00.000Z' } } });
+  expect((await as('proxy_admin_viewer', '/provider/budgets')).status).toBe(403);
+  for (const person of ['org_admin', 'internal_user', 'team_admin', 'key'] as const)
+    expect((await as(person, '/provider/budgets')).status, person).toBe(401);
 });
 
 describe('sums over everything', () => {
