@@ -6,8 +6,7 @@ import type { Budget } from './domain/limits.ts';
 import { tenantLimitsFor } from './domain/plan.ts';
 
 /** What somebody should look at before others notice: budgets near their end, and keys near theirs. */
-// The tables are named in the statements; the type of a query builder would say nothing about them.
-// oxlint-disable-next-line typescript/no-explicit-any
+// oxlint-disable-next-line typescript/no-explicit-any -- the statements name the tables themselves
 type AnyDb = Kysely<any>;
 
 export interface KeyPlace {

@@ -25,8 +25,7 @@ export interface Alert {
 
 export interface ConditionDeps {
   readonly pool: Pool;
-  // Tables are named in the statements.
-  // oxlint-disable-next-line typescript/no-explicit-any
+  // oxlint-disable-next-line typescript/no-explicit-any -- the statements name the tables themselves
   readonly db: Kysely<any>;
   /** What does not work in this process. */
   readonly health: () => readonly HealthProblem[];
