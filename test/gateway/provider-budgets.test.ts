@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Deployment } from '../../src/domain/deployment.ts';
 import type { ProviderBudget } from '../../src/domain/routing.ts';
