@@ -7,7 +7,7 @@ import { limitColumns } from './subject-columns.ts';
 /** Every virtual key there ever was. Deleted ones stay, so that their spend has an owner. */
 export const keys = defineProjection({
   name: 'keys',
-  version: 4,
+  version: 5,
   columns: {
     key_id: 'text',
     /** Lower-case hex SHA-256 of the secret. */
@@ -91,6 +91,7 @@ export const keys = defineProjection({
     ['rotates_at'],
     ['created_at', 'key_id'],
   ],
+  searches: ['alias', 'user_id'],
   on: {
     'key.generated': ({ keyId, tenantId, tokenHash, keyName, limits, settings }, recorded) => ({
       op: 'insert',

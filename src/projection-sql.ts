@@ -57,7 +57,14 @@ export function tableDdl(projection: Projection, table: string, temporary = fals
       (index) => `create index on ${quoted(table)} (${index.map(quoted).join(', ')})`,
     ),
     ...(projection.lookups.length === 0 ? [] : [lookupDdl(projection, table)]),
+    ...projection.searches.map((column) => searchDdl(column, table)),
   ];
+}
+
+/** For `like '%part%'`. Not there where the database has no pg_trgm: the search works without it, too. */
+function searchDdl(column: string, table: string): string {
+  const index = `create index on ${quoted(table)} using gin (${quoted(column)} gin_trgm_ops)`;
+  return `do $$ begin if exists (select from pg_extension where extname = 'pg_trgm') then ${index}; end if; end $$`;
 }
 
 /**

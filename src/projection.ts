@@ -79,6 +79,7 @@ export interface Projection<C extends Columns = Columns> {
   /** Further indexes, each a list of columns. */
   readonly indexes: readonly (readonly string[])[];
   readonly lookups: readonly string[];
+  readonly searches: readonly string[];
   /** Event types it handles. */
   readonly types: readonly EventType[];
   /**
@@ -98,9 +99,11 @@ export function defineProjection<const C extends Columns, const K extends keyof 
   readonly indexes?: readonly (readonly (keyof C & string)[])[];
   /** Columns of single rows in a table that only grows: found by a scan of few blocks, at hardly any cost to writers. */
   readonly lookups?: readonly (keyof C & string)[];
+  /** Columns that are searched for a part of their text, by `like '%part%'`. */
+  readonly searches?: readonly (keyof C & string)[];
   readonly on: Handlers<C, K>;
 }): Projection<C> {
-  const { name, version, columns, key, indexes = [], lookups = [], on } = definition;
+  const { name, version, columns, key, indexes = [], lookups = [], searches = [], on } = definition;
   for (const identifier of [name, ...Object.keys(columns)]) {
     if (!/^[a-z][a-z0-9_]{0,39}$/.test(identifier))
       throw new TypeError(`not a name for a table or column: ${identifier}`);
@@ -116,7 +119,7 @@ export function defineProjection<const C extends Columns, const K extends keyof 
       storableChange(columns, change),
     );
   };
-  return { name, version, columns, key, indexes, lookups, types, prefixes, apply };
+  return { name, version, columns, key, indexes, lookups, searches, types, prefixes, apply };
 }
 
 function storableChange(columns: Columns, change: RowChange): RowChange {

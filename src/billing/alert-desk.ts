@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { alertSettings, type AlertSettingsCommand, type AlertTarget } from '../domain/alert-settings.ts';
 import { Refusal } from '../errors.ts';
-import { type CommandMeta, transact } from '../transact.ts';
+import { type CommandMeta, eventId, transact } from '../transact.ts';
 import { type Address, deliver, type DeliveryDeps } from './alert-delivery.ts';
 import { alertSettingsStream, targetsOf } from './alerts.ts';
 import { keepSecret, secretOf } from './collection-deps.ts';
@@ -28,6 +28,12 @@ export function alertDesk(deps: DeliveryDeps) {
     const target = (await targetsOf(store, agencyId)).find((one) => one.id === id);
     if (target === undefined) throw new Refusal('not_found', { what: 'alert target' });
     return target;
+  };
+  const hasRun = async (agencyId: string, { commandId }: CommandMeta): Promise<boolean> => {
+    const stream = place(agencyId);
+    const id = eventId(stream, commandId, 0);
+    for await (const recorded of store.readStream(stream)) if (recorded.id === id) return true;
+    return false;
   };
 
   return {
@@ -71,8 +77,9 @@ export function alertDesk(deps: DeliveryDeps) {
       await targetOf(agencyId, id);
       const known = await addressOf(agencyId, id);
       if (known === null) throw new Refusal('secret_unreadable');
-      const secret = newSigningSecret();
-      await keep(agencyId, id, { ...known, secret });
+      // From the command, so that it is the same when the request comes twice, and kept by the first alone.
+      const secret = signingSecretFor(deps.serverSecret, id, meta.commandId);
+      if (!(await hasRun(agencyId, meta))) await keep(agencyId, id, { ...known, secret });
       const command = { type: 'change', agencyId, id, target: {}, moved: true } as const;
       const { position } = await change(agencyId, command, meta);
       return { position, secret };
@@ -105,6 +112,11 @@ export function alertDesk(deps: DeliveryDeps) {
 
 function newSigningSecret(): string {
   return `${SECRET_PREFIX}${randomBytes(32).toString('base64url')}`;
+}
+
+function signingSecretFor(serverSecret: string, targetId: string, commandId: string): string {
+  const named = JSON.stringify(['signing secret', targetId, commandId]);
+  return `${SECRET_PREFIX}${createHmac('sha256', serverSecret).update(named).digest('base64url')}`;
 }
 
 function requireAddress(

@@ -17,6 +17,13 @@ export interface Command extends Omit<CommandMeta, 'agencyId' | 'tenantId'> {
   readonly input: { readonly route: string; readonly params: unknown; readonly body: unknown };
 }
 
+/** What an Idempotency-Key of this caller is called; null when none was sent. Throws Refusal(invalid_input). */
+export function commandIdOf(request: FastifyRequest): string | null {
+  const key = headerOf(request, 'idempotency-key');
+  const { kind, id } = actorOf(request.caller);
+  return key === undefined ? null : `${kind}:${id}:${key}`;
+}
+
 /** `actor` for routes that are public and know who is there all the same. */
 export function commandOf(
   deps: Pick<HttpDeps, 'now'>,
@@ -53,6 +60,8 @@ function actorOf(caller: Caller | null): Pick<Actor, 'kind' | 'id'> {
       return { kind: 'user', id: caller.standing.userId };
     case 'key':
       return { kind: 'key', id: caller.key.key_id };
+    case 'auditor':
+      return { kind: 'auditor', id: caller.auditor.auditor_id };
     default:
       throw new Error('a write reached its handler without somebody who may write');
   }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { Refusal } from '../errors.ts';
 import type { App, HttpDeps } from './deps.ts';
 import { OutboxFactsShown } from './outbox.ts';
 import { refusalAnswers } from './schemas.ts';
@@ -41,6 +42,7 @@ export function healthRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
     readinessRoute(app, deps);
     deploymentsRoute(app, deps);
     backlogRoute(app, deps);
+    servicesRoute(app, deps);
     done();
   };
 }
@@ -152,6 +154,48 @@ function backlogRoute(app: App, deps: HttpDeps): void {
     async () => {
       const { oldestAt, ...counts } = await deps.collection.outboxFacts();
       return { in_flight_requests: deps.status().inFlight, outbox: { ...counts, oldest_at: oldestAt } };
+    },
+  );
+}
+
+/** LiteLLM's way to try alerts out: a GET that sends. */
+function servicesRoute(app: App, deps: HttpDeps): void {
+  app.get(
+    '/health/services',
+    {
+      schema: {
+        summary: 'Send a test to every target of the own agency on a channel, and say what came of it',
+        tags: ['health'],
+        querystring: z.object({ service: z.string().min(1).max(50).describe('webhook or email') }),
+        response: {
+          200: z.object({
+            status: z.enum(['success', 'failure']),
+            message: z.string(),
+            targets: z.array(z.object({ id: z.string(), ok: z.boolean(), detail: z.string() })),
+          }),
+          ...refusalAnswers,
+        },
+      },
+    },
+    async ({ query: { service } }) => {
+      const { agencyId } = deps.ownTenant;
+      const chosen = (await deps.alerts.list(agencyId)).filter(({ channel }) => channel === service);
+      if (chosen.length === 0) {
+        const problem = `No alert target of the channel ${service}: add one with POST /api/agencies/${agencyId}/alerts.`;
+        throw new Refusal('bad_request', { problem }, { param: 'service' });
+      }
+      const targets = await Promise.all(
+        chosen.map(async ({ id }) => {
+          const { ok, detail } = await deps.alerts.test(agencyId, id);
+          return { id, ok, detail };
+        }),
+      );
+      const reached = targets.filter(({ ok }) => ok).length;
+      return {
+        status: reached === targets.length ? ('success' as const) : ('failure' as const),
+        message: `${reached} of ${targets.length} reached`,
+        targets,
+      };
     },
   );
 }

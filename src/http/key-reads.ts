@@ -176,7 +176,7 @@ function aliasesRoute(app: App): void {
       const { db } = deps;
       let rows = db.selectFrom('keys').where('status', '!=', 'deleted').where('alias', 'is not', null);
       if (!seesAll(caller)) rows = rows.where(seenBy(caller));
-      if (search !== undefined) rows = rows.where(sql<boolean>`strpos(lower(alias), lower(${search})) > 0`);
+      if (search !== undefined) rows = rows.where(sql<boolean>`alias ilike ${containing(search)}`);
       const { total } = await rows
         .select((eb) => eb.fn.countAll<bigint>().as('total'))
         .executeTakeFirstOrThrow();
@@ -259,8 +259,8 @@ function filtered(query: ListQuery): RawBuilder<boolean> {
   if (project !== undefined) conditions.push(sql`keys.project_id = ${project}`);
   if (tenantId !== undefined) conditions.push(sql`keys.tenant_id = ${tenantId}`);
   if (hash !== undefined) conditions.push(sql`keys.token_hash = ${hash.toLowerCase()}`);
-  if (alias !== undefined) conditions.push(sql`strpos(keys.alias, ${alias}) > 0`);
-  if (userId !== undefined) conditions.push(sql`strpos(keys.user_id, ${userId}) > 0`);
+  if (alias !== undefined) conditions.push(sql`keys.alias like ${containing(alias)}`);
+  if (userId !== undefined) conditions.push(sql`keys.user_id like ${containing(userId)}`);
   return sql`${sql.join(conditions, sql` and `)}`;
 }
 
@@ -310,6 +310,11 @@ function orderOf(query: ListQuery): RawBuilder<unknown> {
   const direction = order === 'asc' ? sql`asc` : sql`desc`;
   const exactFirst = alias === undefined ? sql`` : sql`case when keys.alias = ${alias} then 0 else 1 end,`;
   return sql`${exactFirst} ${column} ${direction} ${nullable ? sql`nulls last` : sql``}, keys.key_id ${direction}`;
+}
+
+/** The pattern of `like` for a text anywhere in another, which may itself have `%` and `_` in it. */
+function containing(text: string): string {
+  return `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
 }
 
 function isTrue(flag: string | undefined): boolean {

@@ -59,6 +59,13 @@ export interface Tables {
   };
   /** The migration of attempts to sign in. */
   readonly login_attempts: { readonly id: string; readonly failures: number; readonly began_at: string };
+  /** The migration of repeated requests. */
+  readonly repeated_requests: {
+    readonly id: string;
+    readonly fingerprint: string;
+    readonly answer: string | null;
+    readonly asked_at: string;
+  };
   readonly passwords: { readonly user_id: string; readonly hash: string; readonly changed_at: string };
   readonly project_names: { readonly project_id: string; readonly name: string };
   readonly invoice_documents: { readonly invoice_id: string; readonly document: string };

@@ -154,6 +154,7 @@ const rows: Readonly<Record<string, Row>> = {
   'PATCH /config/cost_discount_config': [admin],
   'GET /config/cost_margin_config': [viewers],
   'PATCH /config/cost_margin_config': [admin],
+  'GET /health/services': [admin],
   'GET /active/callbacks': [viewers],
   'GET /settings': [viewers],
   'GET /routes': [everybody],

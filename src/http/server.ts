@@ -46,6 +46,7 @@ import { planRoutes } from './plans.ts';
 import { projectRoutes } from './projects.ts';
 import { depsWithin } from './row-scope.ts';
 import { proxySettingsRoutes } from './proxy-settings.ts';
+import { answerRepeats } from './repeats.ts';
 import { routeTable } from './route-table.ts';
 import { sessionRoutes } from './sessions.ts';
 import { settleForRead, settleSpend } from './settle.ts';
@@ -85,6 +86,7 @@ export function createHttp(deps: HttpDeps): FastifyInstance {
   app.setErrorHandler((error, request, reply) => answerError(deps, error, request, reply));
   readJsonOnly(app);
   addHooks(app, deps);
+  answerRepeats(app, deps);
   const table = routeTable(app);
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0]!;

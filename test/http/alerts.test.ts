@@ -75,6 +75,14 @@ describe('a target', () => {
   test('is tried with one message, signed so that the receiver can check it, and says what came of it', async () => {
     const { id, secret } = (await add({ channel: 'webhook', address: hook, language: 'de' })).body;
     expect((await tryOut(id)).body).toMatchObject({ ok: true, detail: 'answered 204' });
+    expect((await admin.call({ url: '/health/services?service=webhook' })).body).toEqual({
+      status: 'success',
+      message: '1 of 1 reached',
+      targets: [{ id, ok: true, detail: 'answered 204' }],
+    });
+    expect(received.splice(1)).toHaveLength(1);
+    const none = await admin.call({ url: '/health/services?service=slack' });
+    expect(none).toMatchObject({ status: 400, body: { error: { param: 'service' } } });
     const [{ headers, body }] = received as [Received];
     const [, at, mac] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(headers['x-keyledger-signature']))!;
     expect(mac).toBe(createHmac('sha256', secret).update(`${at}.${body}`).digest('hex'));

@@ -234,4 +234,104 @@ describe('the operator', () => {
     const gone = await admin.call({ url: '/key/delete', body: { key_aliases: ['example-service'] } });
     expect(gone.body.deleted_keys).toEqual(['example-service']);
   });
+
+  /** What its structs decode: a number stays a number, a moment is a text, and no field of another type breaks it. */
+  const NUMBERS = ['spend', 'max_budget', 'tpm_limit', 'rpm_limit', 'max_parallel_requests'];
+  const TEXTS = [
+    'key',
+    'key_alias',
+    'key_name',
+    'token',
+    'token_id',
+    'team_id',
+    'team_alias',
+    'user_id',
+    'user_email',
+    'user_role',
+    'organization_id',
+    'budget_duration',
+    'budget_reset_at',
+    'created_at',
+    'updated_at',
+    'expires',
+    'litellm_budget_table',
+  ];
+  function expectTypes(record: Record<string, unknown>, wanted: readonly string[]): void {
+    expect(Object.keys(record)).toEqual(expect.arrayContaining([...wanted]));
+    for (const [names, type] of [
+      [NUMBERS, 'number'],
+      [TEXTS, 'string'],
+    ] as const)
+      for (const name of names)
+        if (record[name] != null) expect([name, typeof record[name]]).toEqual([name, type]);
+    if (record['models'] !== undefined) expect(record['models']).toBeInstanceOf(Array);
+  }
+  const done = async (request: Parameters<Admin['call']>[0]) => {
+    const answer = await admin.call(request);
+    expect([request.url, answer.status]).toEqual([request.url, 200]);
+    return answer.body;
+  };
+
+  test('makes, finds, changes and deletes a team, a user, a key and a model, in types that it can decode', async () => {
+    for (const url of ['/health/liveness', '/health/readiness']) await done({ url, bearer: null });
+
+    const limits = { max_budget: 10, budget_duration: '30d', tpm_limit: 1_000, rpm_limit: 10 };
+    const team = { team_id: 'op-team', team_alias: 'Operator', models: ['demo-small'], ...limits };
+    expectTypes(await done({ url: '/team/new', body: team }), [
+      'team_id',
+      'team_alias',
+      'models',
+      'max_budget',
+    ]);
+    const changed = await done({ url: '/team/update', body: { team_id: 'op-team', max_budget: 20 } });
+    expect(changed).toMatchObject({ team_id: 'op-team', data: { max_budget: 20, rpm_limit: 10 } });
+
+    const person = { user_email: 'op@kunde.example', user_alias: 'Op', user_role: 'internal_user' };
+    const user = await done({ url: '/user/new', body: { ...person, auto_create_key: false, max_budget: 5 } });
+    expectTypes(user, ['user_id', 'user_email', 'user_role', 'max_budget']);
+    const { user_id } = user;
+    const { users } = await done({ url: '/user/list?user_email=op@kunde.example' });
+    expect(users).toMatchObject([{ user_id }]);
+    await done({ url: '/user/update', body: { user_id, max_budget: 6 } });
+    expect((await done({ url: `/user/info?user_id=${user_id}` })).user_info.max_budget).toBe(6);
+
+    const member = { role: 'user', user_id };
+    await done({ url: '/team/member_add', body: { team_id: 'op-team', member, max_budget_in_team: 2 } });
+    const { team_info } = await done({ url: '/team/info?team_id=op-team' });
+    expect(team_info.members_with_roles).toContainEqual(expect.objectContaining(member));
+
+    const fields = { key_alias: 'op-key', team_id: 'op-team', user_id, duration: '30d', ...limits };
+    const key = await done({ url: '/key/generate', body: fields });
+    expectTypes(key, ['key', 'token', 'key_alias', 'max_budget', 'expires', 'litellm_budget_table']);
+    expect(key.litellm_budget_table).toBeNull();
+    const { keys } = await done({ url: '/key/list?key_alias=op-key' });
+    expect(keys).toEqual([key.token]);
+    const { info } = await done({ url: `/key/info?key=${keys[0]}` });
+    expectTypes(info, ['key_alias', 'spend', 'max_budget', 'team_id', 'user_id', 'expires']);
+    await done({ url: '/key/update', body: { key: key.token, max_budget: 4, rpm_limit: 5 } });
+    for (const verb of ['block', 'unblock'])
+      expect((await done({ url: `/key/${verb}`, body: { key: key.token } })).blocked).toBe(verb === 'block');
+    for (const verb of ['block', 'unblock'])
+      expect((await done({ url: `/team/${verb}`, body: { team_id: 'op-team' } })).blocked).toBe(
+        verb === 'block',
+      );
+
+    const litellm_params = { model: 'openai/op', api_base: 'https://up.example/v1', api_key: 'k', rpm: 3 };
+    const model = await done({ url: '/model/new', body: { model_name: 'op-model', litellm_params } });
+    expect(typeof model.model_id).toBe('string');
+    const patch = { litellm_params: { rpm: 4 } };
+    await done({ method: 'PATCH', url: `/model/${model.model_id}/update`, body: patch });
+    // What the gateway serves; that it serves a new model is seen in the conformance suite.
+    const served = `litellm_model_id=${encodeURIComponent('demo-small at upstream')}`;
+    for (const url of [`/model/info?${served}`, `/model?${served}`])
+      expect((await done({ url })).data, url).toMatchObject([{ model_name: 'demo-small' }]);
+
+    await done({ url: '/model/delete', body: { id: model.model_id } });
+    expect((await done({ url: '/key/delete', body: { keys: [key.token] } })).deleted_keys).toEqual([
+      key.token,
+    ]);
+    await done({ url: '/team/member_delete', body: { team_id: 'op-team', user_id } });
+    expect(await done({ url: '/user/delete', body: { user_ids: [user_id] } })).toBe(1);
+    await done({ url: '/team/delete', body: { team_ids: ['op-team'] } });
+  });
 });

@@ -65,7 +65,8 @@ describe('/key/list', () => {
     const answer = await list('return_full_object=true&key_alias=list-01');
     expect(aliasesIn(answer)).toEqual(['list-01', 'a-list-01-copy']);
     await admin.call({ url: '/key/delete', body: { key_aliases: ['a-list-01-copy'] } });
-    expect((await list('key_alias=%25')).body.total_count).toBe(0);
+    for (const text of ['%25', '_', '%5C', 'list%5F01'])
+      expect((await list(`key_alias=${text}`)).body.total_count, text).toBe(0);
   });
 
   test('filters by team, user and hash', async () => {

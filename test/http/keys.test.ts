@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Admin, type Answer, MASTER_KEY, START, startAdmin } from '../support/admin.ts';
+import { type Admin, type Answer, MASTER_KEY, START, OWN, startAdmin } from '../support/admin.ts';
 
 let admin: Admin;
 beforeAll(async () => {
@@ -216,6 +216,17 @@ describe('generating a key', () => {
       status: 400,
       body: { error: { reason: 'contract_forbids', param: 'rpm_limit' } },
     });
+    // Names the term, what it gives, and what was asked for.
+    expect(wider.body.error.message).toMatch(/requests_per_minute|rpm_limit/);
+    expect(wider.body.error.message).toMatch(/300/);
+  });
+
+  test('without a project belongs to the own tenant of the agency', async () => {
+    const key = await generate({});
+    const { body } = await admin.call({
+      url: `/key/list?organization_id=${OWN.tenantId}&key_hash=${key.token}`,
+    });
+    expect([key.team_id, body.keys]).toEqual([null, [key.token]]);
   });
 
   test('in a team that does not exist is refused', async () => {

@@ -5,8 +5,7 @@ import { type Admin, startAdmin } from '../support/admin.ts';
 import { spend } from '../support/spend.ts';
 
 /**
- * Lists and reports that name something find it by an index. (The filter by user is a search for a part of the name,
- * and reads all keys.) Enough rows, with statistics, that PostgreSQL has a choice: 8,000 keys and 40,000 requests
+ * Lists and reports that name something, or a part of it, find it by an index. Enough rows, with statistics, that PostgreSQL has a choice: 8,000 keys and 40,000 requests
  * in 30 days.
  */
 const KEYS = 8_000;
@@ -76,6 +75,11 @@ const MOMENTS = 'start_date=2026-11-01 00:00:00&end_date=2026-11-30 23:59:59';
 test.each([
   '/key/info?key=key_77',
   '/key/list?team_id=team-7&size=100',
+  '/key/list?user_id=user-77&size=100',
+  '/key/list?key_alias=alias-777',
+  '/key/list?organization_id=ten_nobody',
+  '/key/list?key_hash=abc',
+  '/key/aliases?search=ALIAS-777',
   '/team/info?team_id=team-7',
   `/spend/logs/v2?${MOMENTS}&api_key=key_77`,
   '/spend/logs/v2?start_date=2026-11-10 00:00:00&end_date=2026-11-10 00:59:59',
