@@ -52,6 +52,11 @@ function complaint({ type, ctx, message }: Fault, language: Language): string {
     : textOf(language, word, said);
 }
 
+/** As the API says it where the language has no other words for it. */
+export function worded(text: string, language: Language): string {
+  return language === 'de' ? german(text) : text;
+}
+
 function german(text: string): string {
   const found = germanProblems.find(([like]) => like.test(text));
   return found === undefined ? (germanValues[text] ?? text) : text.replace(...found);

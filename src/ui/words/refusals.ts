@@ -174,5 +174,7 @@ export const germanProblems: readonly (readonly [RegExp, string])[] = [
   ],
   [/^A user can only make keys for itself\.$/, 'Sie können nur Keys für sich selbst anlegen.'],
   [/^Only an administrator can change (\w+)\.$/, 'Nur die Administration kann $1 ändern.'],
+  [/^(?:left alone for a while after )?no answer$/, 'Der Upstream antwortet nicht.'],
+  [/^(?:left alone for a while after )?status (\d+)$/, 'Der Upstream antwortet mit Status $1.'],
   [/^The tenant has no VAT id.*$/, 'Der Mandant hat keine USt-IdNr. mit dem Präfix seines Landes.'],
 ];
