@@ -1,5 +1,6 @@
 import type { Fault } from './api/check.ts';
 import { germanProblems, germanRefusals, germanValues } from './words/refusals.ts';
+import { germanVerdicts } from './words/verdicts.ts';
 import { isWord, type Language, textOf, type Values } from './words/words.ts';
 
 /**
@@ -58,7 +59,7 @@ export function worded(text: string, language: Language): string {
 }
 
 function german(text: string): string {
-  const found = germanProblems.find(([like]) => like.test(text));
+  const found = [...germanProblems, ...germanVerdicts].find(([like]) => like.test(text));
   return found === undefined ? (germanValues[text] ?? text) : text.replace(...found);
 }
 

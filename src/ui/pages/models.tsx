@@ -68,7 +68,10 @@ function Deployments({ onOpen }: { readonly onOpen: (opened: Opened) => void }) 
                     <span className="font-medium break-all">{name}</span>
                     <code className="block font-mono text-sm break-all text-soft">{id}</code>
                     <span className="mt-1 block sm:hidden">
-                      <State of={states.get(id)} />
+                      <State of={states.get(id)} />{' '}
+                      <span className="text-sm text-soft">
+                        <Latency of={states.get(id)} />
+                      </span>
                     </span>
                   </>
                 ),
