@@ -10,6 +10,10 @@ export interface DeploymentHealth {
   readonly publicName: string;
   readonly healthy: boolean;
   readonly problem: string | null;
+  /** Until the head of an answer, newer ones counting more; null before the first. */
+  readonly latencyMs: number | null;
+  /** For how long it is still left alone; null when it is not. */
+  readonly cooldownMs: number | null;
 }
 
 export interface HealthChecks {
@@ -53,12 +57,19 @@ export function startHealthChecks(options: {
 }
 
 function healthOf(
-  { deployment, cooledUntilMs, lastProblem, checkProblem }: Standing,
+  { deployment, latencyMs, cooledUntilMs, lastProblem, checkProblem }: Standing,
   nowMs: number,
 ): DeploymentHealth {
-  const resting = nowMs < cooledUntilMs ? `left alone for a while after ${lastProblem}` : null;
-  const problem = resting ?? checkProblem;
-  return { id: deployment.id, publicName: deployment.publicName, healthy: problem === null, problem };
+  const cooldownMs = nowMs < cooledUntilMs ? cooledUntilMs - nowMs : null;
+  const problem = cooldownMs === null ? checkProblem : `left alone for a while after ${lastProblem}`;
+  return {
+    id: deployment.id,
+    publicName: deployment.publicName,
+    healthy: problem === null,
+    problem,
+    latencyMs: latencyMs === 0 ? null : latencyMs,
+    cooldownMs,
+  };
 }
 
 async function problemOf(

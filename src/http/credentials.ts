@@ -5,6 +5,7 @@ import { Refusal } from '../errors.ts';
 import { derivedId } from '../secrets.ts';
 import { generateKey } from './change-key.ts';
 import { registerUser, removeUser } from './change-user.ts';
+import { CREDENTIAL_PREFIX } from './credential-prefix.ts';
 import { type Command, commandOf, hasRun, partOf, takeEffect } from './command.ts';
 import type { App, HttpDeps } from './deps.ts';
 import type { KeyIssuer } from './issue-key.ts';
@@ -19,7 +20,6 @@ import { textOf } from './user-view.ts';
  * Each is a user of its own with a role, so that the log names it as the one who did something, and
  * one key that opens what the role opens, and no model. Its id begins with `crd_`.
  */
-const PREFIX = 'crd';
 const ROLES = ['proxy_admin', 'proxy_admin_viewer', 'org_admin'] as const;
 
 /** Everything but the models: what of it is open follows from the role. */
@@ -88,7 +88,7 @@ function makeRoute(app: App, deps: HttpDeps, issuer: KeyIssuer): void {
       const command = commandOf(deps, request);
       await settle(deps, deps.appendedPosition());
       const tenant = await tenantFor(deps.db, body);
-      const id = derivedId(PREFIX, command.commandId, 'credential');
+      const id = derivedId(CREDENTIAL_PREFIX, command.commandId, 'credential');
       await requireFreeName(deps, command, id, body.name);
       const wanted = {
         user_id: id,
@@ -178,7 +178,7 @@ function credentialRows(db: Db) {
       'keys.created_at',
       'keys.created_by',
     ])
-    .where('users.user_id', 'like', String.raw`${PREFIX}\_%`)
+    .where('users.user_id', 'like', String.raw`${CREDENTIAL_PREFIX}\_%`)
     .where('keys.status', '!=', 'deleted')
     .orderBy('keys.created_at')
     .orderBy('keys.key_id');

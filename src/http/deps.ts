@@ -197,6 +197,10 @@ export interface DeploymentHealth {
   readonly healthy: boolean;
   /** Why it is left out at the moment, without addresses or credentials; null when healthy. */
   readonly problem: string | null;
+  /** As this process has measured it; null before the first answer. */
+  readonly latencyMs: number | null;
+  /** For how long it is still left alone; null when it is not. */
+  readonly cooldownMs: number | null;
 }
 
 /** Closes the period of one agency and finalises its invoices. Safe to repeat. */

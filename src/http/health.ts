@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
-import type { App, HttpDeps } from './deps.ts';
+import type { App, DeploymentHealth, HttpDeps } from './deps.ts';
 import { OutboxFactsShown } from './outbox.ts';
 import { refusalAnswers } from './schemas.ts';
 
@@ -34,7 +34,24 @@ const Readiness = z.object({
   ),
 });
 
-const Deployment = z.object({ model: z.string(), model_id: z.string(), error: z.string().nullable() });
+/** Each process keeps its own view: they tell each other of cooldowns, and of nothing else. */
+const Deployment = z.object({
+  model: z.string(),
+  model_id: z.string(),
+  error: z.string().nullable(),
+  latency_ms: z
+    .number()
+    .nullable()
+    .describe(
+      'Until an answer begins, newer ones counting more, as the process that is asked has measured it; null before its first',
+    ),
+  cooldown_seconds: z
+    .number()
+    .nullable()
+    .describe(
+      'How long it is still left alone after failures, as the process that is asked knows it; null when it is not',
+    ),
+});
 
 export function healthRoutes(deps: HttpDeps): FastifyPluginCallbackZod {
   return (app, _options, done) => {
@@ -123,9 +140,7 @@ function deploymentsRoute(app: App, deps: HttpDeps): void {
           ({ id, publicName }) => (model ?? publicName) === publicName && (modelId ?? id) === id,
         );
       const shown = (wanted: boolean) =>
-        deployments
-          .filter(({ healthy }) => healthy === wanted)
-          .map(({ id, publicName, problem }) => ({ model: publicName, model_id: id, error: problem }));
+        deployments.filter(({ healthy }) => healthy === wanted).map(shownHealth);
       const [healthy, unhealthy] = [shown(true), shown(false)];
       return {
         healthy_endpoints: healthy,
@@ -135,6 +150,17 @@ function deploymentsRoute(app: App, deps: HttpDeps): void {
       };
     },
   );
+}
+
+function shownHealth(one: DeploymentHealth): z.output<typeof Deployment> {
+  const { id, publicName, problem, latencyMs, cooldownMs } = one;
+  return {
+    model: publicName,
+    model_id: id,
+    error: problem,
+    latency_ms: latencyMs === null ? null : Math.round(latencyMs),
+    cooldown_seconds: cooldownMs === null ? null : Math.ceil(cooldownMs / 1_000),
+  };
 }
 
 function backlogRoute(app: App, deps: HttpDeps): void {

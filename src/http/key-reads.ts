@@ -3,6 +3,7 @@ import { type ExpressionBuilder, type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { Refusal } from '../errors.ts';
 import type { Caller } from './caller.ts';
+import { CREDENTIAL_PREFIX } from './credential-prefix.ts';
 import type { App } from './deps.ts';
 import { KeyRecord } from './key-fields.ts';
 import { keyRecords } from './key-record.ts';
@@ -32,6 +33,7 @@ const ListQuery = After.extend({
   return_full_object: Flag.describe('Records instead of token hashes'),
   include_team_keys: Flag,
   include_created_by_keys: Flag,
+  include_credentials: Flag.describe('false: without the keys of API credentials, which call no model'),
   expand: Text,
   sort_by: Text.describe('spend, max_budget, created_at, updated_at, token or key_alias'),
   sort_order: Text.describe('asc or desc'),
@@ -261,6 +263,7 @@ function filtered(query: ListQuery): RawBuilder<boolean> {
   if (hash !== undefined) conditions.push(sql`keys.token_hash = ${hash.toLowerCase()}`);
   if (alias !== undefined) conditions.push(sql`keys.alias like ${containing(alias)}`);
   if (userId !== undefined) conditions.push(sql`keys.user_id like ${containing(userId)}`);
+  if (isFalse(query.include_credentials)) conditions.push(withoutCredentials);
   return sql`${sql.join(conditions, sql` and `)}`;
 }
 
@@ -315,6 +318,13 @@ function orderOf(query: ListQuery): RawBuilder<unknown> {
 /** The pattern of `like` for a text anywhere in another, which may itself have `%` and `_` in it. */
 function containing(text: string): string {
   return `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
+}
+
+/** A credential is a user of its own. */
+const withoutCredentials = sql`(keys.user_id is null or not starts_with(keys.user_id, ${`${CREDENTIAL_PREFIX}_`}))`;
+
+function isFalse(flag: string | undefined): boolean {
+  return flag !== undefined && !isTrue(flag);
 }
 
 function isTrue(flag: string | undefined): boolean {

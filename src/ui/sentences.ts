@@ -1,5 +1,6 @@
 import type { Fault } from './api/check.ts';
 import { germanProblems, germanRefusals, germanValues } from './words/refusals.ts';
+import { germanVerdicts } from './words/verdicts.ts';
 import { isWord, type Language, textOf, type Values } from './words/words.ts';
 
 /**
@@ -52,8 +53,13 @@ function complaint({ type, ctx, message }: Fault, language: Language): string {
     : textOf(language, word, said);
 }
 
+/** As the API says it where the language has no other words for it. */
+export function worded(text: string, language: Language): string {
+  return language === 'de' ? german(text) : text;
+}
+
 function german(text: string): string {
-  const found = germanProblems.find(([like]) => like.test(text));
+  const found = [...germanProblems, ...germanVerdicts].find(([like]) => like.test(text));
   return found === undefined ? (germanValues[text] ?? text) : text.replace(...found);
 }
 

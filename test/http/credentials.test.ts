@@ -30,6 +30,22 @@ describe('a credential of a program', () => {
     expect(JSON.stringify(await listed())).not.toContain(bearer);
   });
 
+  test('is not among the keys where these are asked for without it', async () => {
+    const { key_id: id } = (await make({ name: 'no key of a client', role: 'proxy_admin_viewer' })).body;
+    const idsOf = async (query: string) => {
+      const url = `/key/list?return_full_object=true&size=100${query}`;
+      const { keys, total_count: count } = (await admin.call({ url })).body;
+      expect(keys).toHaveLength(count);
+      return (keys as { key_id: string }[]).map(({ key_id: one }) => one);
+    };
+    const [all, without] = [await idsOf(''), await idsOf('&include_credentials=false')];
+    expect(all).toContain(id);
+    const credentials = (await admin.call({ url: '/api/credentials' })).body.data as { key_id: string }[];
+    const theirs = credentials.map(({ key_id: one }) => one);
+    expect(without).toEqual(all.filter((one) => !theirs.includes(one)));
+    expect(without.length).toBeGreaterThan(0);
+  });
+
   test('reads and changes nothing when its role only reads', async () => {
     const { secret: bearer } = (await make({ name: 'dashboard', role: 'proxy_admin_viewer' })).body;
     expect((await admin.call({ url: '/api/tenants', bearer })).status).toBe(200);

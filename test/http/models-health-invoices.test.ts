@@ -47,8 +47,22 @@ beforeAll(async () => {
         keyTableAgeMs: 250,
         projections: [{ name: 'keys', position: 10n, error: null }],
         deployments: [
-          { id: 'd1', publicName: 'demo-small', healthy: true, problem: null },
-          { id: 'd2', publicName: 'demo-large', healthy: false, problem: 'timed out' },
+          {
+            id: 'd1',
+            publicName: 'demo-small',
+            healthy: true,
+            problem: null,
+            latencyMs: 41.6,
+            cooldownMs: null,
+          },
+          {
+            id: 'd2',
+            publicName: 'demo-large',
+            healthy: false,
+            problem: 'timed out',
+            latencyMs: null,
+            cooldownMs: 4_200,
+          },
         ],
         inFlight: 3,
       }),
@@ -183,8 +197,10 @@ describe('health', () => {
     });
     expect((await admin.call({ url: '/health', bearer: null })).status).toBe(401);
     expect((await admin.call({ url: '/health' })).body).toMatchObject({
-      healthy_endpoints: [{ model: 'demo-small' }],
-      unhealthy_endpoints: [{ model: 'demo-large', error: 'timed out' }],
+      healthy_endpoints: [{ model: 'demo-small', latency_ms: 42, cooldown_seconds: null }],
+      unhealthy_endpoints: [
+        { model: 'demo-large', error: 'timed out', latency_ms: null, cooldown_seconds: 5 },
+      ],
       healthy_count: 1,
       unhealthy_count: 1,
     });

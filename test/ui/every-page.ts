@@ -108,13 +108,16 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
     test(
       'opens what asks for something with Enter, keeps the focus in it, and gives it back with Escape',
       async () => {
+        const litellm_params = { model: 'openai/by-hand', api_base: 'http://127.0.0.1:9/v1', api_key: 'x' };
+        await console().api('/model/new', { model_name: 'by-hand', litellm_params });
         const page = await console().visit('/');
         const actions: readonly (readonly [path: string, ...buttons: string[]])[] = [
           ['/keys', 'Create key'],
           [keyPath, 'Edit', 'Rotate', 'Block', 'Delete'],
           [tenantPath, 'Change contract', 'Open project'],
           ['/invoices', 'Run invoices'],
-          ['/models', 'Add model'],
+          ['/plans', 'What if: agency'],
+          ['/models', 'Add model', 'Test by-hand', 'Edit by-hand', 'Delete by-hand'],
           ['/team', 'Invite'],
           ['/access', 'Create credential', 'Appoint auditor'],
           ['/settings?part=payments', 'Connect Stripe'],
@@ -139,7 +142,7 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
             await dialog.getByRole('button').first().focus();
             await page.keyboard.press('Escape');
             await dialog.waitFor({ state: 'detached' });
-            expect(await page.evaluate('document.activeElement.textContent'), path).toBe(name);
+            expect(await page.evaluate(NAME), path).toBe(name);
           }
         }
         await page.context().close();
@@ -216,6 +219,8 @@ export function everyPage(console: () => Console, onboard: (name: string) => Pro
 /** The theme that the system did not ask for. */
 const TURN = `document.documentElement.dataset.theme =
   matchMedia('(prefers-color-scheme: dark)').matches ? 'light' : 'dark'`;
+
+const NAME = 'document.activeElement.ariaLabel ?? document.activeElement.textContent';
 
 const PLACE = `document.activeElement === document.body ? 'window'
   : document.activeElement.closest('dialog') !== null ? 'dialog' : document.activeElement.outerHTML`;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { refusals } from '../../src/refusals.ts';
 import { faultsIn, type Schema } from '../../src/ui/api/check.ts';
-import { problemsOf, type Refused, sentenceOf } from '../../src/ui/sentences.ts';
+import { problemsOf, type Refused, sentenceOf, worded } from '../../src/ui/sentences.ts';
 import { germanRefusals } from '../../src/ui/words/refusals.ts';
 import { isWord, words } from '../../src/ui/words/words.ts';
 
@@ -40,6 +40,15 @@ describe('a refusal is said', () => {
     const negative = { problem: 'max_budget must not be negative.' };
     const limit = refused('bad_request', { detail: negative, param: 'max_budget' });
     expect(problemsOf(limit, 'de')).toEqual({ max_budget: 'Darf nicht negativ sein.' });
+  });
+
+  test('and what a verification found, too', () => {
+    const detail = '4 events in 2 streams: revisions without gaps, hashes hold and continue';
+    expect(worded(detail, 'de')).toMatch(/^4 Ereignisse in 2 Streams: /);
+    expect(worded('left alone for a while after status 429', 'de')).toBe(
+      'Der Upstream antwortet mit Status 429.',
+    );
+    expect(worded(detail, 'en')).toBe(detail);
   });
 
   test('as the API says it when its code or its sentence is not known', () => {

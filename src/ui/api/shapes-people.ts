@@ -52,6 +52,8 @@ export interface Deployment {
   readonly model: string;
   readonly model_id: string;
   readonly error: string | null;
+  readonly latency_ms: number | null;
+  readonly cooldown_seconds: number | null;
 }
 
 export interface Health {

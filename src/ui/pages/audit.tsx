@@ -5,6 +5,7 @@ import { Badge, Button, Card, Facts, Page, Time } from '../parts/basics.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
 import { Table } from '../parts/table.tsx';
+import { useWorded } from '../problems.ts';
 import { isWord } from '../words/words.ts';
 import { Bundles, Consultations } from './audit-records.tsx';
 
@@ -151,16 +152,17 @@ function Checks({ of: checks }: { readonly of: readonly VerificationCheck[] }) {
 
 function Check({ of: { name, ok, detail, at } }: { readonly of: VerificationCheck }) {
   const t = useT();
+  const worded = useWorded();
   const word = `check.${name}`;
   return (
     <li className="flex items-start justify-between gap-4 py-2.5">
       <div className="min-w-0">
         <span className="font-medium">{isWord(word) ? t(word) : name.replace(READ_MODEL, '')}</span>
-        <span className="block text-sm break-words text-soft">{detail}</span>
+        <span className="block text-sm break-words text-soft">{worded(detail)}</span>
         {at.map(({ position, problem }) => (
           <span key={`${position} ${problem}`} className="block text-sm break-words text-bad">
             {position === null ? '' : `#${position}: `}
-            {problem}
+            {worded(problem)}
           </span>
         ))}
       </div>

@@ -29,6 +29,7 @@ export default function Keys() {
     query: {
       return_full_object: 'true',
       include_team_keys: 'true',
+      include_credentials: 'false',
       page,
       size: PAGE_SIZE,
       key_alias: get('alias'),

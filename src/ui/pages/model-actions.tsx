@@ -7,6 +7,7 @@ import { Confirm } from '../parts/confirm.tsx';
 import { Dialog, DialogButtons } from '../parts/dialog.tsx';
 import { TextField } from '../parts/form.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
+import { useWorded } from '../problems.ts';
 
 interface Props {
   readonly model: Model;
@@ -33,6 +34,7 @@ export function DeleteModel({ model: { model_name: name, model_info: facts }, on
 export function TestModel({ model: { model_name: name }, onClose }: Props) {
   const t = useT();
   const formats = useFormats();
+  const worded = useWorded();
   const [secret, setSecret] = useState('');
   const [began, setBegan] = useState(0);
   const [tookMs, setTook] = useState(0);
@@ -56,7 +58,7 @@ export function TestModel({ model: { model_name: name }, onClose }: Props) {
             </p>
             {unhealthy.map(({ model_id: id, error }) => (
               <p key={id} className="text-sm break-words text-bad">
-                {id}: {error}
+                {id}: {error === null ? '' : worded(error)}
               </p>
             ))}
           </>

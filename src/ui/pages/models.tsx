@@ -9,6 +9,9 @@ import { Table } from '../parts/table.tsx';
 import { DeleteModel, TestModel } from './model-actions.tsx';
 import { ModelForm } from './model-form.tsx';
 import { perMillion } from './model-prices.ts';
+import { useWorded } from '../problems.ts';
+
+const LATENCY_MS = 5_000;
 
 type Opened = { readonly what: 'new' } | { readonly what: 'edit' | 'delete' | 'test'; readonly model: Model };
 
@@ -42,7 +45,8 @@ export default function Models() {
 function Deployments({ onOpen }: { readonly onOpen: (opened: Opened) => void }) {
   const t = useT();
   const models = useRead('GET /model/info');
-  const health = useRead('GET /health', { live: { topics: ['health', 'models'] } });
+  // Latencies move without news.
+  const health = useRead('GET /health', { live: { topics: ['health', 'models'] }, everyMs: LATENCY_MS });
   const { healthy_endpoints: healthy = [], unhealthy_endpoints: unhealthy = [] } = health.data ?? {};
   const states = new Map([...healthy, ...unhealthy].map((one) => [one.model_id, one]));
   return (
@@ -64,22 +68,21 @@ function Deployments({ onOpen }: { readonly onOpen: (opened: Opened) => void }) 
                     <span className="font-medium break-all">{name}</span>
                     <code className="block font-mono text-sm break-all text-soft">{id}</code>
                     <span className="mt-1 block sm:hidden">
-                      <State of={states.get(id)} />
+                      <State of={states.get(id)} />{' '}
+                      <span className="text-sm text-soft">
+                        <Latency of={states.get(id)} />
+                      </span>
                     </span>
                   </>
                 ),
               },
+              { title: t('models.cost'), right: true, from: 'lg', cell: (model) => <Cost of={model} /> },
+              { title: t('models.sale'), right: true, from: 'xl', cell: (model) => <Sale of={model} /> },
               {
-                title: t('models.input'),
+                title: t('models.latency'),
                 right: true,
-                from: 'lg',
-                cell: (model) => <Cost of={model} param="input_cost_per_token" />,
-              },
-              {
-                title: t('models.output'),
-                right: true,
-                from: 'lg',
-                cell: (model) => <Cost of={model} param="output_cost_per_token" />,
+                from: 'md',
+                cell: ({ model_info: { id } }) => <Latency of={states.get(id)} />,
               },
               {
                 title: t('status'),
@@ -95,22 +98,68 @@ function Deployments({ onOpen }: { readonly onOpen: (opened: Opened) => void }) 
   );
 }
 
-function Cost({ of: model, param }: { readonly of: Model; readonly param: string }) {
+/** Input and output; what is not known stays a dash. */
+function usePair(): (input: string, output: string) => string {
   const formats = useFormats();
-  const cost = perMillion(model.litellm_params[param]);
-  return cost === '' ? <span className="text-soft">–</span> : formats.money(cost);
+  const shown = (amount: string) => (amount === '' ? '–' : formats.money(amount));
+  return (input, output) => `${shown(input)} / ${shown(output)}`;
+}
+
+function Cost({ of: { litellm_params: params } }: { readonly of: Model }) {
+  const pair = usePair();
+  const [input, output] = [params['input_cost_per_token'], params['output_cost_per_token']].map(perMillion);
+  if (input === '' && output === '') return <span className="text-soft">–</span>;
+  return <span className="num whitespace-nowrap">{pair(input ?? '', output ?? '')}</span>;
+}
+
+/** What the newest version of each plan asks for it: plans with the same price stand together. */
+function Sale({ of: { model_name: name } }: { readonly of: Model }) {
+  const t = useT();
+  const pair = usePair();
+  const plans = useRead('GET /api/plans');
+  const byPrice = new Map<string, string[]>();
+  for (const { name: plan, terms } of plans.data?.data ?? []) {
+    const price = terms.prices.models[name];
+    const percent = terms.prices.markup_percent;
+    if (price === undefined && percent === null) continue;
+    const text =
+      price === undefined
+        ? t('models.markup', { percent: percent ?? '' })
+        : pair(price.input.amount, price.output.amount);
+    byPrice.set(text, [...(byPrice.get(text) ?? []), plan]);
+  }
+  if (byPrice.size === 0) return <span className="text-soft">–</span>;
+  return [...byPrice].map(([text, named]) => (
+    <span key={text} className="num block whitespace-nowrap">
+      {byPrice.size > 1 && <span className="mr-2 text-sm text-soft capitalize">{named.join(', ')}</span>}
+      {text}
+    </span>
+  ));
+}
+
+function Latency({ of: state }: { readonly of: Deployment | undefined }) {
+  const formats = useFormats();
+  const latency = state?.latency_ms ?? null;
+  if (latency === null) return <span className="text-soft">–</span>;
+  return <span className="num whitespace-nowrap">{formats.duration(latency)}</span>;
 }
 
 function State({ of: state }: { readonly of: Deployment | undefined }) {
   const t = useT();
+  const worded = useWorded();
   if (state === undefined) return <span className="text-soft">–</span>;
   if (state.error === null) return <Badge tone="good">{t('state.good')}</Badge>;
+  const { cooldown_seconds: seconds } = state;
   return (
     <span className="flex flex-col gap-1">
-      <span>
-        <Badge tone="bad">{t('models.cooldown')}</Badge>
+      <span className="whitespace-nowrap">
+        {seconds === null ? (
+          <Badge tone="bad">{t('models.failing')}</Badge>
+        ) : (
+          <Badge tone="warn">{t('models.cooldown', { seconds })}</Badge>
+        )}
       </span>
-      <span className="text-sm text-soft">{state.error}</span>
+      <span className="text-sm text-soft">{worded(state.error)}</span>
     </span>
   );
 }

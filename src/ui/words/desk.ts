@@ -42,8 +42,11 @@ export const deskWords = {
     'Der Vertrag hat eine Kündigungsfrist: wählen Sie einen späteren Tag, oder verzichten Sie darauf.',
   ],
 
-  'models.input': ['Cost of input', 'Kosten Eingabe'],
-  'models.output': ['Cost of output', 'Kosten Ausgabe'],
+  'models.cost': ['Cost, in / out', 'Kosten Ein / Aus'],
+  'models.sale': ['Price, in / out', 'Preis Ein / Aus'],
+  'models.markup': ['cost + {percent} %', 'Kosten + {percent} %'],
+  'models.latency': ['Latency', 'Latenz'],
+  'models.failing': ['Failing', 'Gestört'],
   'model.add': ['Add model', 'Modell hinzufügen'],
   'model.edit': ['Edit', 'Bearbeiten'],
   'model.edit.of': ['Edit {name}', '{name} bearbeiten'],

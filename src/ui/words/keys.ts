@@ -136,10 +136,10 @@ export const keyWords = {
   'project.staging': ['with staging', 'mit Staging'],
   'projects.none': ['No project yet', 'Noch kein Projekt'],
   'models.lead': [
-    'What the gateway serves, and how each deployment is right now.',
-    'Was das Gateway bedient und wie es jedem Deployment gerade geht.',
+    'What the gateway serves, how each deployment is right now, and what a million tokens costs and brings.',
+    'Was das Gateway bedient, wie es jedem Deployment gerade geht und was eine Million Tokens kostet und bringt.',
   ],
   'models.lead.tenant': ['What you can call.', 'Was Sie aufrufen können.'],
   'models.none': ['No model is served', 'Kein Modell wird bedient'],
-  'models.cooldown': ['Left out', 'Ausgesetzt'],
+  'models.cooldown': ['In cooldown, {seconds} s', 'Ausgesetzt, {seconds} s'],
 } as const;
