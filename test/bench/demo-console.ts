@@ -1,7 +1,7 @@
 /** The built program with its demo data and a browser in front of it: for figures and pictures of the console. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,25 +18,34 @@ export interface DemoConsole {
   openFor(tenantId: string, options?: BrowserContextOptions): Promise<BrowserContext>;
   /** As the administrator unless another secret is given. */
   api<T>(path: string, body?: unknown, secret?: string): Promise<T>;
+  /** Sets the program's clock so many milliseconds back. */
+  setBack(ms: number): void;
   close(): Promise<void>;
 }
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const PROGRAM = join(ROOT, 'dist', 'src', 'cli.js');
+const CLOCK = join(ROOT, 'dist', 'test', 'bench', 'moved-clock.js');
 const MASTER_KEY = 'sk-console-0123456789abcdef0123456789abcdef';
 const PASSWORD = 'a password of the pictures';
 const READY_WITHIN_MS = 180_000;
 const CONSOLE = { 'x-keyledger-console': '1' };
 
-export async function startDemoConsole(): Promise<DemoConsole> {
+/** `backMs`: its clock starts so far in the past. */
+export async function startDemoConsole(backMs = 0): Promise<DemoConsole> {
   const folder = mkdtempSync(join(tmpdir(), 'keyledger-console-'));
-  const child = spawn(process.execPath, [PROGRAM, 'start'], {
+  const clock = `${folder}.clock`;
+  const setBack = (ms: number) => writeFileSync(clock, String(ms));
+  setBack(backMs);
+  const moved = backMs === 0 ? [] : ['--import', CLOCK];
+  const child = spawn(process.execPath, [...moved, PROGRAM, 'start'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'],
       PORT: '0',
       KEYLEDGER_DATA_DIR: folder,
+      MOVED_CLOCK_FILE: clock,
       LITELLM_MASTER_KEY: MASTER_KEY,
       SIMULATED_LATENCY_MS: '0',
       SIMULATED_CHUNK_DELAY_MS: '0',
@@ -45,6 +54,7 @@ export async function startDemoConsole(): Promise<DemoConsole> {
   const stop = async (): Promise<void> => {
     await stopProcess(child);
     rmSync(folder, { recursive: true, force: true });
+    rmSync(clock, { force: true });
   };
   try {
     const url = await addressIn(child.stdout, once(child, 'exit'));
@@ -67,6 +77,7 @@ export async function startDemoConsole(): Promise<DemoConsole> {
     return {
       url,
       browser,
+      setBack,
       api: call,
       open: (options) => signedIn('/api/session', { username: 'admin', password: MASTER_KEY }, options),
       async openFor(tenantId, options) {

@@ -6,11 +6,13 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
 import { complete, type DemoConsole, startDemoConsole } from './demo-console.ts';
+import { liveThrough, MONTH_DAYS } from './demo-month.ts';
 
 const [, , folder = 'dist/screenshots', only = ''] = process.argv;
 const WIDTHS = [1440, 390] as const;
 const SCHEMES = ['light', 'dark'] as const;
 const HEIGHT = 900;
+const DAY_MS = 86_400_000;
 const TALL_MAX = 2_400;
 
 interface Shot {
@@ -24,7 +26,7 @@ async function shotsOf({ api }: DemoConsole): Promise<{ shots: readonly Shot[]; 
   const figures = await api<{ data: readonly { id: string; own: boolean; plan: unknown }[] }>(
     '/api/tenant-figures',
   );
-  const tenantId = figures.data.find(({ own, plan }) => !own && plan !== null)?.id ?? '';
+  const tenantId = figures.data.find(({ plan }) => plan === 'agency')?.id ?? '';
   const { keys } = await api<{ keys: readonly { key_id: string }[] }>(
     `/key/list?return_full_object=true&include_team_keys=true&size=1&sort_by=spend&sort_order=desc&organization_id=${tenantId}`,
   );
@@ -72,7 +74,9 @@ async function furnish(api: DemoConsole['api'], tenantId: string, key: string): 
   await api('/key/block', { key });
   await api('/key/unblock', { key });
   await api(`/key/regenerate`, { key, grace_period: '24h' });
-  await api('/api/invoice-runs', { period: new Date().toISOString().slice(0, 7) });
+  const today = new Date();
+  const before = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), 0));
+  await api('/api/invoice-runs', { period: before.toISOString().slice(0, 7) });
   await api('/api/credentials', { name: 'deploy', role: 'proxy_admin' });
   await api('/api/credentials', { name: 'dashboard', role: 'proxy_admin_viewer' });
   await api('/api/credentials', { name: 'their-intranet', role: 'org_admin', tenant_id: tenantId });
@@ -95,8 +99,9 @@ async function photograph(page: Page, url: string, { name, path }: Shot, look: s
   await page.setViewportSize({ width, height: HEIGHT });
 }
 
-const demo = await startDemoConsole();
+const demo = await startDemoConsole(MONTH_DAYS * DAY_MS);
 try {
+  await liveThrough(demo, demo.setBack);
   mkdirSync(folder, { recursive: true });
   const { shots, tenantId } = await shotsOf(demo);
   const wanted = shots.filter(({ name }) => name.includes(only));
