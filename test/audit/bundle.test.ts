@@ -56,7 +56,7 @@ describe('a full export', () => {
       `select table_name as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`,
     );
     const made =
-      /^(events|projections|kysely_.*|migration_checksum|gateway_processes|limit_bases|limit_shares|outbox_checkpoint|sessions|passwords|login_attempts|repeated_requests|verification|day_sums|day_sums_checked)$/;
+      /^(events|projections|kysely_.*|migration_checksum|gateway_processes|limit_bases|limit_shares|outbox_checkpoint|sessions|passwords|login_attempts|verification|day_sums|day_sums_checked|deployment_providers|repeated_requests)$/;
     const models = new RegExp(`^(${readModels.map(({ name }) => name).join('|')})__v`);
     const beside = rows.map(({ name }) => name).filter((name) => !made.test(name) && !models.test(name));
     expect(beside.toSorted()).toEqual(recordTables.map(({ table }) => table).toSorted());
