@@ -121,8 +121,16 @@ function trustedKeys({ config, options }: CommandContext): readonly PublicKey[] 
   return hasSigningKey(source) ? signingKeys(source) : [];
 }
 
+/** PEM, or what `/api/audit/public-key` answers. */
 function readPublicKey(file: string): PublicKey {
-  return publicKeyOf(readFileSync(file, 'utf8'));
+  try {
+    const text = readFileSync(file, 'utf8').trim();
+    const isAnswer = text.startsWith('{');
+    return publicKeyOf(isAnswer ? (JSON.parse(text) as { readonly public_key: string }).public_key : text);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new Error(`${file} holds no Ed25519 public key as PEM: ${problem}`, { cause: error });
+  }
 }
 
 /**

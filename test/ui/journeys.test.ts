@@ -348,7 +348,7 @@ test('a page of ten thousand keys comes as fast as one of ten', async () => {
     `insert into ${table} select (jsonb_populate_record(k, jsonb_build_object('key_id', 'key_many' || n,
        'token_hash', md5(n::text) || md5(n::text), 'alias', 'many-' || lpad(n::text, 5, '0')))).*
      from ${table} k, generate_series(1, 10000) n
-     where k.key_id = (select min(key_id) from ${table})`,
+     where k.key_id = (select min(key_id) from ${table} where project_id is not null)`,
   );
   const page = await ui.visit('/keys?sort=key_alias');
   await page.getByText(/10,0\d\d keys/).waitFor();
