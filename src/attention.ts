@@ -1,4 +1,4 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely';
+import { type QueryExecutorProvider, type RawBuilder, sql } from 'kysely';
 import { readVersions, readLimits, readTerms, readAgreed } from './domain/terms-json.ts';
 import { budgetWindow } from './domain/duration.ts';
 import type { Json } from './domain/json.ts';
@@ -6,8 +6,6 @@ import type { Budget } from './domain/limits.ts';
 import { tenantLimitsFor } from './domain/plan.ts';
 
 /** What somebody should look at before others notice: budgets near their end, and keys near theirs. */
-// oxlint-disable-next-line typescript/no-explicit-any -- the statements name the tables themselves
-type AnyDb = Kysely<any>;
 
 export interface KeyPlace {
   readonly key_id: string;
@@ -43,10 +41,10 @@ export interface Question {
 }
 
 /** In hundredths of the budget. */
-export const NEAR_PERCENT = 80n;
+const NEAR_PERCENT = 80n;
 
 export async function expiringKeys(
-  db: AnyDb,
+  db: QueryExecutorProvider,
   { now, max, visible = sql`true` }: Question,
   withinMs: number,
 ): Promise<readonly (KeyPlace & { readonly expires_at: string })[]> {
@@ -60,7 +58,7 @@ export async function expiringKeys(
 
 /** Those that spent the greatest part of their budget; one query per kind of window. */
 export async function tightKeys(
-  db: AnyDb,
+  db: QueryExecutorProvider,
   { now, zone, max, visible = sql`true` }: Question,
 ): Promise<readonly TightKey[]> {
   const { rows: windows } = await sql<{ budget_window: string | null }>`
@@ -93,7 +91,7 @@ interface Capped {
 
 /** Tenants and projects that used four fifths of the budget of all their keys together, or more. */
 export async function tightScopes(
-  db: AnyDb,
+  db: QueryExecutorProvider,
   { now, zone, max }: Omit<Question, 'visible'>,
   isVisible: (scope: {
     readonly kind: TightScope['kind'];
@@ -131,7 +129,7 @@ export async function tightScopes(
 }
 
 /** The contract that is in force now, and what is agreed beside it; the tighter of two budgets counts first. */
-async function cappedTenants(db: AnyDb, now: string): Promise<readonly Capped[]> {
+async function cappedTenants(db: QueryExecutorProvider, now: string): Promise<readonly Capped[]> {
   const { rows } = await sql<{ tenant_id: string; terms: Json; agreed: Json; planned: Json; limits: Json }>`
     select tenant_id, terms, agreed, planned, limits from tenants
     where status <> 'closed' and not own and (terms is not null or limits is not null)`.execute(db);
@@ -150,7 +148,7 @@ async function cappedTenants(db: AnyDb, now: string): Promise<readonly Capped[]>
   });
 }
 
-async function cappedProjects(db: AnyDb): Promise<readonly Capped[]> {
+async function cappedProjects(db: QueryExecutorProvider): Promise<readonly Capped[]> {
   const { rows } = await sql<{ project_id: string; tenant_id: string; limits: Json; spend_adjusted: bigint }>`
     select project_id, tenant_id, limits, spend_adjusted from projects
     where status <> 'closed' and limits is not null`.execute(db);

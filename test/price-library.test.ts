@@ -1,20 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Deployment } from '../src/domain/deployment.ts';
 import { seedCosts } from '../src/price-library.ts';
+import { deploymentOf } from './support/deployment.ts';
 
-const deployment = (upstreamModel: string | null, different: Partial<Deployment> = {}): Deployment => ({
-  id: 'd',
-  publicName: 'm',
-  upstreamModel,
-  baseUrl: 'http://x',
-  apiKey: null,
-  maxOutputTokens: 1,
-  costRates: null,
-  weight: 1,
-  timeoutMs: 1,
-  extraHeaders: {},
-  ...different,
-});
+const deployment = (upstreamModel: string | null, said: Partial<Deployment> = {}) =>
+  deploymentOf('d', { upstreamModel, ...said });
 
 test('a well-known model has costs without anybody stating them, in the agency’s currency', async () => {
   const seed = await seedCosts('0.5');

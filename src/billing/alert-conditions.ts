@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import type { QueryExecutorProvider } from 'kysely';
 import type { Pool } from 'pg';
 import { expiringKeys, type Spent, tightKeys, tightScopes } from '../attention.ts';
 import type { AlertKind } from '../domain/alert-settings.ts';
@@ -25,8 +25,7 @@ export interface Alert {
 
 export interface ConditionDeps {
   readonly pool: Pool;
-  // oxlint-disable-next-line typescript/no-explicit-any -- the statements name the tables themselves
-  readonly db: Kysely<any>;
+  readonly db: QueryExecutorProvider;
   /** What does not work in this process. */
   readonly health: () => readonly HealthProblem[];
 }

@@ -31,7 +31,7 @@ export type WebhookResult =
 
 const ANSWER_MS_MAX = 10_000;
 
-export function signatureOf(secret: string, at: number, body: string): string {
+function signatureOf(secret: string, at: number, body: string): string {
   const digest = createHmac('sha256', secret).update(`${at}.${body}`).digest('hex');
   return `t=${at},v1=${digest}`;
 }

@@ -34,7 +34,7 @@ export interface PriceBook {
 
 /**
  * `block`: what the month includes is all that may be used. `throttle`: what goes beyond it goes slower,
- * at no more than these rates of all keys of the tenant together, and is billed as any usage.
+ * at no more than these rates of all keys of the tenant together, and is billed like all usage.
  */
 export type Overage = { readonly policy: 'block' } | ({ readonly policy: 'throttle' } & ThrottledRates);
 export type ThrottledRates = Pick<Limits, 'requestsPerMinute' | 'tokensPerMinute'>;

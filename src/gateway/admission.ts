@@ -100,7 +100,8 @@ function fallbackFor(
 export function pickQuietly(router: Router, model: string, wish: Wish): Deployment | null {
   try {
     return router.pick(model, wish);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
     return null;
   }
 }

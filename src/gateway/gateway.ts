@@ -269,7 +269,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
     const lacking = limiter.lack(levels, demand, now, visit.startedMs);
     if (lacking !== null) return serveAfter(lacking, visit, call);
     const time = { nowMs: now.monotonicMs, arrivedMs: visit.startedMs };
-    const nanos = worstCost(call, offer.costs, inputTokens, mostOutput(demand));
+    const nanos = costs.limits(deployment)
+      ? worstCost(call, offer.costs, inputTokens, mostOutput(demand))
+      : 0n;
     const room = roomFor(router, costs, deployment, { tokens: mostTokens(demand), nanos }, time);
     if (room instanceof Promise) return serveAfter(room, visit, call);
     if (room === 'full') return serve(visit, call, [...without, deployment], unpaid);

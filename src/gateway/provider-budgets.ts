@@ -88,7 +88,7 @@ interface Place {
 }
 
 /** Where nothing is limited. */
-export const NOTHING_HELD: Hold = { meter: null, nanos: 0n, settle: () => undefined };
+const NOTHING_HELD: Hold = { meter: null, nanos: 0n, settle: () => undefined };
 
 /** Of routers whose providers have no budgets. */
 export const NO_PROVIDER_BUDGETS: ProviderBudgets = {

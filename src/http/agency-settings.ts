@@ -48,7 +48,7 @@ const Contact = z
       .default(null),
     bic: z
       .string()
-      .regex(/^[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?$/, 'is not a BIC such as COBADEFFXXX')
+      .regex(/^[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?$/, 'is not a BIC such as COBADEFF')
       .nullable()
       .default(null),
     bank: Optional,

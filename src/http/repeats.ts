@@ -30,7 +30,7 @@ interface Repeat {
 }
 
 /** Answers that show a secret: never kept, and made again from the key by their handlers. */
-export const ROUTES_WITH_SECRETS: ReadonlySet<string> = new Set([
+const ROUTES_WITH_SECRETS: ReadonlySet<string> = new Set([
   'POST /key/generate',
   'POST /key/service-account/generate',
   'POST /key/regenerate',

@@ -93,7 +93,7 @@ describe('the discounts of a month', () => {
     ]);
   });
 
-  test('are rounded half up once, as any line', () => {
+  test('are rounded half up once, like every line', () => {
     const [line] = discountLines(MONTH, [discount({ percent: '50' })], [charge('usage', 10_000_000n)], []);
     expect([line!.nanos, line!.netCents]).toEqual([-5_000_000n, -1n]);
   });

@@ -18,6 +18,7 @@ import {
   type World,
   type WorldOptions,
 } from './harness.ts';
+import { deploymentOf as deployment } from '../support/deployment.ts';
 
 /** Answers with these statuses in turn, the last one for ever; 0 resets the connection. */
 interface Fake {
@@ -285,20 +286,6 @@ describe('a deployment that fails too often', () => {
     ]);
     expect(retryAfterMs('Thu, 01 Jan 1970 00:00:10 GMT', 4_000)).toBe(6_000);
   });
-});
-
-const deployment = (id: string, different: Partial<Deployment> = {}): Deployment => ({
-  id,
-  publicName: 'm',
-  upstreamModel: null,
-  baseUrl: 'http://x',
-  apiKey: null,
-  maxOutputTokens: 1,
-  costRates: null,
-  weight: 1,
-  timeoutMs: 1,
-  extraHeaders: {},
-  ...different,
 });
 
 describe('a strategy', () => {

@@ -7,6 +7,7 @@ import { createCooldownNews } from '../../src/gateway/cooldown-news.ts';
 import { createRouter, type Router } from '../../src/gateway/router.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { type Seat, takeSeat } from './seats.ts';
+import { deploymentOf as deployment } from '../support/deployment.ts';
 
 let database: TestDatabase;
 const seats: Seat[] = [];
@@ -21,19 +22,6 @@ afterAll(() => database.drop());
 
 let nowMs = 0;
 const now = () => ({ wallMs: nowMs, monotonicMs: nowMs });
-const deployment = (id: string, limits: Partial<Deployment>): Deployment => ({
-  id,
-  publicName: 'm',
-  upstreamModel: null,
-  baseUrl: 'http://x',
-  apiKey: null,
-  maxOutputTokens: 1,
-  costRates: null,
-  weight: 1,
-  timeoutMs: 1,
-  extraHeaders: {},
-  ...limits,
-});
 
 /** Routers of as many processes. */
 async function routers(count: number, deployments: readonly Deployment[]): Promise<readonly Router[]> {

@@ -2,8 +2,7 @@ import { type FormEvent, useState } from 'react';
 import { useWrite } from '../api/hooks.ts';
 import { useSession, useT } from '../context.tsx';
 import { useNames } from '../names.ts';
-import { Button } from '../parts/basics.tsx';
-import { Dialog, DialogButtons } from '../parts/dialog.tsx';
+import { CancelOrSend, Dialog, Kept } from '../parts/dialog.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
 import { Secrets } from '../parts/secret.tsx';
 import { Problem } from '../parts/states.tsx';
@@ -29,11 +28,7 @@ export function MakeCredential({ onClose }: { readonly onClose: () => void }) {
     return (
       <Dialog title={t('credential.made', { name })} onClose={onClose} wide fixed>
         <Secrets secrets={[{ name, secret: make.data.secret }]} file={name} opens="api" />
-        <DialogButtons>
-          <Button kind="primary" onClick={onClose}>
-            {t('secret.kept')}
-          </Button>
-        </DialogButtons>
+        <Kept onClose={onClose} />
       </Dialog>
     );
   const submit = (event: FormEvent) => {
@@ -66,12 +61,9 @@ export function MakeCredential({ onClose }: { readonly onClose: () => void }) {
           <TenantField value={tenant} onText={setTenant} problem={problems['tenant_id']} />
         )}
         <ExpiryField value={days} onText={setDays} problem={problems['expires_at']} />
-        <DialogButtons>
-          <Button onClick={onClose}>{t('cancel')}</Button>
-          <Button kind="primary" type="submit" busy={make.isPending}>
-            {t('credential.make')}
-          </Button>
-        </DialogButtons>
+        <CancelOrSend onClose={onClose} busy={make.isPending}>
+          {t('credential.make')}
+        </CancelOrSend>
       </form>
     </Dialog>
   );
@@ -94,11 +86,7 @@ export function AppointAuditor({ onClose }: { readonly onClose: () => void }) {
           file={appoint.data.id}
           opens="api"
         />
-        <DialogButtons>
-          <Button kind="primary" onClick={onClose}>
-            {t('secret.kept')}
-          </Button>
-        </DialogButtons>
+        <Kept onClose={onClose} />
       </Dialog>
     );
   const submit = (event: FormEvent) => {
@@ -122,12 +110,9 @@ export function AppointAuditor({ onClose }: { readonly onClose: () => void }) {
         />
         {scope === 'tenant' && <TenantField value={tenant} onText={setTenant} problem={problems['id']} />}
         <ExpiryField value={days} onText={setDays} problem={problems['expires']} />
-        <DialogButtons>
-          <Button onClick={onClose}>{t('cancel')}</Button>
-          <Button kind="primary" type="submit" busy={appoint.isPending}>
-            {t('auditor.appoint')}
-          </Button>
-        </DialogButtons>
+        <CancelOrSend onClose={onClose} busy={appoint.isPending}>
+          {t('auditor.appoint')}
+        </CancelOrSend>
       </form>
     </Dialog>
   );

@@ -5,7 +5,7 @@ import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT } from '../context.tsx';
 import { useNames } from '../names.ts';
 import { Badge, Button, Card, Facts, Page, Status } from '../parts/basics.tsx';
-import { Dialog, DialogButtons } from '../parts/dialog.tsx';
+import { CancelOrSend, Dialog } from '../parts/dialog.tsx';
 import { CheckField, TextField } from '../parts/form.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { Problem, Shown } from '../parts/states.tsx';
@@ -326,12 +326,9 @@ function Paid({
           onText={setDay}
           problem={problems['paid_on']}
         />
-        <DialogButtons>
-          <Button onClick={onClose}>{t('cancel')}</Button>
-          <Button kind="primary" type="submit" busy={paid.isPending}>
-            {t('save')}
-          </Button>
-        </DialogButtons>
+        <CancelOrSend onClose={onClose} busy={paid.isPending}>
+          {t('save')}
+        </CancelOrSend>
       </form>
     </Dialog>
   );
@@ -363,12 +360,9 @@ function Cancel({ of: invoice, onClose }: { readonly of: InvoiceDetails; readonl
           problem={problems['reason']}
         />
         <CheckField label={t('invoice.cancel.replace')} checked={replace} onCheck={setReplace} />
-        <DialogButtons>
-          <Button onClick={onClose}>{t('cancel')}</Button>
-          <Button kind="danger" type="submit" busy={cancel.isPending}>
-            {t('invoice.cancel')}
-          </Button>
-        </DialogButtons>
+        <CancelOrSend onClose={onClose} kind="danger" busy={cancel.isPending}>
+          {t('invoice.cancel')}
+        </CancelOrSend>
       </form>
     </Dialog>
   );

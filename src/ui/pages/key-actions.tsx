@@ -5,7 +5,7 @@ import { useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useSession, useT } from '../context.tsx';
 import { Button } from '../parts/basics.tsx';
 import { Confirm } from '../parts/confirm.tsx';
-import { Dialog, DialogButtons } from '../parts/dialog.tsx';
+import { Dialog, DialogButtons, Kept } from '../parts/dialog.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
 import { Secrets } from '../parts/secret.tsx';
 import { Problem } from '../parts/states.tsx';
@@ -81,11 +81,7 @@ function Rotate({ of: key, onClose }: ActionProps) {
             : t('key.rotated.grace', { grace: t(`grace.${grace as '1h'}`) })}
         </p>
         <Secrets secrets={[{ name, secret: rotate.data.key }]} file={name} />
-        <DialogButtons>
-          <Button kind="primary" onClick={onClose}>
-            {t('secret.kept')}
-          </Button>
-        </DialogButtons>
+        <Kept onClose={onClose} />
       </Dialog>
     );
   }

@@ -3,8 +3,7 @@ import type { Key } from '../api/shapes-keys.ts';
 import { useRead, useWrite } from '../api/hooks.ts';
 import { useT } from '../context.tsx';
 import { useNames } from '../names.ts';
-import { Button } from '../parts/basics.tsx';
-import { Dialog, DialogButtons } from '../parts/dialog.tsx';
+import { CancelOrSend, Dialog, Kept } from '../parts/dialog.tsx';
 import { CheckField, SelectField, TextField } from '../parts/form.tsx';
 import { Secrets } from '../parts/secret.tsx';
 import { Problem } from '../parts/states.tsx';
@@ -81,11 +80,7 @@ export function KeyForm({ onClose, of: key, projectId = '' }: FormProps) {
     return (
       <Dialog title={t('key.made', { name })} onClose={onClose} wide fixed>
         <Secrets secrets={[{ name, secret: make.data.key }]} file={name} />
-        <DialogButtons>
-          <Button kind="primary" onClick={onClose}>
-            {t('secret.kept')}
-          </Button>
-        </DialogButtons>
+        <Kept onClose={onClose} />
       </Dialog>
     );
   }
@@ -107,12 +102,9 @@ export function KeyForm({ onClose, of: key, projectId = '' }: FormProps) {
           problems={problems}
           onChange={(part) => setFields((now) => ({ ...now, ...part }))}
         />
-        <DialogButtons>
-          <Button onClick={onClose}>{t('cancel')}</Button>
-          <Button kind="primary" type="submit" busy={make.isPending || update.isPending}>
-            {key === undefined ? t('key.make') : t('save')}
-          </Button>
-        </DialogButtons>
+        <CancelOrSend onClose={onClose} busy={make.isPending || update.isPending}>
+          {key === undefined ? t('key.make') : t('save')}
+        </CancelOrSend>
       </form>
     </Dialog>
   );

@@ -2,8 +2,7 @@ import { type FormEvent, useState } from 'react';
 import type { Model } from '../api/shapes-desk.ts';
 import { useWrite } from '../api/hooks.ts';
 import { useFormats, useT } from '../context.tsx';
-import { Button } from '../parts/basics.tsx';
-import { Dialog, DialogButtons } from '../parts/dialog.tsx';
+import { CancelOrSend, Dialog } from '../parts/dialog.tsx';
 import { TextField } from '../parts/form.tsx';
 import { Problem } from '../parts/states.tsx';
 import { perMillion, perToken } from './model-prices.ts';
@@ -66,12 +65,9 @@ export function ModelForm({
           problem={problems['model_name']}
         />
         <Fields draft={draft} isNew={model === null} problems={problems} onChange={change} />
-        <DialogButtons>
-          <Button onClick={onClose}>{t('cancel')}</Button>
-          <Button kind="primary" type="submit" busy={write.isPending}>
-            {t('save')}
-          </Button>
-        </DialogButtons>
+        <CancelOrSend onClose={onClose} busy={write.isPending}>
+          {t('save')}
+        </CancelOrSend>
       </form>
     </Dialog>
   );

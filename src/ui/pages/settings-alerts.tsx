@@ -4,7 +4,7 @@ import { useRead, useWrite } from '../api/hooks.ts';
 import { useFormats, useRights, useT, useTongue } from '../context.tsx';
 import { useProblems } from '../problems.ts';
 import { Badge, Button, Card, Time, type Tone } from '../parts/basics.tsx';
-import { Dialog, DialogButtons } from '../parts/dialog.tsx';
+import { Dialog, DialogButtons, Kept } from '../parts/dialog.tsx';
 import { CheckField, SelectField, TextField } from '../parts/form.tsx';
 import { Secrets } from '../parts/secret.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
@@ -281,11 +281,7 @@ function SigningSecret({ secret, onClose }: { readonly secret: string; readonly 
       <pre className="overflow-x-auto rounded-lg bg-sunken px-4 py-3 font-mono text-sm" tabIndex={0}>
         {'x-keyledger-signature: t=<seconds>,v1=<hex>\nv1 = HMAC-SHA256(secret, "<seconds>.<body>")'}
       </pre>
-      <DialogButtons>
-        <Button kind="primary" onClick={onClose}>
-          {t('secret.kept')}
-        </Button>
-      </DialogButtons>
+      <Kept onClose={onClose} />
     </Dialog>
   );
 }

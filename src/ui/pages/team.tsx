@@ -6,7 +6,7 @@ import { useFormats, useRights, useT } from '../context.tsx';
 import { useNames } from '../names.ts';
 import { Button, Card, Page, Time } from '../parts/basics.tsx';
 import { Confirm } from '../parts/confirm.tsx';
-import { Dialog, DialogButtons } from '../parts/dialog.tsx';
+import { CancelOrSend, Dialog, Kept } from '../parts/dialog.tsx';
 import { SelectField, TextField } from '../parts/form.tsx';
 import { CopyButton } from '../parts/secret.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
@@ -204,12 +204,9 @@ function Invite({
             ]}
           />
         )}
-        <DialogButtons>
-          <Button onClick={onClose}>{t('cancel')}</Button>
-          <Button kind="primary" type="submit" busy={make.isPending || invitation.isPending}>
-            {t('team.invite')}
-          </Button>
-        </DialogButtons>
+        <CancelOrSend onClose={onClose} busy={make.isPending || invitation.isPending}>
+          {t('team.invite')}
+        </CancelOrSend>
       </form>
     </Dialog>
   );
@@ -234,11 +231,7 @@ function InvitationLink({
         </code>
         <CopyButton text={link} label={t('team.copy')} />
       </div>
-      <DialogButtons>
-        <Button kind="primary" onClick={onClose}>
-          {t('secret.kept')}
-        </Button>
-      </DialogButtons>
+      <Kept onClose={onClose} />
     </Dialog>
   );
 }

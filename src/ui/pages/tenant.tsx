@@ -7,7 +7,7 @@ import { addDays, amountOf, daysBetween } from '../format.ts';
 import { useNames } from '../names.ts';
 import { Button, Card, Facts, Figure, LinkButton, Page, Status, Time } from '../parts/basics.tsx';
 import { BarChart } from '../parts/chart.tsx';
-import { Dialog, DialogButtons } from '../parts/dialog.tsx';
+import { CancelOrSend, Dialog, Kept } from '../parts/dialog.tsx';
 import { CheckField, TextField } from '../parts/form.tsx';
 import { Secrets } from '../parts/secret.tsx';
 import { Empty, Problem, Shown } from '../parts/states.tsx';
@@ -225,11 +225,7 @@ function OpenProject({ tenantId, onClose }: { readonly tenantId: string; readonl
     return (
       <Dialog title={t('project.opened', { name })} onClose={onClose} wide fixed>
         <Secrets secrets={secrets} file={name} />
-        <DialogButtons>
-          <Button kind="primary" onClick={onClose}>
-            {t('secret.kept')}
-          </Button>
-        </DialogButtons>
+        <Kept onClose={onClose} />
       </Dialog>
     );
   }
@@ -253,12 +249,9 @@ function OpenProject({ tenantId, onClose }: { readonly tenantId: string; readonl
           problem={problems['name']}
         />
         <CheckField label={t('project.staging')} checked={staging} onCheck={setStaging} />
-        <DialogButtons>
-          <Button onClick={onClose}>{t('cancel')}</Button>
-          <Button kind="primary" type="submit" busy={open.isPending}>
-            {t('project.open')}
-          </Button>
-        </DialogButtons>
+        <CancelOrSend onClose={onClose} busy={open.isPending}>
+          {t('project.open')}
+        </CancelOrSend>
       </form>
     </Dialog>
   );

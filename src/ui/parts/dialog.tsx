@@ -1,5 +1,6 @@
 import { type ReactNode, useId, useLayoutEffect, useRef } from 'react';
 import { useT } from '../context.tsx';
+import { Button } from './basics.tsx';
 import { Icon } from './icons.tsx';
 
 /**
@@ -74,4 +75,39 @@ export function Dialog({
 
 export function DialogButtons({ children }: { readonly children: ReactNode }) {
   return <div className="flex flex-wrap justify-end gap-2 pt-2">{children}</div>;
+}
+
+/** Of a dialog that shows something for the only time: it closes when that was kept. */
+export function Kept({ onClose }: { readonly onClose: () => void }) {
+  const t = useT();
+  return (
+    <DialogButtons>
+      <Button kind="primary" onClick={onClose}>
+        {t('secret.kept')}
+      </Button>
+    </DialogButtons>
+  );
+}
+
+/** Of a dialog with a form; `children` says what sending it does. */
+export function CancelOrSend({
+  onClose,
+  kind = 'primary',
+  busy,
+  children,
+}: {
+  readonly onClose: () => void;
+  readonly kind?: 'primary' | 'danger';
+  readonly busy: boolean;
+  readonly children: ReactNode;
+}) {
+  const t = useT();
+  return (
+    <DialogButtons>
+      <Button onClick={onClose}>{t('cancel')}</Button>
+      <Button kind={kind} type="submit" busy={busy}>
+        {children}
+      </Button>
+    </DialogButtons>
+  );
 }
